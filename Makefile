@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. Sources are found by folder: a new .c file needs no line here.
+#
+#   src/<layer>/*.c      -> $(B)/lib<layer>.a          (order of the layers: src/LAYERS)
+#   src/server/main.c    -> $(B)/cordwood-server       src/tool/main.c -> $(B)/cordwood
+#   tests/unit/<layer>/test_*.c -> $(B)/tests/unit/<layer>/test_*   linked with its layer and those below
+#   tests/server/test_*.c, tests/fault/test_*.c, tests/sim/test_*.c -> one program each
+#   tests/fuzz/fuzz_*.c  -> one program each with tests/fuzz/driver.c
+#
+# A variant is another build folder with other flags: make VARIANT=asan ..., VARIANT=tsan.
+
+VARIANT ?=
+B := build$(if $(VARIANT),/$(VARIANT))
+CC := gcc
+CPPFLAGS := -Isrc -Itests -D_GNU_SOURCE
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+	-Wundef -Wvla -Wno-missing-field-initializers
+CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -pthread $(WARNINGS)
+LDFLAGS := -pthread
+ifeq ($(VARIANT),asan)
+CFLAGS := $(CFLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+endif
+ifeq ($(VARIANT),tsan)
+CFLAGS := $(CFLAGS) -O1 -fsanitize=thread
+LDFLAGS += -fsanitize=thread
+endif
+
+BELOW_server := commands replication types runner lsm json resp vfs base
+LAYERS := $(shell cat src/LAYERS)
+libs_of = $(foreach layer,$(1),$(B)/lib$(layer).a)
+# The libraries that a layer's tests link with, highest first.
+LIBS_base := base
+LIBS_vfs := vfs base
+LIBS_resp := resp base
+LIBS_json := json base
+LIBS_lsm := lsm vfs base
+LIBS_runner := runner lsm vfs base
+LIBS_types := types lsm vfs base
+LIBS_commands := commands types runner lsm json resp vfs base
+LIBS_server := server $(LIBS_commands)
+LIBS_tool := tool $(LIBS_commands)
+LIBS_tests := $(LIBS_server)
+SYSTEM_LIBS := -llz4 -lxxhash -luv -ljson-c -lm
+
+sources = $(filter-out %/main.c,$(wildcard src/$(1)/*.c))
+object = $(patsubst src/%.c,$(B)/obj/%.o,$(1))
+
+PROGRAMS := $(if $(wildcard src/server/main.c),$(B)/cordwood-server) \
+	$(if $(wildcard src/tool/main.c),$(B)/cordwood)
+
+.PHONY: all
+all: $(PROGRAMS)
+
+define layer_rules
+$(B)/lib$(1).a: $(call object,$(call sources,$(1)))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
+
+# GIT-free and reproducible: every object notes the headers that it read.
+$(B)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/obj/tests/%.o: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
+	$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+$(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
+	$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+
+# ---- Tests ---------------------------------------------------------------------------------------
+
+TEST_LIB_OBJECTS := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/lib/*.c))
+$(B)/libtests.a: $(TEST_LIB_OBJECTS)
+	@rm -f $@
+	@ar rcs $@ $^
+
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+BIG_SOURCES := $(wildcard tests/server/test_*.c tests/fault/test_*.c tests/sim/test_*.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+test_program = $(patsubst tests/%.c,$(B)/tests/%,$(1))
+UNIT_TESTS := $(call test_program,$(UNIT_SOURCES))
+BIG_TESTS := $(call test_program,$(BIG_SOURCES))
+FUZZ_TESTS := $(call test_program,$(FUZZ_SOURCES))
+
+define unit_rules
+$(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs_of,$(LIBS_$(1)))
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+endef
+$(foreach layer,$(LAYERS),$(eval $(call unit_rules,$(layer))))
+
+$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/driver.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+$(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+
+.PHONY: unit
+unit: $(UNIT_TESTS) ## unit tests of this variant
+	@utils/run-tests $(UNIT_TESTS)
+
+.PHONY: layers
+layers: ## the layer check: includes point down only
+	@utils/check-layers
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+.PHONY: clean
+clean: ## remove everything built
+	rm -rf build
+
+.SECONDARY:
+-include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what is missing. `install.sh build` is enough for `make run`; `install.sh test` adds what
+# the tests need. Why each package: README.md beside this file.
+set -eu
+what=${1:-build}
+build="gcc make pkg-config liblz4-dev libuv1-dev libjson-c-dev libxxhash-dev"
+test="libcmocka-dev libhiredis-dev redis-server redis-tools procps"
+case $what in
+build) packages=$build ;;
+test) packages="$build $test" ;;
+*) echo "usage: deps/install.sh [build|test]" >&2; exit 2 ;;
+esac
+
+if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+    missing=
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    done
+    [ -n "$missing" ] || exit 0
+    echo "installing:$missing"
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null 2>&1; then
+        as_root=sudo
+    else
+        echo "Not root and no sudo. Please run as root:" >&2
+        echo "    apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+        exit 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # A server that a package would start on its own is not wanted: the tests start theirs.
+    policy=/usr/sbin/policy-rc.d
+    if [ -z "$as_root" ] && [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
+        trap 'rm -f $policy' EXIT
+    fi
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends $missing
+    exit 0
+fi
+
+complete=yes
+for header in lz4.h uv.h json-c/json.h xxhash.h; do
+    printf '#include <%s>\n' "$header" | ${CC:-cc} -E - >/dev/null 2>&1 || complete=no
+done
+[ $complete = no ] || exit 0
+echo "Please install the libraries, then run make again:" >&2
+if command -v dnf >/dev/null 2>&1; then
+    echo "    sudo dnf install gcc make pkgconf lz4-devel libuv-devel json-c-devel xxhash-devel libcmocka-devel hiredis-devel redis" >&2
+elif command -v apk >/dev/null 2>&1; then
+    echo "    apk add gcc make musl-dev linux-headers pkgconf lz4-dev libuv-dev json-c-dev xxhash-dev cmocka-dev hiredis-dev redis" >&2
+elif command -v brew >/dev/null 2>&1; then
+    echo "    brew install lz4 libuv json-c xxhash cmocka hiredis redis" >&2
+else
+    echo "    liblz4, libuv, json-c, libxxhash (with their headers); for the tests cmocka, hiredis, redis" >&2
+fi
+exit 1

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* What all sessions of a server share: the store, the configuration, counters, the client list, the
+ * blocked waiters, and a few things only the host can do. */
+#ifndef COMMANDS_SERVICE_H
+#define COMMANDS_SERVICE_H
+
+#include "commands/config.h"
+#include "commands/session.h"
+#include "types/store.h"
+
+#include <stdatomic.h>
+
+/* Given by the host. All may be called from any thread; none may call back into the service. */
+struct service_host {
+    /* A BLOCKED session can go on: call session_resume on its loop, soon. Wakes may be spurious and
+     * may come for a session that is not blocked any more. `owner` as in session_options. */
+    void (*wake)(void *context, void *owner);
+    void (*shutdown)(void *context, bool now); /* SHUTDOWN: stop cleanly; the reply never comes */
+    void (*disconnect)(void *context, void *owner); /* close it after its output */
+    /* DEBUG RELOAD: all loops hold still, the store is closed and opened again. false: failed, with a
+     * text. Called while the session that asked is PARKED (from session_work). */
+    bool (*reload)(void *context, struct lsm_report *report);
+    /* After CONFIG SET, so that the host may take over what it keeps elsewhere. */
+    void (*config_changed)(void *context, const char *name);
+    void *context;
+};
+
+struct service_stats { /* counters since start; INFO shows them */
+    atomic_ullong connections_received, connections_rejected, commands_processed;
+    atomic_ullong net_input_bytes, net_output_bytes;
+    atomic_ullong expired_keys, keyspace_hits, keyspace_misses, error_replies;
+    atomic_ullong json_requests, json_errors;
+};
+
+struct service *service_create(const struct env *env, struct store *store, struct config *config,
+                               const struct service_host *host);
+void service_destroy(struct service *service);
+struct store *service_store(struct service *service);
+void service_set_store(struct service *service, struct store *store); /* for reload */
+struct config *service_config(struct service *service);
+struct service_stats *service_stats(struct service *service);
+/* Active expiry: deletes some due keys; true: more are due now. Called by the host's timer. */
+bool service_expire(struct service *service);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* A client is a session: bytes in, replies out. TCP, unix sockets, tests and fuzzers all use this
+ * door.
+ *
+ * States and moves:
+ *
+ *      READY --feed--> READY            all complete requests are executed
+ *      READY --feed--> PARKED           a request needs a cold read (or the lock, or is held back):
+ *                                       run session_work on a worker thread, then session_resume
+ *      READY --feed--> BLOCKED          XREAD BLOCK: until a wake, a timeout, or unblock
+ *      READY --feed--> CLOSING          QUIT, a protocol error: send what is left, then destroy
+ *      PARKED --work, resume--> any     BLOCKED --resume (after wake or timeout)--> any
+ *
+ * A session is touched by its own loop alone, except inside session_work, when the worker owns it. */
+#ifndef COMMANDS_SESSION_H
+#define COMMANDS_SESSION_H
+
+#include "base/buffer.h"
+#include "lsm/lsm.h"
+
+struct service; /* service.h: what all sessions share */
+struct session;
+
+enum session_state { SESSION_READY, SESSION_PARKED, SESSION_BLOCKED, SESSION_CLOSING };
+
+struct session_options {
+    const char *address;       /* "127.0.0.1:51234", "/path:0" for unix; copied */
+    const char *local_address; /* copied */
+    int file_descriptor;       /* shown by CLIENT LIST; -1: none */
+    bool is_local;             /* loopback or unix: protected mode lets it in */
+    bool json;                 /* JSON lines (port 5260) instead of RESP */
+    void *owner;               /* the host's connection; given to service callbacks */
+};
+
+struct session *session_create(struct service *service, const struct session_options *options);
+void session_destroy(struct session *session); /* not while PARKED and at work */
+void *session_owner(const struct session *session);
+
+/* Takes all bytes: executes complete requests, keeps the rest. While not READY it only keeps them;
+ * the host stops reading the socket then. */
+enum session_state session_feed(struct session *session, struct slice bytes);
+/* Executes the parked request with waiting reads. On any one thread. */
+void session_work(struct session *session);
+/* After session_work, a wake or a timeout, on the session's loop. */
+enum session_state session_resume(struct session *session);
+enum session_state session_state(const struct session *session);
+size_t session_input_bytes(const struct session *session); /* kept and not executed */
+
+/* BLOCKED: monotonic microseconds at which the host calls session_timeout, 0: never. */
+uint64_t session_deadline_us(const struct session *session);
+enum session_state session_timeout(struct session *session);
+/* PARKED because writers are held back: wait so long before session_work; 0: at once. */
+unsigned session_delay_us(const struct session *session);
+
+/* ---- Output. Replies wait behind the gate until the LSN that they reveal is acknowledged. ----- */
+
+/* Replies not yet consumed, oldest first; stays valid until the next call on the session. */
+struct slice session_output(const struct session *session);
+/* How many bytes of it may be sent when everything below `acked` is acknowledged. */
+size_t session_output_released(struct session *session, lsn_t acked);
+/* The acknowledgement that the next held byte waits for: it may go when acked > this. 0: none held. */
+lsn_t session_output_awaits(const struct session *session);
+void session_output_consume(struct session *session, size_t count);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine: an ordered key-value store of several trees on one write-ahead log. This is the header
+ * for everybody outside src/lsm.
+ *
+ *   one writer at a time: lsm_lock; then for each batch lsm_write_begin, lsm_put..., lsm_write_end;
+ *   lsm_unlock. A batch is atomic over all trees and visible to readers from lsm_write_end on.
+ *   many readers: each thread has a struct lsm_reader; between lsm_read_begin and lsm_read_end it
+ *   sees one moment, and every slice that it was given stays valid. Readers take no lock.
+ *   no thread of its own: the host calls lsm_work, and lsm_wal_write / lsm_wal_sync.
+ *
+ * LSN: every batch has one, the logical byte position of its first WAL frame. *Visible*: published to
+ * readers. *Written*: write(2) took it (safe from kill -9). *Durable*: synced (safe from power loss).
+ * A bound `x` of these kinds covers all LSNs < x. */
+#ifndef LSM_LSM_H
+#define LSM_LSM_H
+
+#include "base/buffer.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "vfs/vfs.h"
+
+typedef uint64_t lsn_t; /* 0: none */
+
+struct lsm;
+struct lsm_writer;
+struct lsm_reader;
+struct lsm_iter;
+struct lsm_snapshot;
+
+enum {
+    LSM_TREES_MAX = 8,
+    LSM_KEY_BYTES_MAX = 1 << 20,      /* asserted; hosts bound their keys first */
+    LSM_READERS_MAX = 256,
+};
+
+enum lsm_compaction { LSM_LEVELED, LSM_TIME_RUNS };
+
+struct lsm_tree_options {
+    const char *name;            /* stands in the manifest; must be the same at every open */
+    enum lsm_compaction compaction;
+    uint32_t block_bytes;        /* raw bytes a data block; 0: 16 KiB */
+    uint32_t filter_bits_per_key; /* 0: no filter */
+    uint32_t filter_prefix_bytes; /* > 0: filter holds the keys' first bytes, not whole keys */
+    uint32_t finger_prefix_bytes; /* > 0: appends below one such prefix are O(1) in the memtable */
+};
+
+struct lsm_options {
+    struct lsm_tree_options trees[LSM_TREES_MAX];
+    unsigned tree_count;
+    size_t memtable_bytes;       /* all trees, active and flushing; 0: 64 MiB */
+    size_t block_cache_bytes;    /* 0: 64 MiB */
+    uint64_t wal_segment_bytes;  /* 0: 32 MiB */
+    uint64_t table_bytes_max;    /* a compaction's output is cut here; 0: 64 MiB */
+    bool read_only;              /* for tools: no WAL segment is made, nothing is changed on disk */
+    bool must_exist;             /* STATUS_NOT_FOUND instead of making a database */
+    /* Told, from any thread and without locks held, that lsm_work has something to do. May be NULL. */
+    void (*work_ready)(void *context);
+    void *context;
+};
+
+/* Why an open was refused or a call failed: one sentence with file and offset, for people. */
+struct lsm_report {
+    char text[512];
+};
+
+/* `directory` is made if missing. Refuses with STATUS_CORRUPT, and a report, when data below the
+ * durable LSN is damaged. */
+enum status lsm_open(const struct env *env, const char *directory,
+                     const struct lsm_options *options, struct lsm_report *report, struct lsm **db);
+/* Syncs the WAL, writes the clean mark, frees. All readers, iterators and snapshots are gone by now,
+ * and no other thread is inside. The status is of the last sync. */
+enum status lsm_close(struct lsm *db);
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+void lsm_lock(struct lsm *db);
+bool lsm_try_lock(struct lsm *db, unsigned wait_us);
+void lsm_unlock(struct lsm *db);
+
+/* Opens a batch; the lock is held. `bytes_max`: an upper bound of keys and values to come, for which
+ * WAL room is reserved now. STATUS_NO_SPACE (disk full; the reserve is used when `may_use_reserve`),
+ * STATUS_READ_ONLY (a sync or write has failed in this run). No later call of the batch can fail. */
+enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
+                            struct lsm_writer **writer);
+void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);
+void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key);
+/* Hides every key in [from, to) written before. O(1). */
+void lsm_delete_range(struct lsm_writer *writer, unsigned tree, struct slice from, struct slice to);
+/* A reader that sees the batch's own writes too. Belongs to the writer; no begin and end. */
+struct lsm_reader *lsm_writer_reader(struct lsm_writer *writer);
+lsn_t lsm_writer_lsn(const struct lsm_writer *writer);
+bool lsm_writer_is_empty(const struct lsm_writer *writer);
+/* Publishes. Returns the batch's LSN, 0 if it was empty (then nothing is logged). */
+lsn_t lsm_write_end(struct lsm_writer *writer);
+
+/* Microseconds a writer should be held back now so that flush and compaction keep up: 0 .. 1000000,
+ * growing smoothly. The host waits (or parks its client); the engine never sleeps. */
+unsigned lsm_write_delay_us(struct lsm *db);
+
+/* ---- Durability ---------------------------------------------------------------------------- */
+
+lsn_t lsm_visible_lsn(const struct lsm *db);
+lsn_t lsm_written_lsn(const struct lsm *db);
+lsn_t lsm_durable_lsn(const struct lsm *db);
+/* Hands everything visible to the operating system (write(2)), at once if another thread did. */
+enum status lsm_wal_write(struct lsm *db);
+/* Makes everything that was visible at the call durable. Both: any thread; a failure is final for
+ * this run (STATUS_READ_ONLY from then on), and readers see nothing above `acked`: see below. */
+enum status lsm_wal_sync(struct lsm *db);
+/* What a failure must not take back from readers: true (policy `always`): the durable LSN; false:
+ * the written LSN. Old versions that such a roll-back needs are kept. */
+void lsm_set_ack_durable(struct lsm *db, bool durable);
+/* Moves the WAL to a new segment now. */
+enum status lsm_wal_rotate(struct lsm *db);
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+/* One a thread (or one a nesting level); at most LSM_READERS_MAX. */
+struct lsm_reader *lsm_reader_create(struct lsm *db);
+void lsm_reader_destroy(struct lsm_reader *reader);
+void lsm_read_begin(struct lsm_reader *reader);
+void lsm_read_begin_at(struct lsm_reader *reader, struct lsm_snapshot *snapshot);
+void lsm_read_end(struct lsm_reader *reader);
+/* Lets go of memtables and tables that are kept for the next lsm_read_begin; call when idle. */
+void lsm_reader_idle(struct lsm_reader *reader);
+/* With `nowait`, what is not in memory gives STATUS_WOULD_BLOCK, and lsm_reader_fetch_missing, on
+ * any thread that owns the reader then, reads just that from disk into the cache. */
+void lsm_reader_set_nowait(struct lsm_reader *reader, bool nowait);
+enum status lsm_reader_fetch_missing(struct lsm_reader *reader);
+lsn_t lsm_reader_lsn(const struct lsm_reader *reader); /* sees all batches with an LSN <= this */
+/* The newest LSN of all versions and deletions that this reader was shown (or hidden by) since
+ * lsm_reader_reset_revealed: a reply waits for it. */
+lsn_t lsm_reader_revealed(const struct lsm_reader *reader);
+void lsm_reader_reset_revealed(struct lsm_reader *reader);
+
+/* STATUS_NOT_FOUND, _WOULD_BLOCK, _CORRUPT, _IO. *value is valid until lsm_read_end. */
+enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, struct slice *value);
+/* The same, and the LSN of the version found. */
+enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice key,
+                        struct slice *value, lsn_t *lsn);
+
+struct lsm_iter_options {
+    struct slice lower; /* first key, inclusive; empty: none. Copied. */
+    struct slice upper; /* end, exclusive; empty: none. Copied. */
+    bool ignore_range_deletes; /* for keys whose liveness the caller knows otherwise */
+    bool keep_cache;    /* a long scan: blocks read do not displace the cache */
+};
+
+/* An iterator lives inside lsm_read_begin..end, starts invalid, and must be closed before the end. */
+struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
+                               const struct lsm_iter_options *options);
+void lsm_iter_close(struct lsm_iter *iter);
+void lsm_iter_seek_first(struct lsm_iter *iter);
+void lsm_iter_seek_last(struct lsm_iter *iter);
+void lsm_iter_seek(struct lsm_iter *iter, struct slice key);         /* first key >= */
+void lsm_iter_seek_for_prev(struct lsm_iter *iter, struct slice key); /* last key <= */
+void lsm_iter_next(struct lsm_iter *iter);
+void lsm_iter_prev(struct lsm_iter *iter);
+bool lsm_iter_valid(const struct lsm_iter *iter); /* false: at an end, or look at the status */
+enum status lsm_iter_status(const struct lsm_iter *iter);
+/* Valid until the iterator moves. */
+struct slice lsm_iter_key(const struct lsm_iter *iter);
+struct slice lsm_iter_value(const struct lsm_iter *iter);
+
+struct lsm_snapshot *lsm_snapshot_acquire(struct lsm *db);
+void lsm_snapshot_release(struct lsm_snapshot *snapshot);
+lsn_t lsm_snapshot_lsn(const struct lsm_snapshot *snapshot);
+
+/* ---- Background work and inspection -------------------------------------------------------- */
+
+/* Does one bounded piece (about `budget_bytes` of input) of flush, compaction or reclaim. Any
+ * thread, several at once. false: nothing to do now. An error is kept, retried later with a pause,
+ * and shown in the statistics. */
+bool lsm_work(struct lsm *db, size_t budget_bytes);
+/* Asks for the active memtable to be flushed / for all levels to be merged; lsm_work does it. */
+void lsm_request_flush(struct lsm *db);
+void lsm_request_compact(struct lsm *db);
+bool lsm_is_idle(struct lsm *db); /* no flush or compaction is due or running */
+
+struct lsm_tree_stats {
+    const char *name;
+    uint64_t table_count, table_bytes, l0_count, levels;
+    uint64_t entry_count; /* in tables, versions and deletions included */
+    uint64_t range_delete_count;
+};
+
+struct lsm_stats {
+    struct lsm_tree_stats trees[LSM_TREES_MAX];
+    unsigned tree_count;
+    lsn_t visible_lsn, written_lsn, durable_lsn, flushed_lsn;
+    uint64_t epoch;
+    uint64_t memtable_bytes, memtable_nodes, memtable_versions;
+    uint64_t wal_bytes_written, wal_syncs, wal_segments;
+    uint64_t recovered_batches, recovered_bytes, recovery_us, recovery_cut_bytes;
+    uint64_t flush_count, flush_bytes, compaction_count, compaction_read_bytes,
+        compaction_write_bytes, tables_dropped_unread;
+    uint64_t cache_bytes, cache_hits, cache_misses, filter_checks, filter_negatives, block_reads;
+    uint64_t snapshot_count, reader_count;
+    bool was_clean, read_only;
+    enum status background_error;
+};
+
+void lsm_get_stats(struct lsm *db, struct lsm_stats *stats);
+
+/* Checks every checksum and invariant of a closed database. `each` is called for every finding and
+ * for every file (finding = NULL when it is sound). STATUS_CORRUPT if there was a finding. */
+enum status lsm_verify(const struct env *env, const char *directory,
+                       void (*each)(void *context, const char *file, const char *finding),
+                       void *context);
+/* Does what a refused open offers: cuts the WAL before the damage, drops damaged tables and manifest
+ * edits; what was lost is told to `each`, a sentence a line. Damaged files are kept under lost/. */
+enum status lsm_repair(const struct env *env, const char *directory,
+                       void (*each)(void *context, const char *line), void *context);
+/* The structure of the open database: levels disjoint, counts, references. Text of the first broken
+ * invariant in the report. */
+enum status lsm_check_invariants(struct lsm *db, struct lsm_report *report);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The write-ahead log: the order of everything (FORMAT.md, "WAL").
+ *
+ *   segment file 000012.wal = header (segment base LSN, store id, CRC) | frame | frame | ... | zeros
+ *   frame = crc32c | length | LSN | epoch | durable LSN known | count | flags, then payload bytes
+ *
+ * The LSN of a frame is its logical byte position: base LSN + offset behind the header. A frame counts
+ * only if its LSN is its position and its epoch is not below the epoch before it, so leftovers of a
+ * recycled segment never count. A batch is one frame or a chain FIRST..MIDDLE..LAST of them (the
+ * payload is cut anywhere); a chain without LAST is no batch. A frame never crosses a segment's end.
+ *
+ * Segments are zero-filled ahead and recycled (renamed) when no longer needed.
+ *
+ * Threads: append and reserve under the engine's write lock; write, sync and the background calls
+ * from any thread. */
+#ifndef LSM_WAL_H
+#define LSM_WAL_H
+
+#include "lsm/cursor.h"
+
+struct wal;
+
+struct wal_options {
+    uint64_t segment_bytes;
+    uint64_t reserve_bytes; /* kept free for deletions when the disk is full */
+};
+
+/* Where recovery stands; filled by wal_recover, used by wal_open. */
+struct wal_tail {
+    lsn_t next_lsn;        /* where the first new frame goes */
+    uint64_t epoch;        /* of the newest valid frame */
+    lsn_t durable_lsn;     /* newest statement found in a frame */
+    uint64_t batches, bytes, cut_bytes; /* replayed; bytes behind the tail that were not zero */
+    bool was_sealed_empty; /* nothing but zeros behind the tail */
+};
+
+/* One decoded record of a batch. */
+struct wal_record {
+    enum entry_kind kind;
+    unsigned tree;
+    struct slice key, value; /* range deletion: from, to */
+};
+
+/* Replays all whole batches with an LSN >= start, in order. `apply` gets a batch's LSN and its encoded
+ * records (walk them with wal_record_next). `manifest_durable`: the durable LSN that the manifest
+ * states. STATUS_CORRUPT, with file and offset in the report, when data below a stated durable LSN is
+ * missing or damaged; otherwise a bad frame is the end. With `repair` the log is cut there instead,
+ * and the report says so. */
+struct wal_recovery {
+    const struct env *env;
+    const char *directory;
+    lsn_t start;
+    lsn_t manifest_durable;
+    uint64_t store_id;
+    uint64_t manifest_epoch;
+    bool repair;
+    enum status (*apply)(void *context, lsn_t lsn, struct slice records, uint64_t count);
+    void *context;
+};
+enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *tail,
+                        struct lsm_report *report);
+
+/* Opens for appending at tail->next_lsn with `epoch`. When the last stop was unclean the caller
+ * passes a higher epoch and appends a seal (an empty batch) and syncs it before any other write. */
+enum status wal_open(const struct env *env, const char *directory, const struct wal_options *options,
+                     uint64_t store_id, const struct wal_tail *tail, uint64_t epoch,
+                     struct wal **wal);
+/* Does not sync. */
+void wal_close(struct wal *wal);
+
+/* Room for a batch of up to `bytes` (frame heads are added inside): segments exist and are
+ * zero-filled. STATUS_NO_SPACE, STATUS_IO. The write lock is held. */
+enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve);
+
+/* Encoding of records, appended to a batch's payload. */
+void wal_record_append(struct buffer *payload, enum entry_kind kind, unsigned tree, struct slice key,
+                       struct slice value);
+/* false at the end or, with *bad set, at a malformed record. */
+bool wal_record_next(struct slice *records, struct wal_record *record, bool *bad);
+
+/* The LSN that the next batch will have. The write lock is held. */
+lsn_t wal_next_lsn(const struct wal *wal);
+/* Frames the payload (`count` records) and puts it into the pending buffer. Cannot fail. Returns the
+ * batch's end = the next LSN. The write lock is held. */
+lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count);
+
+/* write(2) of everything appended before the call; returns when it is done by whomever. */
+enum status wal_write(struct wal *wal);
+/* wal_write and a sync of it. Overlapping callers share one sync. An error poisons the log: this and
+ * all later calls, and wal_reserve, return STATUS_READ_ONLY. */
+enum status wal_sync(struct wal *wal);
+lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / durable */
+lsn_t wal_durable_lsn(const struct wal *wal);
+bool wal_is_poisoned(const struct wal *wal);
+
+/* Starts a new segment with the next batch. */
+void wal_request_rotate(struct wal *wal);
+/* Segments that end at or below `lsn` are recycled or removed. Any thread. */
+enum status wal_release_below(struct wal *wal, lsn_t lsn);
+/* Prepares the next segment ahead if none is ready. true: did something. Any thread. */
+bool wal_work(struct wal *wal);
+
+struct wal_stats {
+    uint64_t bytes_written, sync_count, segment_count;
+};
+void wal_get_stats(struct wal *wal, struct wal_stats *stats);
+
+#endif

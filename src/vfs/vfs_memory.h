@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* A file system in memory that can lose power. Every byte and directory entry is either synced or
+ * not; a power loss keeps the synced ones and, by seed and mode, drops, tears (512-byte sectors) or
+ * reorders the others. */
+#ifndef VFS_VFS_MEMORY_H
+#define VFS_VFS_MEMORY_H
+
+#include "vfs/vfs.h"
+
+enum vfs_power_loss {
+    VFS_LOSE_UNSYNCED,  /* everything unsynced is gone, names too */
+    VFS_KEEP_ALL,       /* nothing is gone: a kill -9 */
+    VFS_TEAR,           /* of each unsynced write any subset of its 512-byte sectors survives */
+    VFS_REORDER,        /* whole unsynced writes survive or not, each by itself */
+};
+
+struct vfs *vfs_memory_create(void);
+/* What a machine finds after power loss now: a new, independent file system. Open files of the old
+ * one are not touched. */
+struct vfs *vfs_memory_after_power_loss(struct vfs *memory, enum vfs_power_loss mode, uint64_t seed);
+/* Syncs (file and directory) done so far: the crash points of a run. */
+uint64_t vfs_memory_sync_count(struct vfs *memory);
+/* For tests: flips bits of one stored byte. */
+enum status vfs_memory_flip(struct vfs *memory, const char *path, uint64_t offset, uint8_t mask);
+
+#endif
