@@ -29,6 +29,7 @@ struct table_properties {
 void table_properties_release(struct table_properties *properties);
 
 struct table_builder;
+struct table_ref;
 
 /* Makes the file; the caller adds in cursor order, range deletions at any time before finish. */
 enum status table_builder_create(const struct env *env, const char *path,
@@ -56,11 +57,15 @@ enum status table_open(const struct env *env, const char *path, uint64_t number,
 void table_close(struct table *table);
 size_t table_memory_bytes(const struct table *table);
 
-/* The block that a nowait read lacked. */
+/* What a nowait read lacked: a block, or, when `ref` is set (by cursors that open tables themselves,
+ * level_cursor.h), the open table: the caller calls table_ref_open without nowait then. The table or
+ * reference is kept alive by the caller until the fetch. */
 struct table_miss {
+    struct table_ref *ref;
     struct table *table;
     uint64_t offset;
-    uint32_t stored_bytes;
+    uint32_t stored_bytes; /* head of the block included */
+    uint32_t ahead_bytes;  /* what a scan is likely to want behind it */
 };
 
 struct table_read {
@@ -69,9 +74,11 @@ struct table_read {
     struct table_miss *miss; /* filled on STATUS_WOULD_BLOCK; not NULL with nowait */
 };
 
-/* Reads a missing block (and, for data blocks, a few behind it) into the cache; may wait. The read
- * that failed is then repeated from its seek. */
-enum status table_fetch(const struct table_miss *miss);
+/* Reads a missing block (and, for scans, a few behind it) into the cache; may wait. The read that
+ * failed is then repeated from its seek. *pin (may be NULL) keeps the block in the cache until the
+ * caller unpins it: who needs many or large blocks at once keeps the pins until the read succeeds,
+ * so that a small cache cannot make it repeat for ever. */
+enum status table_fetch(const struct table_miss *miss, struct block_pin *pin);
 
 /* false: no version of the key is in the table (the filter says so); reads no data block. */
 bool table_may_contain(struct table *table, struct slice key);
