@@ -32,8 +32,8 @@ struct vfs_file_ops {
     /* All or an error; after an error the range holds anything. Extends the file as needed. */
     enum status (*write_at)(struct vfs_file *file, uint64_t offset, const void *data, size_t size);
     /* Data and size are on the medium. After an error nothing written since the last success may be
-     * relied on. */
-    enum status (*sync)(struct vfs_file *file);
+     * relied on. `site` names the place in the code that asks, for tests; a static text. */
+    enum status (*sync)(struct vfs_file *file, const char *site);
     enum status (*truncate)(struct vfs_file *file, uint64_t size);
     enum status (*size)(struct vfs_file *file, uint64_t *size);
 };
@@ -50,7 +50,7 @@ struct vfs_ops {
     enum status (*make_directory)(struct vfs *vfs, const char *path);  /* STATUS_EXISTS if there */
     enum status (*remove_directory)(struct vfs *vfs, const char *path);
     /* Entries made, renamed or removed in the directory are on the medium. */
-    enum status (*sync_directory)(struct vfs *vfs, const char *path);
+    enum status (*sync_directory)(struct vfs *vfs, const char *path, const char *site);
     /* Calls `each` for every name but . and ..; in no order. */
     enum status (*list)(struct vfs *vfs, const char *path,
                         void (*each)(void *context, const char *name), void *context);
@@ -85,9 +85,30 @@ static inline enum status vfs_write_at(struct vfs_file *file, uint64_t offset, c
 {
     return file->ops->write_at(file, offset, data, size);
 }
-static inline enum status vfs_sync(struct vfs_file *file)
+/* A sync has a site, a label by which a test leaves out one site's syncs (vfs_fault_skip_sync) and
+ * shows that it is missed. Without a label it is the calling function's name; a function with two
+ * syncs, or one that syncs for several callers, gives the label itself: "wal.segment". */
+static inline enum status vfs_sync_at(struct vfs_file *file, const char *site)
 {
-    return file->ops->sync(file);
+    return file->ops->sync(file, site);
+}
+static inline enum status vfs_sync_directory_at(struct vfs *vfs, const char *path, const char *site)
+{
+    return vfs->ops->sync_directory(vfs, path, site);
+}
+#define vfs_sync(file) vfs_sync_at(file, __func__)
+#define vfs_sync_directory(vfs, path) vfs_sync_directory_at(vfs, path, __func__)
+static inline enum status vfs_truncate(struct vfs_file *file, uint64_t size)
+{
+    return file->ops->truncate(file, size);
+}
+static inline enum status vfs_remove(struct vfs *vfs, const char *path)
+{
+    return vfs->ops->remove(vfs, path);
+}
+static inline enum status vfs_rename(struct vfs *vfs, const char *from, const char *to)
+{
+    return vfs->ops->rename(vfs, from, to);
 }
 static inline enum status vfs_size(struct vfs_file *file, uint64_t *size)
 {

@@ -32,7 +32,13 @@ void vfs_fault_set_free_bytes(struct vfs *fault, uint64_t bytes);
 void vfs_fault_hold(struct vfs *fault, unsigned calls, const char *path_part);
 void vfs_fault_release(struct vfs *fault);
 unsigned vfs_fault_held_count(struct vfs *fault);
-/* The canary: the n-th distinct call site of sync is skipped (OK is returned, nothing is made
- * durable). Sites are told apart by the label that the caller sets with vfs_sync_site. */
+/* The canary: calls of sync and sync_directory whose site (vfs_sync_at) is this text return OK and
+ * make nothing durable. NULL: none is skipped. */
+void vfs_fault_skip_sync(struct vfs *fault, const char *site);
+uint64_t vfs_fault_skipped_count(struct vfs *fault);
+/* Every site that has synced since the creation, each once, with the count of its calls. */
+void vfs_fault_sync_sites(struct vfs *fault,
+                          void (*each)(void *context, const char *site, uint64_t calls),
+                          void *context);
 
 #endif
