@@ -22,7 +22,7 @@ struct resp_request {
     size_t count;
     size_t capacity;
     struct buffer unquoted;
-    const char *error; /* after RESP_BAD: text behind "-ERR Protocol error: " */
+    const char *error; /* after RESP_BAD: text behind "-ERR Protocol error: "; valid until the next call */
     /* Progress of a partial request, so that a big one is not parsed from its start each time: offsets
      * are kept relative to the input's start. resp_request_reset forgets it. */
     size_t scanned;
@@ -30,13 +30,15 @@ struct resp_request {
     size_t bytes_needed; /* after RESP_PARTIAL: at least so many bytes in all; 0: not known */
 };
 
+/* Forgets a partial request and gives large memory back. Not needed between requests. */
 void resp_request_reset(struct resp_request *request);
 void resp_request_release(struct resp_request *request);
 
 /* Parses one request at the start of `input`. CONSUMED: *consumed bytes are used, request filled
  * (count may be 0: an empty line or *0). PARTIAL: call again with the same start and more bytes.
  * BAD: answer error and close. A request that starts with "POST " or "Host:" is BAD with
- * error = NULL: close without an answer (a browser). */
+ * error = NULL: close without an answer (a browser; upper or lower case, the first word of an inline
+ * request). A partial request's arguments are not to be looked at. */
 enum resp_result resp_parse(struct slice input, const struct resp_limits *limits,
                             struct resp_request *request, size_t *consumed);
 
@@ -63,8 +65,10 @@ void resp_array(struct resp_writer *w, size_t count);
 void resp_map(struct resp_writer *w, size_t pairs);                 /* *2n or % */
 void resp_set(struct resp_writer *w, size_t count);                 /* * or ~ */
 void resp_push(struct resp_writer *w, size_t count);                /* * or > */
-/* A length that is known only after the elements: reserve, write the elements, patch. */
+/* A length that is known only after the elements: reserve, write the elements, patch. With the right
+ * number of digits expected nothing is moved. (In RESP2 a map of n pairs is an array of 2n.) */
 size_t resp_deferred(struct resp_writer *w);
+size_t resp_deferred_expecting(struct resp_writer *w, size_t count);
 void resp_deferred_array(struct resp_writer *w, size_t mark, size_t count);
 void resp_deferred_map(struct resp_writer *w, size_t mark, size_t pairs);
 void resp_deferred_set(struct resp_writer *w, size_t mark, size_t count);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer: replies appended to a buffer. Each function reserves once and writes straight into
+ * it. */
+#include "resp/resp.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    HEADER_BYTES_MAX = 24,  /* a marker, 20 digits or sign and 19, line end */
+    DEFERRED_BYTES_MIN = 4, /* a marker, one digit, line end */
+};
+
+static const char digit_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233"
+    "34353637383940414243444546474849505152535455565758596061626364656667"
+    "6869707172737475767778798081828384858687888990919293949596979899";
+
+static unsigned digit_count(uint64_t value)
+{
+    unsigned count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* Writes decimal digits; returns the end. */
+static uint8_t *put_digits(uint8_t *at, uint64_t value)
+{
+    if (value < 10) {
+        *at = (uint8_t)('0' + value);
+        return at + 1;
+    }
+    uint8_t *end = at + digit_count(value);
+    uint8_t *p = end;
+    for (; value >= 100; value /= 100)
+        memcpy(p -= 2, digit_pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(p - 2, digit_pairs + value * 2, 2);
+    else
+        p[-1] = (uint8_t)('0' + value);
+    return end;
+}
+
+static inline uint8_t *put_line_end(uint8_t *at)
+{
+    at[0] = '\r';
+    at[1] = '\n';
+    return at + 2;
+}
+
+static inline uint8_t *put_header(uint8_t *at, char marker, uint64_t value)
+{
+    *at++ = (uint8_t)marker;
+    return put_line_end(put_digits(at, value));
+}
+
+/* Room for `more` bytes at the end; the caller tells by finish_at how far it wrote. */
+static inline uint8_t *room(struct buffer *out, size_t more)
+{
+    if (out->capacity - out->size < more)
+        buffer_reserve(out, more);
+    return out->data + out->size;
+}
+
+static inline void finish_at(struct buffer *out, const uint8_t *end)
+{
+    out->size = (size_t)(end - out->data);
+    assert(out->size <= out->capacity);
+}
+
+static void write_header(struct resp_writer *w, char marker, uint64_t value)
+{
+    finish_at(w->out, put_header(room(w->out, HEADER_BYTES_MAX), marker, value));
+}
+
+static void write_text(struct resp_writer *w, const char *text)
+{
+    buffer_append(w->out, text, strlen(text));
+}
+
+void resp_simple(struct resp_writer *w, const char *text)
+{
+    size_t size = strlen(text);
+    uint8_t *at = room(w->out, size + 3);
+
+    *at++ = '+';
+    memcpy(at, text, size);
+    finish_at(w->out, put_line_end(at + size));
+}
+
+/* Ends an error that began at `start`: a line end inside it would be a reply of its own. */
+static void finish_error(struct resp_writer *w, size_t start)
+{
+    for (size_t i = start; i < w->out->size; i++)
+        if (w->out->data[i] == '\r' || w->out->data[i] == '\n')
+            w->out->data[i] = ' ';
+    write_text(w, "\r\n");
+}
+
+void resp_error(struct resp_writer *w, const char *text)
+{
+    size_t start = w->out->size;
+
+    buffer_append_byte(w->out, '-');
+    write_text(w, text);
+    finish_error(w, start);
+}
+
+void resp_errorf(struct resp_writer *w, const char *format, ...)
+{
+    size_t start = w->out->size;
+    va_list arguments;
+
+    buffer_append_byte(w->out, '-');
+    va_start(arguments, format);
+    buffer_vprintf(w->out, format, arguments);
+    va_end(arguments);
+    finish_error(w, start);
+}
+
+void resp_integer(struct resp_writer *w, int64_t value)
+{
+    uint8_t *at = room(w->out, HEADER_BYTES_MAX);
+
+    *at++ = ':';
+    if (value < 0)
+        *at++ = '-';
+    uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    finish_at(w->out, put_line_end(put_digits(at, magnitude)));
+}
+
+void resp_bulk(struct resp_writer *w, struct slice bytes)
+{
+    uint8_t *at = room(w->out, HEADER_BYTES_MAX + bytes.size + 2);
+
+    at = put_header(at, '$', bytes.size);
+    if (bytes.size)
+        memcpy(at, bytes.data, bytes.size);
+    finish_at(w->out, put_line_end(at + bytes.size));
+}
+
+void resp_bulk_text(struct resp_writer *w, const char *text)
+{
+    resp_bulk(w, slice_from(text));
+}
+
+void resp_bulk_u64(struct resp_writer *w, uint64_t value)
+{
+    uint8_t *at = room(w->out, 2 * HEADER_BYTES_MAX);
+
+    at = put_header(at, '$', digit_count(value));
+    finish_at(w->out, put_line_end(put_digits(at, value)));
+}
+
+void resp_null(struct resp_writer *w)
+{
+    write_text(w, w->protocol >= 3 ? "_\r\n" : "$-1\r\n");
+}
+
+void resp_null_array(struct resp_writer *w)
+{
+    write_text(w, w->protocol >= 3 ? "_\r\n" : "*-1\r\n");
+}
+
+void resp_boolean(struct resp_writer *w, bool value)
+{
+    if (w->protocol >= 3)
+        write_text(w, value ? "#t\r\n" : "#f\r\n");
+    else
+        resp_integer(w, value);
+}
+
+/* The shortest text that reads back as the same number. */
+static size_t double_text(char *text, size_t capacity, double value)
+{
+    if (isnan(value))
+        return (size_t)snprintf(text, capacity, "nan");
+    if (isinf(value))
+        return (size_t)snprintf(text, capacity, value > 0 ? "inf" : "-inf");
+    int size = 0;
+    for (int digits = 15; digits <= 17; digits++) {
+        size = snprintf(text, capacity, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return (size_t)size;
+}
+
+void resp_double(struct resp_writer *w, double value)
+{
+    char text[40];
+    size_t size = double_text(text, sizeof text, value);
+
+    if (w->protocol < 3) {
+        resp_bulk(w, slice_make(text, size));
+        return;
+    }
+    buffer_append_byte(w->out, ',');
+    buffer_append(w->out, text, size);
+    write_text(w, "\r\n");
+}
+
+void resp_verbatim(struct resp_writer *w, const char *format3, struct slice text)
+{
+    assert(strlen(format3) == 3);
+    if (w->protocol < 3) {
+        resp_bulk(w, text);
+        return;
+    }
+    write_header(w, '=', text.size + 4);
+    write_text(w, format3);
+    buffer_append_byte(w->out, ':');
+    buffer_append_slice(w->out, text);
+    write_text(w, "\r\n");
+}
+
+void resp_array(struct resp_writer *w, size_t count)
+{
+    write_header(w, '*', count);
+}
+
+static void write_aggregate(struct resp_writer *w, char marker, size_t count)
+{
+    if (w->protocol >= 3)
+        write_header(w, marker, count);
+    else
+        write_header(w, '*', marker == '%' ? 2 * count : count);
+}
+
+void resp_map(struct resp_writer *w, size_t pairs)
+{
+    write_aggregate(w, '%', pairs);
+}
+
+void resp_set(struct resp_writer *w, size_t count)
+{
+    write_aggregate(w, '~', count);
+}
+
+void resp_push(struct resp_writer *w, size_t count)
+{
+    write_aggregate(w, '>', count);
+}
+
+/* ---- Lengths known later
+ * -------------------------------------------------------------------------- The mark is the offset
+ * of a gap as wide as the expected header; its first byte holds that width. */
+
+size_t resp_deferred_expecting(struct resp_writer *w, size_t count)
+{
+    size_t mark = w->out->size;
+    size_t width = DEFERRED_BYTES_MIN - 1 + digit_count(count);
+
+    uint8_t *at = room(w->out, width);
+    memset(at, 0, width);
+    at[0] = (uint8_t)width;
+    finish_at(w->out, at + width);
+    return mark;
+}
+
+size_t resp_deferred(struct resp_writer *w)
+{
+    return resp_deferred_expecting(w, 0);
+}
+
+static void close_deferred(struct resp_writer *w, size_t mark, char marker, size_t count)
+{
+    uint8_t header[HEADER_BYTES_MAX];
+    size_t size = (size_t)(put_header(header, marker, count) - header);
+
+    assert(mark < w->out->size);
+    size_t width = w->out->data[mark];
+    assert(width >= DEFERRED_BYTES_MIN && width < HEADER_BYTES_MAX);
+    assert(mark + width <= w->out->size);
+    if (size != width) {
+        room(w->out, HEADER_BYTES_MAX);
+        memmove(w->out->data + mark + size, w->out->data + mark + width,
+                w->out->size - mark - width);
+        w->out->size = w->out->size - width + size;
+    }
+    memcpy(w->out->data + mark, header, size);
+}
+
+void resp_deferred_array(struct resp_writer *w, size_t mark, size_t count)
+{
+    close_deferred(w, mark, '*', count);
+}
+
+void resp_deferred_map(struct resp_writer *w, size_t mark, size_t pairs)
+{
+    if (w->protocol >= 3)
+        close_deferred(w, mark, '%', pairs);
+    else
+        close_deferred(w, mark, '*', 2 * pairs);
+}
+
+void resp_deferred_set(struct resp_writer *w, size_t mark, size_t count)
+{
+    close_deferred(w, mark, w->protocol >= 3 ? '~' : '*', count);
+}
