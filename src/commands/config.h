@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration: one table (config.def) yields parsing of files and flags, CONFIG GET and SET and
- * the documented default file. Names are redis.conf's where Redis has the thing. Thread-safe: values
- * are read under a lock or through atomics by the getters. */
+/* The configuration: one table (config.def) yields parsing of files and flags, CONFIG GET and SET, the
+ * documented default file and the reference. Names are redis.conf's where Redis has the thing.
+ *
+ * Thread-safe: numbers are read through atomics, texts under a lock. */
 #ifndef COMMANDS_CONFIG_H
 #define COMMANDS_CONFIG_H
 
 #include "base/buffer.h"
 #include "base/slice.h"
+#include "vfs/vfs.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,23 +23,58 @@ enum config_name {
     CONFIG_COUNT
 };
 
+enum { CONFIG_FILE_BYTES_MAX = 1 << 20, CONFIG_INCLUDE_DEPTH_MAX = 8 };
+
 struct config *config_create(void); /* defaults */
 void config_destroy(struct config *config);
-/* "name value" lines, # comments, "quoted values", include. false: *error is one sentence with the
- * line's number. */
-bool config_load_file(struct config *config, const char *path, struct buffer *error);
-/* One value from text, as a file, a flag or CONFIG SET gives it. `at_start`: also what cannot change
- * later. The error text is what CONFIG SET answers, without "-ERR ". */
+
+/* ---- Parsing. Errors are appended to *error; one sentence, without "-ERR ". ------------------- */
+
+/* "name value" lines, # comments, "quoted values", include. false: *error names file and line; what
+ * came before the bad line is set. */
+bool config_load_file(struct config *config, struct vfs *vfs, const char *path,
+                      struct buffer *error);
+/* The same from memory; `name` stands in errors. vfs NULL: `include` is refused. */
+bool config_load_text(struct config *config, struct vfs *vfs, const char *name, struct slice text,
+                      struct buffer *error);
+/* The command line without the program's name: an optional path of a file, then --name value ...
+ * (words up to the next -- belong to the value). Flags win over the file. */
+bool config_load_flags(struct config *config, struct vfs *vfs, int count, char *const *words,
+                       struct buffer *error);
+/* One value from text. `at_start`: also what cannot change later. The error text is what CONFIG SET
+ * answers. */
 bool config_set(struct config *config, struct slice name, struct slice value, bool at_start,
                 struct buffer *error);
+/* CONFIG SET name value [name value ...]: `count` words, an even number. All of it or nothing. */
+bool config_set_all(struct config *config, const struct slice *words, size_t count,
+                    struct buffer *error);
+
+/* ---- Values --------------------------------------------------------------------------------- */
+
 /* The value as CONFIG GET shows it, appended; false: no such name. */
 bool config_get(struct config *config, struct slice name, struct buffer *value);
+void config_get_text(struct config *config, enum config_name name, struct buffer *value);
 const char *config_name_text(enum config_name name); /* "proto-max-bulk-len" */
 
-int64_t config_integer(struct config *config, enum config_name name); /* numbers, sizes, booleans */
+/* Numbers, sizes (bytes), durations (milliseconds), booleans (0, 1), indexes of choices; of a text
+ * the count of its bytes, so that "is a password set" needs no lock. */
+int64_t config_integer(const struct config *config, enum config_name name);
 /* An enumerated value's index in its choices, e.g. appendfsync: 0 always, 1 everysec, 2 no. */
-int config_choice(struct config *config, enum config_name name);
+int config_choice(const struct config *config, enum config_name name);
 /* A copy of a text value, appended. */
 void config_string(struct config *config, enum config_name name, struct buffer *value);
+
+/* client-output-buffer-limit; 0: no limit. */
+enum config_client_class { CONFIG_CLASS_NORMAL, CONFIG_CLASS_SLAVE, CONFIG_CLASS_PUBSUB };
+struct config_output_limit {
+    uint64_t hard_bytes, soft_bytes, soft_seconds;
+};
+struct config_output_limit config_output_limit(const struct config *config,
+                                               enum config_client_class client_class);
+
+/* ---- Documents, generated from the table ---------------------------------------------------- */
+
+void config_print_file(struct buffer *out);      /* cordwood.conf: every name with its default */
+void config_print_reference(struct buffer *out); /* configuration.md */
 
 #endif
