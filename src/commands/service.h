@@ -36,10 +36,22 @@ struct service *service_create(const struct env *env, struct store *store, struc
                                const struct service_host *host);
 void service_destroy(struct service *service);
 struct store *service_store(struct service *service);
-void service_set_store(struct service *service, struct store *store); /* for reload */
+/* For reload, while no session runs on any other thread: NULL lets go of the old store (all threads'
+ * readers are destroyed) so that it can be closed, then the new one. */
+void service_set_store(struct service *service, struct store *store);
 struct config *service_config(struct service *service);
 struct service_stats *service_stats(struct service *service);
 /* Active expiry: deletes some due keys; true: more are due now. Called by the host's timer. */
 bool service_expire(struct service *service);
+
+
+enum { SERVICE_THREADS_MAX = 192 }; /* threads that ever run sessions of one service */
+
+/* Lets go of what the calling thread's reader keeps from its last command (old memtables and tables
+ * could not be freed otherwise). A loop calls it from a timer of a tenth of a second or so, a worker
+ * before it waits for work. */
+void service_thread_idle(struct service *service);
+/* For CONFIG SET made by the host itself (SIGHUP): takes over cached values. */
+void service_config_changed(struct service *service);
 
 #endif

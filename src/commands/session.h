@@ -11,7 +11,12 @@
  *      READY --feed--> CLOSING          QUIT, a protocol error: send what is left, then destroy
  *      PARKED --work, resume--> any     BLOCKED --resume (after wake or timeout)--> any
  *
- * A session is touched by its own loop alone, except inside session_work, when the worker owns it. */
+ * A session is touched by its own loop alone; session_work runs on a worker. During session_work the
+ * loop may go on with session_feed and the session_output functions (the worker writes elsewhere; its
+ * reply appears with session_resume), but not with session_resume or session_destroy.
+ *
+ * Every thread that calls in here uses a reader of its own, made at its first call and kept by the
+ * service (service.h, service_thread_idle): at most SERVICE_THREADS_MAX threads. */
 #ifndef COMMANDS_SESSION_H
 #define COMMANDS_SESSION_H
 
@@ -44,6 +49,9 @@ void session_work(struct session *session);
 /* After session_work, a wake or a timeout, on the session's loop. */
 enum session_state session_resume(struct session *session);
 enum session_state session_state(const struct session *session);
+/* The peer sends no more: half a JSON line gets its error reply. CLOSING when READY; a session that is
+ * PARKED or BLOCKED first goes on, and is CLOSING after its last complete request. */
+enum session_state session_end_input(struct session *session);
 size_t session_input_bytes(const struct session *session); /* kept and not executed */
 
 /* BLOCKED: monotonic microseconds at which the host calls session_timeout, 0: never. */

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* A command: its line in commands.def, what its handler is given, and what handlers share.
+ *
+ * A handler reads c->arguments (arguments[0] is the name; of a subcommand arguments[1] is its second
+ * word) and appends exactly one reply to c->reply. It returns
+ *
+ *   STATUS_OK           the reply, which may be an error reply, is complete
+ *   STATUS_WOULD_BLOCK  something is not in memory; nothing was written to the store. What stands in
+ *                       the reply is cut off, and the handler runs again from its start, on a worker
+ *                       thread and with c->nowait false
+ *   another status      what stands in the reply is cut off, and the status' own error is answered:
+ *                       WRONG_TYPE the -WRONGTYPE line, TOO_LARGE "string exceeds maximum allowed
+ *                       size (proto-max-bulk-len)", NO_SPACE and READ_ONLY -MISCONF, others -ERR with
+ *                       the status' text. Not after a write to the store.
+ *
+ * Which access a handler has follows from its flags: COMMAND_WRITE a batch under the write lock,
+ * COMMAND_READONLY or COMMAND_READS a pinned moment, none of them: c->access is NULL. */
+#ifndef COMMANDS_COMMAND_H
+#define COMMANDS_COMMAND_H
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "commands/service.h"
+#include "commands/session.h"
+#include "resp/resp.h"
+#include "types/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum command_flags {
+    /* As COMMAND INFO shows them. */
+    COMMAND_WRITE = 1 << 0,
+    COMMAND_READONLY = 1 << 1,
+    COMMAND_DENYOOM = 1 << 2, /* may take room; a write without it may use the disk's reserve */
+    COMMAND_ADMIN = 1 << 3,
+    COMMAND_NOSCRIPT = 1 << 4,
+    COMMAND_BLOCKING = 1 << 5,
+    COMMAND_LOADING = 1 << 6,
+    COMMAND_STALE = 1 << 7,
+    COMMAND_FAST = 1 << 8,
+    COMMAND_NO_AUTH = 1 << 9, /* allowed before AUTH */
+    COMMAND_ALLOW_BUSY = 1 << 10,
+    COMMAND_MOVABLE_KEYS = 1 << 11, /* the key positions depend on the arguments */
+    COMMAND_NO_MULTI = 1 << 12,
+    /* Our own, not shown. */
+    COMMAND_READS = 1 << 24,    /* has a read access though not shown as readonly (INFO) */
+    COMMAND_REWRITES = 1 << 25, /* writes an existing object's header again: RENAME, EXPIRE */
+    COMMAND_EXPANDS = 1 << 26,  /* its records may be 16 times the size of its arguments (NDJSON) */
+};
+
+/* Where a command's keys stand, as Redis's key specifications say it. */
+enum command_keys_kind {
+    KEYS_NONE_KIND,
+    KEYS_RANGE_KIND,   /* arguments[first], every `step`, up to `last` (negative: from the end) */
+    KEYS_KEYWORD_KIND, /* behind `keyword`, searched from `first`; half of what follows (`limit` 2) */
+    KEYS_COUNT_KIND,   /* arguments[first] is their number, they follow it */
+};
+
+struct command_keys {
+    enum command_keys_kind kind;
+    int first, last, step;
+    int limit;           /* KEYWORD: keys are the first 1/limit of the arguments behind it */
+    const char *keyword; /* upper-case */
+    const char *flags;   /* as COMMAND INFO shows them: "RW access update" */
+};
+
+struct command_context;
+typedef enum status command_handler(struct command_context *c);
+
+struct command {
+    const char *name; /* lower-case; a subcommand's is "client|id" */
+    int arity;        /* as Redis: exact, or -minimum; counts all words of the name */
+    uint32_t flags;   /* enum command_flags */
+    struct command_keys keys;
+    const char *group;       /* as COMMAND DOCS: "string" */
+    const char *categories;  /* ACL: "@write @string @slow" */
+    const char *since;       /* the Redis version that has it; "cordwood 1" for our own */
+    const char *syntax;      /* arguments: "key [COUNT count]"; "" for none */
+    const char *summary;     /* a sentence without its full stop */
+    const char *complexity;  /* "O(1)" */
+    const char *differences; /* from Redis, for redis-compat.md; "" for none */
+    command_handler *run;    /* NULL: a container of subcommands that has no meaning alone */
+};
+
+/* All of commands.def, containers before their subcommands. */
+extern const struct command command_table[];
+extern const size_t command_table_size;
+
+/* Finds by name, ASCII case ignored; `subcommand` may be empty. A container whose subcommand is not
+ * known gives the container itself when `subcommand` is empty, NULL otherwise. */
+const struct command *command_find(struct slice name, struct slice subcommand);
+/* The top-level command, NULL if unknown. *has_subcommands: its second word is part of the name. */
+const struct command *command_find_top(struct slice name, bool *has_subcommands);
+/* Calls `each` with the index of every key of the request; false: the arguments do not fit. */
+bool command_each_key(const struct command *command, const struct slice *arguments, size_t count,
+                      void (*each)(void *context, size_t index), void *context);
+
+/* What a handler is given. Lives as long as the call. */
+struct command_context {
+    const struct command *command;
+    struct session *session;
+    struct service *service;
+    struct access *access; /* NULL without access flags; access->now_ms is the command's time */
+    struct resp_writer *reply;
+    struct slice *arguments; /* valid until the command has ended (also over parking and blocking) */
+    size_t count;
+    unsigned database; /* selected */
+    uint64_t now_ms;   /* unix; the access' own if there is one */
+    bool nowait;       /* false: on a worker thread, may wait */
+    bool resumed;      /* it has blocked before: it runs again after a wake */
+    bool may_block;    /* false: inside something that cannot wait; answer as after a timeout */
+};
+
+/* ---- Arguments. Those that return bool have answered the error when they return false. -------- */
+
+/* Strict decimal, as Redis: no sign "+", no leading zeros, no spaces. */
+bool slice_parse_integer(struct slice text, int64_t *value);
+bool slice_parse_unsigned(struct slice text, uint64_t *value);
+bool slice_parse_double(struct slice text, double *value); /* no NaN */
+
+/* "ERR value is not an integer or out of range". */
+bool argument_integer(struct command_context *c, size_t index, int64_t *value);
+/* The same; and "ERR value is out of range, must be positive" below 0. */
+bool argument_count(struct command_context *c, size_t index, int64_t *value);
+/* Milliseconds of a BLOCK or timeout: "ERR timeout is not an integer or out of range", "ERR timeout
+ * is negative". */
+bool argument_timeout_ms(struct command_context *c, size_t index, int64_t *timeout_ms);
+/* The argument is this option name (ASCII case ignored). false without an error beyond the end. */
+bool argument_is(const struct command_context *c, size_t index, const char *option);
+
+/* ---- Replies that many commands share. All return STATUS_OK, to be returned by the handler. ----- */
+
+enum status reply_ok(struct command_context *c);
+enum status reply_error(struct command_context *c, const char *text); /* with its code: "ERR ..." */
+enum status reply_errorf(struct command_context *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+enum status reply_syntax_error(struct command_context *c);    /* ERR syntax error */
+enum status reply_not_an_integer(struct command_context *c);
+enum status reply_wrong_arity(struct command_context *c);     /* ERR wrong number of arguments ... */
+enum status reply_integer(struct command_context *c, int64_t value);
+enum status reply_bulk(struct command_context *c, struct slice value);
+enum status reply_null(struct command_context *c);
+/* XXX HELP's reply: a header line, `lines` up to a NULL, and HELP itself, as Redis has it. */
+enum status reply_help(struct command_context *c, const char *const *lines);
+/* The error reply of a failed status, see above. */
+void reply_status(struct command_context *c, enum status status);
+
+/* Counts a lookup of a key for INFO (keyspace_hits, _misses) by its status; returns the status. */
+enum status command_lookup(struct command_context *c, enum status status);
+
+/* ---- Blocking ------------------------------------------------------------------------------- */
+
+/* For a handler that found nothing: the session waits until one of the keys (arguments of these
+ * indexes) is touched by a write, or the time is over; the handler then returns STATUS_OK without a
+ * reply. After a touch it runs again from its start with c->resumed set, and may block again: the
+ * deadline and the place in the queue stay. After the time is over `timed_out` replies (NULL: a null
+ * array).
+ *
+ * No wake-up is lost: after the waiters are registered the handler runs once more before the session
+ * sleeps. What was resolved at the first run ("$" of XREAD) is kept by command_set_argument. */
+struct command_wait {
+    size_t first_key, key_count; /* consecutive arguments; key_count 0: only the time */
+    int64_t timeout_ms;          /* 0: for ever */
+    enum status (*timed_out)(struct command_context *c);
+};
+void command_block(struct command_context *c, const struct command_wait *wait);
+/* Replaces an argument for this and later runs of this request; the bytes are copied. */
+void command_set_argument(struct command_context *c, size_t index, struct slice value);
+
+/* ---- Handlers: every name in the last column of commands.def is one ------------------------------ */
+
+#define COMMAND(name, arity, flags, keys, group, categories, since, syntax, summary, complexity,     \
+                differences, handler)                                                              \
+    command_handler handler;
+#define CONTAINER(name, arity, flags, group, categories, since, summary, complexity, differences)
+#include "commands/commands.def"
+#undef COMMAND
+#undef CONTAINER
+
+/* Whether the client may use more than AUTH: no password is set, or it was given. */
+bool session_is_authenticated(const struct session *session);
+/* Checks user ("default") and password; true also when none is set. */
+bool session_authenticate(struct session *session, struct slice user, struct slice password);
+
+#endif
