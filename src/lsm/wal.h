@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The write-ahead log: the order of everything (FORMAT.md, "WAL").
  *
- *   segment file 000012.wal = header (segment base LSN, store id, CRC) | frame | frame | ... | zeros
+ *   segment file 0000000000001000.wal (its base LSN in hex)
+ *     = header (base LSN, store id, size, epoch, CRC) | frame | frame | ... | zeros or old bytes
  *   frame = crc32c | length | LSN | epoch | durable LSN known | count | flags, then payload bytes
  *
  * The LSN of a frame is its logical byte position: base LSN + offset behind the header. A frame counts
  * only if its LSN is its position and its epoch is not below the epoch before it, so leftovers of a
- * recycled segment never count. A batch is one frame or a chain FIRST..MIDDLE..LAST of them (the
- * payload is cut anywhere); a chain without LAST is no batch. A frame never crosses a segment's end.
+ * recycled segment never count. A batch is one frame or a chain FIRST..LAST of them (the payload is
+ * cut anywhere); a chain without LAST is no batch. A frame never crosses a segment's end: a rest too
+ * small for a frame with one byte is skipped, and the next LSN is the next segment's base.
  *
  * Segments are zero-filled ahead and recycled (renamed) when no longer needed.
  *
@@ -20,18 +22,25 @@
 
 struct wal;
 
+enum {
+    WAL_FIRST_LSN = 4096,             /* of a new database */
+    WAL_SEGMENT_BYTES_MIN = 8192,
+    WAL_SEGMENT_BYTES_MAX = 1 << 30,
+    WAL_BATCH_BYTES_MAX = (1 << 30) + (1 << 26), /* of a payload: 1 GiB and its records' heads */
+};
+
 struct wal_options {
-    uint64_t segment_bytes;
-    uint64_t reserve_bytes; /* kept free for deletions when the disk is full */
+    uint64_t segment_bytes; /* of new segments, header included; those that exist keep theirs */
+    uint64_t reserve_bytes; /* prepared room that only deletions may use when the disk is full */
 };
 
 /* Where recovery stands; filled by wal_recover, used by wal_open. */
 struct wal_tail {
     lsn_t next_lsn;        /* where the first new frame goes */
-    uint64_t epoch;        /* of the newest valid frame */
-    lsn_t durable_lsn;     /* newest statement found in a frame */
-    uint64_t batches, bytes, cut_bytes; /* replayed; bytes behind the tail that were not zero */
-    bool was_sealed_empty; /* nothing but zeros behind the tail */
+    uint64_t epoch;        /* of the newest valid frame or segment; 0: none */
+    lsn_t durable_lsn;     /* newest statement found in a frame; 0: none */
+    uint64_t batches, bytes; /* replayed */
+    uint64_t cut_bytes;    /* from next_lsn to the end of the last remains of frames behind it */
 };
 
 /* One decoded record of a batch. */
@@ -42,34 +51,37 @@ struct wal_record {
 };
 
 /* Replays all whole batches with an LSN >= start, in order. `apply` gets a batch's LSN and its encoded
- * records (walk them with wal_record_next). `manifest_durable`: the durable LSN that the manifest
- * states. STATUS_CORRUPT, with file and offset in the report, when data below a stated durable LSN is
- * missing or damaged; otherwise a bad frame is the end. With `repair` the log is cut there instead,
- * and the report says so. */
+ * records (walk them with wal_record_next); an error of it ends the recovery. STATUS_CORRUPT, with
+ * file and offset in the report, when data below a stated durable LSN is missing or damaged; otherwise
+ * a bad frame is the end. STATUS_UNSUPPORTED: a frame of a newer format. Changes nothing on disk: the
+ * cut takes effect in wal_open. */
 struct wal_recovery {
     const struct env *env;
     const char *directory;
-    lsn_t start;
-    lsn_t manifest_durable;
+    lsn_t start;             /* 0: the first LSN of all */
+    lsn_t manifest_durable;  /* the durable LSN that the manifest states */
     uint64_t store_id;
-    uint64_t manifest_epoch;
-    bool repair;
+    bool clean;              /* the manifest's last edit is a clean stop's: nothing lies behind
+                              * manifest_durable, so it is not searched */
+    bool repair;             /* take damage for the end of the log; *report says what was lost */
     enum status (*apply)(void *context, lsn_t lsn, struct slice records, uint64_t count);
     void *context;
 };
 enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *tail,
                         struct lsm_report *report);
 
-/* Opens for appending at tail->next_lsn with `epoch`. When the last stop was unclean the caller
- * passes a higher epoch and appends a seal (an empty batch) and syncs it before any other write. */
+/* Opens for appending at tail->next_lsn with `epoch` (1 .. 2^32-1). When the last stop was unclean the
+ * caller passes an epoch above those of the tail and the manifest, and appends a seal (an empty batch)
+ * and syncs it before any other write. Makes what is cut unreadable. STATUS_NO_SPACE, STATUS_IO. */
 enum status wal_open(const struct env *env, const char *directory, const struct wal_options *options,
                      uint64_t store_id, const struct wal_tail *tail, uint64_t epoch,
                      struct wal **wal);
-/* Does not sync. */
+/* Neither writes nor syncs what is pending. NULL is fine. */
 void wal_close(struct wal *wal);
 
-/* Room for a batch of up to `bytes` (frame heads are added inside): segments exist and are
- * zero-filled. STATUS_NO_SPACE, STATUS_IO. The write lock is held. */
+/* Room for a batch whose payload has up to `bytes` (frame heads are added inside): segments exist and
+ * are zero-filled. Needed before every wal_append. STATUS_NO_SPACE (tried anew at every call),
+ * STATUS_IO, STATUS_READ_ONLY. The write lock is held. May move wal_next_lsn (rotation). */
 enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve);
 
 /* Encoding of records, appended to a batch's payload. */
@@ -93,12 +105,13 @@ lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / 
 lsn_t wal_durable_lsn(const struct wal *wal);
 bool wal_is_poisoned(const struct wal *wal);
 
-/* Starts a new segment with the next batch. */
+/* Starts a new segment with the next wal_reserve, unless the current one is empty. */
 void wal_request_rotate(struct wal *wal);
-/* Segments that end at or below `lsn` are recycled or removed. Any thread. */
+/* Segments that end at or below `lsn` and are durable are recycled or removed. Any thread. */
 enum status wal_release_below(struct wal *wal, lsn_t lsn);
 /* Prepares the next segment ahead if none is ready. true: did something. Any thread. */
 bool wal_work(struct wal *wal);
+bool wal_wants_work(struct wal *wal);
 
 struct wal_stats {
     uint64_t bytes_written, sync_count, segment_count;
