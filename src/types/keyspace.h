@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys of a database and their headers. An object is a header in TREE_KEYS, found by its key, and
  * parts under (generation, id) in TREE_PARTS and TREE_ENTRIES. The header's bounds decide which parts
- * are alive. */
+ * are alive.
+ *
+ * All functions work on the access's selected database. Whatever reads may return
+ * STATUS_WOULD_BLOCK, _IO or _CORRUPT besides what is said; a key longer than STORE_KEY_BYTES_MAX
+ * gives STATUS_TOO_LARGE. */
 #ifndef TYPES_KEYSPACE_H
 #define TYPES_KEYSPACE_H
 
 #include "types/store.h"
 
-/* On disk; never reuse a number. */
+/* On disk (5 bits); never reuse a number. */
 enum object_type { OBJECT_STRING = 1, OBJECT_LIST = 2, OBJECT_STREAM = 3 };
 
 /* What every header has in common; `body` is the type's own part (string.h, list.h, stream.h). */
@@ -19,38 +23,45 @@ struct object {
 };
 
 /* STATUS_NOT_FOUND when missing or expired. In a write access an expired key is deleted first (a
- * logged deletion, fact "expired"). */
+ * logged deletion, fact "expired", x). */
 enum status keyspace_find(struct access *access, struct slice key, struct object *object);
-/* The same, and STATUS_WRONG_TYPE when it is another type. */
+/* The same, and STATUS_WRONG_TYPE when it is another type (*object is filled). */
 enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
                                struct object *object);
-/* Writes the header. `old`: what keyspace_find returned, NULL when the key was missing; it keeps the
- * key count and the expiry index right. A type's function deletes old parts itself when it replaces
- * another object: keyspace_remove first. */
+/* Writes the header. `old`: what keyspace_find returned in this access, NULL when the key was missing;
+ * it keeps the key count and the expiry index right. When the id differs, the old one's parts are
+ * reclaimed. object->body may lie in engine memory or in scratch buffers other than scratch_value.
+ * The key was looked up before, so its size is known to be right. */
 void keyspace_put(struct access *access, struct slice key, const struct object *object,
                   const struct object *old);
-/* Removes header and parts: O(1) in the size of the object. */
+/* Removes header, expiry and parts of what keyspace_find returned: O(1) in the size of the object. */
 void keyspace_remove(struct access *access, struct slice key, const struct object *object);
 
-/* Commands' verbs. No facts but those named; replies are the caller's. */
-enum status keyspace_delete(struct access *access, struct slice key, bool *deleted); /* "del" */
+/* Commands' verbs. No facts but those named (event, class); replies are the caller's. */
+/* A missing key is STATUS_OK and *deleted = false. Fact "del", g. */
+enum status keyspace_delete(struct access *access, struct slice key, bool *deleted);
+/* STATUS_NOT_FOUND: no `from`. `to` is replaced; the time to live moves along. Facts "rename_from",
+ * "rename_to", g. O(1): the parts stay where they are. */
 enum status keyspace_rename(struct access *access, struct slice from, struct slice to);
-                                   /* NOT_FOUND; "rename_from", "rename_to" ("del" of the old one) */
-enum status keyspace_set_expire(struct access *access, struct slice key, const struct object *object,
-                                uint64_t expire_ms /* 0: persist */);
-uint64_t keyspace_count(struct access *access);        /* DBSIZE; O(1) */
-uint64_t keyspace_expires_count(struct access *access); /* keys with a time; O(1) */
-void keyspace_flush(struct access *access, unsigned database); /* FLUSHDB; O(1) */
-void keyspace_flush_all(struct access *access);
-void keyspace_swap(struct access *access, unsigned a, unsigned b); /* SWAPDB; O(1) */
+/* Sets (0: takes away) the time of an object that keyspace_find returned. */
+void keyspace_set_expire(struct access *access, struct slice key, const struct object *object,
+                         uint64_t expire_ms);
+/* DBSIZE and the keys with a time, as of the access's moment; each a point read. */
+enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expires);
+/* FLUSHDB, FLUSHALL, SWAPDB: O(1). The access's selected database follows. Flushing an empty database
+ * writes nothing. STATUS_TOO_LARGE: after 2^32 flushes no generation is left. */
+enum status keyspace_flush(struct access *access, unsigned database);
+enum status keyspace_flush_all(struct access *access);
+void keyspace_swap(struct access *access, unsigned a, unsigned b);
 
-/* SCAN: calls `each` for about `count` keys from the cursor on; *next is 0 at the end. Expired keys
- * are skipped. A call never ends inside one cursor value. */
+/* SCAN: calls `each` for about `count` (> 0) keys from the cursor on; *next is 0 at the end. Expired
+ * keys are skipped. A call never ends inside one cursor value. Cursors are below 2^52; greater ones
+ * are at the end. key and object are valid during the call of `each` only. */
 enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
                           void (*each)(void *context, struct slice key, const struct object *object),
                           void *context);
-/* Deletes up to `limit` keys whose time has come, of all databases; a write access. *more: there may
- * be others that are due. Facts "expired". */
+/* A write access: deletes up to `limit` keys whose time has come, of all databases. *more: others are
+ * due too. Facts "expired", x. O(expired): databases where nothing is due cost a comparison. */
 enum status keyspace_expire_due(struct access *access, size_t limit, size_t *expired, bool *more);
 
 #endif

@@ -27,6 +27,7 @@ struct store_options {
     void *context;
 };
 
+/* STATUS_UNSUPPORTED: written by a newer format; otherwise as lsm_open, with a report. */
 enum status store_open(const struct env *env, const char *directory,
                        const struct store_options *options, struct lsm_report *report,
                        struct store **store);
@@ -47,47 +48,77 @@ struct access {
     struct store *store;
     struct lsm_reader *reader; /* when writing: the batch's own reader, which sees its writes */
     struct lsm_writer *writer; /* NULL: reading only */
-    uint64_t now_ms;           /* stands still */
+    uint64_t now_ms;           /* stands still; set at begin, the caller may set it again */
     unsigned database;         /* the selected one; access_select changes it */
-    uint32_t generation;       /* of that database, see store_generation */
-    bool nowait;               /* what was asked for; see access_begin_write */
+    uint32_t generation;       /* of that database */
+    bool nowait;               /* reads do not wait now; false from the first write on */
+    bool open;                 /* between a begin and its end */
+    bool map_changed;          /* this batch changed which generation a database has */
 
     struct fact *facts;
     size_t fact_count, fact_capacity;
     struct buffer fact_bytes;
     struct buffer scratch_key, scratch_value; /* for encoding; contents end at the next call */
+    struct buffer scratch_large; /* a value put together from pieces; until the next such read */
+
+    struct lsm_reader *own_reader; /* the one given to access_init */
+    lsn_t map_lsn;             /* of the newest change of the map that this access saw */
+    uint64_t map_version;
+    struct buffer tree_key;    /* keyspace.c: the tree key that was made last */
 };
 
-/* `reader` belongs to the caller's thread or session and is reused from access to access. The struct
- * is zeroed before the first use and released after the last. */
+/* `reader` belongs to the caller's thread or session and is reused from access to access; access_init
+ * tells it to ignore range deletions (see access_delete_range). Nothing else of the access may be in
+ * use when it is released. */
 void access_init(struct access *access, struct store *store, struct lsm_reader *reader);
 void access_release(struct access *access);
 
 /* Pins a moment. With `nowait`, types' functions return STATUS_WOULD_BLOCK for what is not in
  * memory. */
 void access_begin_read(struct access *access, unsigned database, bool nowait);
-/* Opens a batch; the engine's lock is held (lsm_lock). STATUS_NO_SPACE, _READ_ONLY. With `nowait`,
- * reads return STATUS_WOULD_BLOCK as long as nothing was written; after the first write they wait,
- * so a command never stops half done. A command therefore reads all it can before it writes. */
+/* Opens a batch; the engine's lock is held (lsm_lock). STATUS_NO_SPACE, _READ_ONLY: nothing is open.
+ * With `nowait`, reads return STATUS_WOULD_BLOCK as long as nothing was written; after the first
+ * write they wait, so a command never stops half done. A command therefore reads all it can before it
+ * writes. `bytes_max` as access_write_bytes. */
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve);
-/* Returns the batch's LSN (0: read only or nothing was written). The facts stay until the next begin. */
+/* What a command with so many argument bytes in so many arguments writes at most, what this layer
+ * adds (headers, counts, expiry index) included. */
+static inline size_t access_write_bytes(size_t argument_bytes, size_t argument_count)
+{
+    return argument_bytes + argument_bytes / 512 + 64 * argument_count;
+}
+/* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
+ * newest that was revealed by what was read (0: none). The facts stay until the next begin. */
 lsn_t access_end(struct access *access);
-void access_select(struct access *access, unsigned database);
-/* After STATUS_WOULD_BLOCK and access_end, on any thread: reads what was missing; may wait. */
+/* Selects another database. In a write access always OK; in a read access it may fail as a read does
+ * (a FLUSHDB or SWAPDB came between). */
+enum status access_select(struct access *access, unsigned database);
+/* After STATUS_WOULD_BLOCK and access_end, on any thread, without the lock: reads what was missing;
+ * may wait. */
 enum status access_fetch_missing(struct access *access);
 
+/* Writing; keys and values are copied. */
 void access_put(struct access *access, enum store_tree tree, struct slice key, struct slice value);
 void access_delete(struct access *access, enum store_tree tree, struct slice key);
+/* Gives the space of [from, to) back. O(1). It reclaims and does not hide: reads look past range
+ * deletions, so a header must already say that nothing in the range is alive, and a key in it comes
+ * to life again by being written, never by being read. Single keys that are looked up without a
+ * header's bounds are deleted with access_delete. */
 void access_delete_range(struct access *access, enum store_tree tree, struct slice from,
                          struct slice to);
+/* A point read; *value is valid until access_end. STATUS_NOT_FOUND, _WOULD_BLOCK, _IO, _CORRUPT. */
 enum status access_get(struct access *access, enum store_tree tree, struct slice key,
                        struct slice *value);
+/* Iterators: lsm_iter_open(access->reader, tree, ...), closed before access_end. */
+
+/* Notes what happened to a key of the selected database; `event` is static. Write accesses only. */
 void access_fact(struct access *access, char class_letter, const char *event, struct slice key);
 
-/* A new object id, never given before, also not before a crash. */
+/* A new object id, never given before, also not before a crash. Write accesses only. */
 uint64_t access_new_id(struct access *access);
-/* Prefix of an object's parts and entries: generation (4, BE) | id (8, BE). */
+/* Prefix of an object's parts and entries: generation (4, BE) | id (8, BE). What follows is a tag
+ * byte of the type and its own key: ENCODING.md. */
 enum { OBJECT_PREFIX_BYTES = 12 };
 void object_prefix_store(uint8_t at[OBJECT_PREFIX_BYTES], uint32_t generation, uint64_t id);
 
