@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Helpers over any vfs, and the env of the real world. */
+#include "vfs/vfs.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { VFS_PATH_BYTES_MAX = 4096, ENV_LOG_LINE_BYTES_MAX = 1024 };
+
+enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data, size_t size,
+                             bool nowait)
+{
+    size_t got = 0;
+    enum status status = file->ops->read_at(file, offset, data, size, nowait, &got);
+    if (status != STATUS_OK)
+        return status;
+    assert(got <= size);
+    return got == size ? STATUS_OK : STATUS_CORRUPT;
+}
+
+enum status vfs_read_file(struct vfs *vfs, const char *path, size_t limit, struct buffer *into)
+{
+    struct vfs_file *file = NULL;
+    uint64_t size = 0;
+    enum status status = vfs_open(vfs, path, VFS_READ, &file);
+    if (status == STATUS_OK)
+        status = vfs_size(file, &size);
+    if (status != STATUS_OK)
+        goto done;
+    if (size > limit) {
+        status = STATUS_TOO_LARGE;
+        goto done;
+    }
+    status = buffer_try_reserve(into, (size_t)size);
+    if (status == STATUS_OK && size > 0)
+        status = vfs_read_exactly(file, 0, into->data + into->size, (size_t)size, false);
+    if (status == STATUS_OK)
+        into->size += (size_t)size;
+done:
+    vfs_close(file);
+    return status;
+}
+
+static bool path_join(char *path, const char *directory, const char *name, const char *suffix)
+{
+    int length = snprintf(path, VFS_PATH_BYTES_MAX, "%s/%s%s", directory, name, suffix);
+    return length >= 0 && length < VFS_PATH_BYTES_MAX;
+}
+
+static enum status vfs_write_new_file(struct vfs *vfs, const char *path, struct slice content)
+{
+    struct vfs_file *file = NULL;
+    enum status status = vfs_open(vfs, path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &file);
+    if (status == STATUS_OK)
+        status = vfs_write_at(file, 0, content.data, content.size);
+    if (status == STATUS_OK)
+        status = vfs_sync_at(file, "replace_file.content");
+    vfs_close(file);
+    return status;
+}
+
+enum status vfs_replace_file(struct vfs *vfs, const char *directory, const char *name,
+                             struct slice content)
+{
+    char path[VFS_PATH_BYTES_MAX], new_path[VFS_PATH_BYTES_MAX];
+    if (!path_join(path, directory, name, "") || !path_join(new_path, directory, name, ".tmp"))
+        return STATUS_INVALID;
+    enum status status = vfs_write_new_file(vfs, new_path, content);
+    if (status == STATUS_OK)
+        status = vfs_rename(vfs, new_path, path);
+    if (status != STATUS_OK) {
+        (void)vfs_remove(vfs, new_path); /* the first failure is the one to report */
+        return status;
+    }
+    return vfs_sync_directory_at(vfs, directory, "replace_file.directory");
+}
+
+static uint64_t posix_wall_ms(void *context)
+{
+    (void)context;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t posix_monotonic_us(void *context)
+{
+    (void)context;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void posix_random_bytes(void *context, void *data, size_t size)
+{
+    (void)context;
+    uint8_t *at = data;
+    while (size > 0) {
+        ssize_t got = getrandom(at, size, 0);
+        if (got < 0)
+            continue; /* EINTR; nothing else can happen with these arguments */
+        at += got;
+        size -= (size_t)got;
+    }
+}
+
+static void posix_log(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    static const char *const names[] = {"debug", "verbose", "notice", "warning"};
+    fprintf(stderr, "%s: %s\n", names[level], line);
+}
+
+void env_init_posix(struct env *env, struct vfs *vfs)
+{
+    *env = (struct env){
+        .vfs = vfs,
+        .wall_ms = posix_wall_ms,
+        .monotonic_us = posix_monotonic_us,
+        .random_bytes = posix_random_bytes,
+        .log = posix_log,
+    };
+}
+
+void env_log(const struct env *env, enum log_level level, const char *format, ...)
+{
+    char line[ENV_LOG_LINE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    env->log(env->context, level, line);
+}
