@@ -41,8 +41,8 @@ bool config_load_text(struct config *config, struct vfs *vfs, const char *name, 
  * (words up to the next -- belong to the value). Flags win over the file. */
 bool config_load_flags(struct config *config, struct vfs *vfs, int count, char *const *words,
                        struct buffer *error);
-/* One value from text. `at_start`: also what cannot change later. The error text is what CONFIG SET
- * answers. */
+/* One value from text. `at_start`: as a file or a flag gives it, also what cannot change later; the
+ * error reads "'name': reason". Otherwise it is what CONFIG SET answers. */
 bool config_set(struct config *config, struct slice name, struct slice value, bool at_start,
                 struct buffer *error);
 /* CONFIG SET name value [name value ...]: `count` words, an even number. All of it or nothing. */
