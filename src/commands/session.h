@@ -42,8 +42,14 @@ void session_destroy(struct session *session); /* not while PARKED and at work *
 void *session_owner(const struct session *session);
 
 /* Takes all bytes: executes complete requests, keeps the rest. While not READY it only keeps them;
- * the host stops reading the socket then. */
+ * the host stops reading the socket then.
+ *
+ * A client that sends and does not read must not fill the memory with replies: while more than
+ * SESSION_OUTPUT_PAUSE_BYTES of output are not consumed, no further request is executed; the session
+ * is READY and session_is_paused. When the host has sent some, it feeds it (no bytes) to go on. */
+enum { SESSION_OUTPUT_PAUSE_BYTES = 1 << 20 };
 enum session_state session_feed(struct session *session, struct slice bytes);
+bool session_is_paused(const struct session *session); /* complete or partial input waits for that */
 /* Executes the parked request with waiting reads. On any one thread. */
 void session_work(struct session *session);
 /* After session_work, a wake or a timeout, on the session's loop. */
