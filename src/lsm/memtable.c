@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT */
+/* See memtable.h for the picture. Publication: the writer fills a node or version and links it with a
+ * release store; a reader follows links with acquire loads. Skiplist: W. Pugh, "Skip Lists: A
+ * Probabilistic Alternative to Balanced Trees", 1990. */
+#include "lsm/memtable.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/random.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+enum {
+    HEIGHT_MAX = 12,
+    FINGERS = 256,
+    CHUNK_BYTES_MAX = 256 * 1024,
+    CLASS_STEP = 16,           /* version sizes are rounded up to this ... */
+    CLASS_COUNT = 64,          /* ... and recycled by class up to 1 KiB; larger ones by the heap */
+    RETIRED_BEFORE_CHECK = 64, /* so many wait before readers are looked at again */
+};
+
+struct mem_version {
+    lsn_t lsn;
+    _Atomic(struct mem_version *) older;
+    uint32_t size;
+    uint8_t kind;
+    uint8_t size_class; /* CLASS_COUNT: from the heap */
+    uint8_t bytes[];
+};
+
+struct mem_node {
+    _Atomic(struct mem_version *) newest;
+    _Atomic(struct mem_node *) prev; /* level 0; the head for the first */
+    struct mem_node *hash_next;      /* set before the node is published in its bucket */
+    const uint8_t *key;
+    uint32_t key_size;
+    uint32_t hash;
+    _Atomic(struct mem_node *) next[]; /* as many as the node is high */
+};
+
+/* A version that hangs below `newer` and is recycled when safe_lsn >= superseded. */
+struct retired {
+    struct mem_version *version;
+    struct mem_version *newer;
+    lsn_t superseded;
+};
+
+struct finger {
+    struct mem_node *before[HEIGHT_MAX]; /* a level's last node that is not behind the place */
+};
+
+struct memtable {
+    struct memtable_options options;
+    struct arena arena;
+    struct mem_node *head;
+    _Atomic(struct mem_node *) last; /* level 0; the head when empty */
+    _Atomic int height;
+    struct random random;
+    _Atomic(struct mem_node *) *buckets;
+    uint64_t bucket_mask;
+    struct finger *fingers;
+    _Atomic(struct memtable_range *) ranges;
+
+    struct retired *retired; /* a ring */
+    size_t retired_first, retired_count, retired_capacity, retired_checked;
+    struct mem_version *free_versions[CLASS_COUNT];
+
+    atomic_size_t heap_bytes;
+    atomic_ullong node_count, version_count;
+};
+
+static struct slice node_key(const struct mem_node *node)
+{
+    return slice_make(node->key, node->key_size);
+}
+
+static struct mem_node *node_next(const struct mem_node *node, int level)
+{
+    return atomic_load_explicit(&node->next[level], memory_order_acquire);
+}
+
+static struct mem_node *node_allocate(struct memtable *table, struct slice key, int height)
+{
+    size_t links = (size_t)height * sizeof(struct mem_node *);
+    struct mem_node *node =
+        arena_allocate(&table->arena, sizeof(struct mem_node) + links + key.size);
+    uint8_t *bytes = (uint8_t *)node + sizeof(struct mem_node) + links;
+    if (key.size)
+        memcpy(bytes, key.data, key.size);
+    atomic_init(&node->newest, NULL);
+    atomic_init(&node->prev, NULL);
+    node->hash_next = NULL;
+    node->key = bytes;
+    node->key_size = (uint32_t)key.size;
+    node->hash = 0;
+    for (int level = 0; level < height; level++)
+        atomic_init(&node->next[level], NULL);
+    return node;
+}
+
+struct memtable *memtable_create(const struct memtable_options *options)
+{
+    struct memtable *table = memory_zeroed(1, sizeof(struct memtable));
+    table->options = *options;
+    size_t chunk = options->bytes_expected / 64;
+    arena_init(&table->arena, chunk < 4096 ? 4096 : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk);
+    table->head = node_allocate(table, slice_make(NULL, 0), HEIGHT_MAX);
+    atomic_init(&table->last, table->head);
+    atomic_init(&table->height, 1);
+    random_init(&table->random, 0x636f7264776f6f64u);
+    if (options->has_hash) {
+        uint64_t buckets = 1024;
+        while (buckets < options->bytes_expected / 256)
+            buckets *= 2;
+        table->bucket_mask = buckets - 1;
+        table->buckets = memory_zeroed(buckets, sizeof(*table->buckets));
+        atomic_fetch_add(&table->heap_bytes, buckets * sizeof(*table->buckets));
+    }
+    if (options->finger_prefix_bytes)
+        table->fingers = memory_zeroed(FINGERS, sizeof(struct finger));
+    return table;
+}
+
+void memtable_destroy(struct memtable *table)
+{
+    if (!table)
+        return;
+    for (struct mem_node *node = node_next(table->head, 0); node; node = node_next(node, 0)) {
+        struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_relaxed);
+        while (version) {
+            struct mem_version *older = atomic_load_explicit(&version->older, memory_order_relaxed);
+            if (version->size_class == CLASS_COUNT)
+                memory_free(version);
+            version = older;
+        }
+    }
+    memory_free(table->retired);
+    memory_free(table->buckets);
+    memory_free(table->fingers);
+    arena_release(&table->arena);
+    memory_free(table);
+}
+
+/* ---- Versions and their recycling ---------------------------------------------------------- */
+
+static size_t version_bytes(size_t value_size)
+{
+    return sizeof(struct mem_version) + value_size;
+}
+
+static void version_free(struct memtable *table, struct mem_version *version)
+{
+    atomic_fetch_sub_explicit(&table->version_count, 1, memory_order_relaxed);
+    if (version->size_class == CLASS_COUNT) {
+        atomic_fetch_sub_explicit(&table->heap_bytes, version_bytes(version->size),
+                                  memory_order_relaxed);
+        memory_free(version);
+        return;
+    }
+    atomic_store_explicit(&version->older, table->free_versions[version->size_class],
+                          memory_order_relaxed);
+    table->free_versions[version->size_class] = version;
+}
+
+/* Frees what no reader can meet. The queue is in the order of writing, so a version's older ones
+ * always go before it. */
+static void recycle_retired(struct memtable *table)
+{
+    lsn_t safe = table->options.safe_lsn(table->options.context);
+    while (table->retired_count) {
+        struct retired *entry = &table->retired[table->retired_first];
+        if (entry->superseded > safe)
+            break;
+        atomic_store_explicit(&entry->newer->older, NULL, memory_order_relaxed);
+        version_free(table, entry->version);
+        table->retired_first = (table->retired_first + 1) % table->retired_capacity;
+        table->retired_count--;
+    }
+    table->retired_checked = table->retired_count;
+}
+
+static void retire(struct memtable *table, struct retired entry)
+{
+    if (!table->options.safe_lsn)
+        return;
+    if (table->retired_count == table->retired_capacity) {
+        size_t capacity = table->retired_capacity ? 2 * table->retired_capacity : 256;
+        struct retired *ring = memory_zeroed(capacity, sizeof(struct retired));
+        for (size_t i = 0; i < table->retired_count; i++)
+            ring[i] = table->retired[(table->retired_first + i) % table->retired_capacity];
+        memory_free(table->retired);
+        table->retired = ring;
+        table->retired_first = 0;
+        table->retired_capacity = capacity;
+    }
+    size_t place = (table->retired_first + table->retired_count) % table->retired_capacity;
+    table->retired[place] = entry;
+    table->retired_count++;
+    if (table->retired_count >= table->retired_checked + RETIRED_BEFORE_CHECK)
+        recycle_retired(table);
+}
+
+static struct mem_version *version_allocate(struct memtable *table, size_t value_size)
+{
+    size_t bytes = version_bytes(value_size);
+    size_t size_class = (bytes - 1) / CLASS_STEP;
+    struct mem_version *version;
+    if (size_class >= CLASS_COUNT) {
+        version = memory_allocate(bytes);
+        size_class = CLASS_COUNT;
+        atomic_fetch_add_explicit(&table->heap_bytes, bytes, memory_order_relaxed);
+    } else if (table->free_versions[size_class]) {
+        version = table->free_versions[size_class];
+        table->free_versions[size_class] =
+            atomic_load_explicit(&version->older, memory_order_relaxed);
+    } else {
+        version = arena_allocate(&table->arena, (size_class + 1) * CLASS_STEP);
+    }
+    version->size_class = (uint8_t)size_class;
+    atomic_fetch_add_explicit(&table->version_count, 1, memory_order_relaxed);
+    return version;
+}
+
+/* Makes a version the node's newest. */
+static void node_push_version(struct memtable *table, struct mem_node *node, lsn_t lsn,
+                              enum entry_kind kind, struct slice value)
+{
+    struct mem_version *current = atomic_load_explicit(&node->newest, memory_order_relaxed);
+    assert(!current || current->lsn <= lsn);
+    struct mem_version *version = version_allocate(table, value.size);
+    version->lsn = lsn;
+    version->kind = (uint8_t)kind;
+    version->size = (uint32_t)value.size;
+    if (value.size)
+        memcpy(version->bytes, value.data, value.size);
+    atomic_store_explicit(&version->older, current, memory_order_relaxed);
+    atomic_store_explicit(&node->newest, version, memory_order_release);
+    if (!current)
+        return;
+    /* Replaced within its own batch: the batch's own reader may still look at it. */
+    lsn_t superseded = current->lsn == lsn ? lsn + 1 : lsn;
+    retire(table, (struct retired){current, version, superseded});
+}
+
+/* ---- Places in the skiplist ---------------------------------------------------------------- */
+
+/* Fills before[0 .. HEIGHT_MAX-1] with each level's last node whose key is < key. Returns the node
+ * with the key, or NULL. */
+static struct mem_node *find_place(const struct memtable *table, struct slice key,
+                                   struct mem_node *before[HEIGHT_MAX])
+{
+    struct mem_node *node = table->head;
+    int top = atomic_load_explicit(&table->height, memory_order_acquire);
+    for (int level = HEIGHT_MAX - 1; level >= top; level--)
+        before[level] = table->head;
+    struct mem_node *known_behind = NULL; /* a node that is known to be >= key */
+    for (int level = top - 1; level >= 0; level--) {
+        struct mem_node *next = node_next(node, level);
+        while (next && next != known_behind && slice_compare(node_key(next), key) < 0) {
+            node = next;
+            next = node_next(node, level);
+        }
+        known_behind = next;
+        before[level] = node;
+    }
+    return known_behind && slice_equal(node_key(known_behind), key) ? known_behind : NULL;
+}
+
+/* The first node with a key >= key; also usable by readers. */
+static struct mem_node *find_first(const struct memtable *table, struct slice key)
+{
+    struct mem_node *node = table->head;
+    struct mem_node *known_behind = NULL;
+    for (int level = atomic_load_explicit(&table->height, memory_order_acquire) - 1; level >= 0;
+         level--) {
+        struct mem_node *next = node_next(node, level);
+        while (next && next != known_behind && slice_compare(node_key(next), key) < 0) {
+            node = next;
+            next = node_next(node, level);
+        }
+        known_behind = next;
+    }
+    return known_behind;
+}
+
+static struct finger *finger_of(struct memtable *table, struct slice key)
+{
+    if (!table->fingers || key.size < table->options.finger_prefix_bytes)
+        return NULL;
+    uint64_t hash = hash64(slice_make(key.data, table->options.finger_prefix_bytes), 0);
+    return &table->fingers[hash % FINGERS];
+}
+
+/* true: the finger's level-0 place is the place of the new, larger key. */
+static bool finger_fits(const struct finger *finger, struct slice key)
+{
+    struct mem_node *before = finger->before[0];
+    if (!before || slice_compare(node_key(before), key) >= 0)
+        return false;
+    struct mem_node *next = node_next(before, 0);
+    return !next || slice_compare(node_key(next), key) > 0;
+}
+
+/* Makes before[0 .. height-1] right for `key`, given that before[0] is: other keys may have come in
+ * between on the upper levels. */
+static void finger_climb(const struct memtable *table, struct finger *finger, struct slice key,
+                         int height)
+{
+    for (int level = 1; level < height; level++) {
+        struct mem_node *before = finger->before[level] ? finger->before[level] : table->head;
+        struct mem_node *next;
+        while ((next = node_next(before, level)) && slice_compare(node_key(next), key) < 0)
+            before = next;
+        finger->before[level] = before;
+    }
+}
+
+static int random_height(struct memtable *table)
+{
+    int height = 1;
+    uint64_t bits = random_next(&table->random);
+    while (height < HEIGHT_MAX && (bits & 3) == 0) {
+        height++;
+        bits >>= 2;
+    }
+    return height;
+}
+
+/* ---- The hash index ------------------------------------------------------------------------ */
+
+static struct mem_node *hash_find(const struct memtable *table, struct slice key, uint64_t hash)
+{
+    struct mem_node *node =
+        atomic_load_explicit(&table->buckets[hash & table->bucket_mask], memory_order_acquire);
+    while (node && (node->hash != (uint32_t)(hash >> 32) || !slice_equal(node_key(node), key)))
+        node = node->hash_next;
+    return node;
+}
+
+static void hash_insert(struct memtable *table, struct mem_node *node, uint64_t hash)
+{
+    _Atomic(struct mem_node *) *bucket = &table->buckets[hash & table->bucket_mask];
+    node->hash = (uint32_t)(hash >> 32);
+    node->hash_next = atomic_load_explicit(bucket, memory_order_relaxed);
+    atomic_store_explicit(bucket, node, memory_order_release);
+}
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+static void node_link(struct memtable *table, struct mem_node *node, int height,
+                      struct mem_node *before[HEIGHT_MAX])
+{
+    if (height > atomic_load_explicit(&table->height, memory_order_relaxed))
+        atomic_store_explicit(&table->height, height, memory_order_release);
+    struct mem_node *behind = node_next(before[0], 0);
+    atomic_store_explicit(&node->prev, before[0], memory_order_relaxed);
+    for (int level = 0; level < height; level++) {
+        atomic_store_explicit(&node->next[level], node_next(before[level], level),
+                              memory_order_relaxed);
+        atomic_store_explicit(&before[level]->next[level], node, memory_order_release);
+    }
+    if (behind)
+        atomic_store_explicit(&behind->prev, node, memory_order_release);
+    else
+        atomic_store_explicit(&table->last, node, memory_order_release);
+    atomic_fetch_add_explicit(&table->node_count, 1, memory_order_relaxed);
+}
+
+void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind kind,
+                  struct slice value)
+{
+    assert(kind == ENTRY_PUT || kind == ENTRY_DELETE);
+    assert(value.size < UINT32_MAX);
+    struct finger *finger = finger_of(table, key);
+    bool is_append = finger && finger_fits(finger, key);
+    uint64_t hash = 0;
+    if (table->buckets) {
+        hash = hash64(key, 0);
+        struct mem_node *found = is_append ? NULL : hash_find(table, key, hash);
+        if (found) {
+            node_push_version(table, found, lsn, kind, value);
+            return;
+        }
+    }
+    struct finger scratch;
+    if (!finger)
+        finger = &scratch;
+    int height = random_height(table);
+    if (is_append) {
+        finger_climb(table, finger, key, height);
+    } else {
+        struct mem_node *found = find_place(table, key, finger->before);
+        if (found) {
+            node_push_version(table, found, lsn, kind, value);
+            return;
+        }
+    }
+    struct mem_node *node = node_allocate(table, key, height);
+    node_push_version(table, node, lsn, kind, value);
+    node_link(table, node, height, finger->before);
+    if (table->buckets)
+        hash_insert(table, node, hash);
+    for (int level = 0; level < height; level++)
+        finger->before[level] = node;
+}
+
+void memtable_delete_range(struct memtable *table, struct range_delete range)
+{
+    struct memtable_range *entry = arena_allocate(&table->arena, sizeof(struct memtable_range));
+    entry->range.from =
+        slice_make(arena_copy(&table->arena, range.from.data, range.from.size), range.from.size);
+    entry->range.to =
+        slice_make(arena_copy(&table->arena, range.to.data, range.to.size), range.to.size);
+    entry->range.lsn = range.lsn;
+    entry->next = atomic_load_explicit(&table->ranges, memory_order_relaxed);
+    atomic_store_explicit(&table->ranges, entry, memory_order_release);
+}
+
+void memtable_freeze(struct memtable *table)
+{
+    memory_free(table->fingers);
+    table->fingers = NULL;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+static struct mem_version *node_version(const struct mem_node *node, lsn_t lsn)
+{
+    struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_acquire);
+    while (version && version->lsn > lsn)
+        version = atomic_load_explicit(&version->older, memory_order_acquire);
+    return version;
+}
+
+bool memtable_get(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind *kind,
+                  lsn_t *found, struct slice *value)
+{
+    struct mem_node *node;
+    if (table->buckets) {
+        node = hash_find(table, key, hash64(key, 0));
+    } else {
+        node = find_first(table, key);
+        if (node && !slice_equal(node_key(node), key))
+            node = NULL;
+    }
+    struct mem_version *version = node ? node_version(node, lsn) : NULL;
+    if (!version)
+        return false;
+    *kind = (enum entry_kind)version->kind;
+    *found = version->lsn;
+    *value = slice_make(version->bytes, version->size);
+    return true;
+}
+
+const struct memtable_range *memtable_ranges(const struct memtable *table)
+{
+    return atomic_load_explicit(&table->ranges, memory_order_acquire);
+}
+
+struct memtable_cursor {
+    struct cursor base;
+    const struct memtable *table;
+    struct mem_node *node;
+    struct mem_version *version;
+    lsn_t lsn;
+    bool all;
+};
+
+static void cursor_show(struct memtable_cursor *cursor)
+{
+    cursor->base.valid = true;
+    cursor->base.key = node_key(cursor->node);
+    cursor->base.kind = (enum entry_kind)cursor->version->kind;
+    cursor->base.lsn = cursor->version->lsn;
+    cursor->base.value = slice_make(cursor->version->bytes, cursor->version->size);
+}
+
+/* From cursor->node on, forward, to a node with a version <= lsn. */
+static void cursor_settle_forward(struct memtable_cursor *cursor)
+{
+    while (cursor->node && !(cursor->version = node_version(cursor->node, cursor->lsn)))
+        cursor->node = node_next(cursor->node, 0);
+    if (cursor->node)
+        cursor_show(cursor);
+    else
+        cursor->base.valid = false;
+}
+
+/* The same backward; the head is the end. */
+static void cursor_settle_backward(struct memtable_cursor *cursor)
+{
+    while (cursor->node != cursor->table->head &&
+           !(cursor->version = node_version(cursor->node, cursor->lsn)))
+        cursor->node = atomic_load_explicit(&cursor->node->prev, memory_order_acquire);
+    cursor->base.valid = cursor->node != cursor->table->head;
+    if (cursor->base.valid)
+        cursor_show(cursor);
+}
+
+static void memtable_cursor_seek(struct cursor *base, struct slice key, lsn_t lsn)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    cursor->node = find_first(cursor->table, key);
+    cursor_settle_forward(cursor);
+    if (!base->valid || base->lsn <= lsn || !slice_equal(base->key, key))
+        return;
+    if (cursor->all && (cursor->version = node_version(cursor->node, lsn))) {
+        cursor_show(cursor);
+        return;
+    }
+    cursor->node = node_next(cursor->node, 0);
+    cursor_settle_forward(cursor);
+}
+
+static void memtable_cursor_seek_for_prev(struct cursor *base, struct slice key)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    assert(!cursor->all);
+    struct mem_node *node = find_first(cursor->table, key);
+    if (!node)
+        node = atomic_load_explicit(&cursor->table->last, memory_order_acquire);
+    /* `last` may have moved on since: step back to the key. */
+    while (node != cursor->table->head && slice_compare(node_key(node), key) > 0)
+        node = atomic_load_explicit(&node->prev, memory_order_acquire);
+    cursor->node = node;
+    cursor_settle_backward(cursor);
+}
+
+static void memtable_cursor_first(struct cursor *base)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    cursor->node = node_next(cursor->table->head, 0);
+    cursor_settle_forward(cursor);
+}
+
+static void memtable_cursor_last(struct cursor *base)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    assert(!cursor->all);
+    cursor->node = atomic_load_explicit(&cursor->table->last, memory_order_acquire);
+    cursor_settle_backward(cursor);
+}
+
+static void memtable_cursor_next(struct cursor *base)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    assert(base->valid);
+    if (cursor->all && cursor->version->lsn > 0 &&
+        (cursor->version = node_version(cursor->node, cursor->version->lsn - 1))) {
+        cursor_show(cursor);
+        return;
+    }
+    cursor->node = node_next(cursor->node, 0);
+    cursor_settle_forward(cursor);
+}
+
+static void memtable_cursor_prev(struct cursor *base)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    assert(base->valid);
+    assert(!cursor->all);
+    cursor->node = atomic_load_explicit(&cursor->node->prev, memory_order_acquire);
+    cursor_settle_backward(cursor);
+}
+
+static void memtable_cursor_destroy(struct cursor *base)
+{
+    memory_free(base);
+}
+
+static const struct cursor_ops memtable_cursor_ops = {
+    .seek = memtable_cursor_seek,
+    .seek_for_prev = memtable_cursor_seek_for_prev,
+    .first = memtable_cursor_first,
+    .last = memtable_cursor_last,
+    .next = memtable_cursor_next,
+    .prev = memtable_cursor_prev,
+    .destroy = memtable_cursor_destroy,
+};
+
+static struct cursor *cursor_create(struct memtable *table, lsn_t lsn, bool all)
+{
+    struct memtable_cursor *cursor = memory_zeroed(1, sizeof(struct memtable_cursor));
+    cursor->base.ops = &memtable_cursor_ops;
+    cursor->table = table;
+    cursor->lsn = lsn;
+    cursor->all = all;
+    return &cursor->base;
+}
+
+struct cursor *memtable_cursor_create(struct memtable *table, lsn_t lsn)
+{
+    return cursor_create(table, lsn, false);
+}
+
+struct cursor *memtable_cursor_create_all(struct memtable *table)
+{
+    return cursor_create(table, UINT64_MAX, true);
+}
+
+/* ---- Inspection ---------------------------------------------------------------------------- */
+
+size_t memtable_bytes(const struct memtable *table)
+{
+    return arena_bytes(&table->arena) +
+           atomic_load_explicit(&table->heap_bytes, memory_order_relaxed);
+}
+
+uint64_t memtable_node_count(const struct memtable *table)
+{
+    return atomic_load_explicit(&table->node_count, memory_order_relaxed);
+}
+
+uint64_t memtable_version_count(const struct memtable *table)
+{
+    return atomic_load_explicit(&table->version_count, memory_order_relaxed);
+}
+
+bool memtable_is_empty(const struct memtable *table)
+{
+    return memtable_node_count(table) == 0 && !memtable_ranges(table);
+}
+
+const char *memtable_check(const struct memtable *table)
+{
+    uint64_t nodes = 0;
+    struct mem_node *before = table->head;
+    for (struct mem_node *node = node_next(before, 0); node; node = node_next(node, 0)) {
+        nodes++;
+        if (atomic_load_explicit(&node->prev, memory_order_acquire) != before)
+            return "a memtable node's link back is wrong";
+        if (before != table->head && slice_compare(node_key(before), node_key(node)) >= 0)
+            return "memtable keys are out of order";
+        struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_acquire);
+        if (!version)
+            return "a memtable node has no version";
+        before = node;
+    }
+    if (atomic_load_explicit(&table->last, memory_order_acquire) != before)
+        return "the memtable's last node is not the last";
+    if (nodes != memtable_node_count(table))
+        return "the memtable's node count is wrong";
+    return NULL;
+}
