@@ -53,7 +53,8 @@ struct lsm_options {
     uint64_t table_bytes_max;    /* a compaction's output is cut here; 0: 64 MiB */
     bool read_only;              /* for tools: no WAL segment is made, nothing is changed on disk */
     bool must_exist;             /* STATUS_NOT_FOUND instead of making a database */
-    /* Told, from any thread and without locks held, that lsm_work has something to do. May be NULL. */
+    /* Told, from any thread, that lsm_work has something to do. The write lock may be held: it only
+     * signals. May be NULL. */
     void (*work_ready)(void *context);
     void *context;
 };
@@ -127,6 +128,12 @@ void lsm_reader_idle(struct lsm_reader *reader);
  * any thread that owns the reader then, reads just that from disk into the cache. */
 void lsm_reader_set_nowait(struct lsm_reader *reader, bool nowait);
 enum status lsm_reader_fetch_missing(struct lsm_reader *reader);
+/* Moves what a read through `from` lacked (a batch's own reader, before lsm_write_end) to a reader that
+ * the caller keeps, so that it is fetched without the write lock. */
+void lsm_reader_adopt_missing(struct lsm_reader *reader, struct lsm_reader *from);
+/* The caller's keys are never read again once a range deletion hides them (a header above decides what
+ * is alive): reads through this reader need not look at range deletions. */
+void lsm_reader_ignore_range_deletes(struct lsm_reader *reader, bool ignore);
 lsn_t lsm_reader_lsn(const struct lsm_reader *reader); /* sees all batches with an LSN <= this */
 /* The newest LSN of all versions and deletions that this reader was shown (or hidden by) since
  * lsm_reader_reset_revealed: a reply waits for it. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* One compaction: what compaction_pick.h chose, done in steps, ending in a version edit. Called by
+ * work.c; one thread at a time owns a struct compaction. */
+#ifndef LSM_COMPACTION_RUN_H
+#define LSM_COMPACTION_RUN_H
+
+#include "lsm/compaction_pick.h"
+#include "lsm/version_filter.h"
+
+struct compaction;
+
+struct compaction_host {
+    const struct env *env;
+    const char *directory;
+    const struct lsm_options *options;
+    struct version_set *versions;
+};
+
+/* Takes over the pick and `read_lsns` (db_read_lsns at this moment; ascending). `visible`: everything
+ * in tables is below it, and nobody begins to read below it later. `durable`: range deletions at or
+ * above it do not count yet. Holds a reference of `version`. */
+struct compaction *compaction_create(const struct compaction_host *host, struct version *version,
+                                     struct compaction_pick *pick, lsn_t *read_lsns,
+                                     size_t read_count, lsn_t visible, lsn_t durable);
+/* Works through about budget_bytes of input. *finished: compaction_edit is complete, its tables are
+ * synced, the directory too. */
+enum status compaction_step(struct compaction *compaction, size_t budget_bytes, bool *finished);
+struct version_edit *compaction_edit(struct compaction *compaction);
+
+struct compaction_counts {
+    uint64_t read_bytes, write_bytes, tables_dropped_unread;
+};
+void compaction_get_counts(const struct compaction *compaction, struct compaction_counts *counts);
+/* Frees; removes the outputs unless they were installed. NULL is fine. */
+void compaction_destroy(struct compaction *compaction, bool installed);
+
+#endif

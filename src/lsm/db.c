@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing a database, its views, its statistics. The rest of struct lsm: writer.c,
+ * reader.c, iter.c, flush.c, work.c.
+ *
+ * Open:  1. LOCK            one process
+ *        2. manifest        which tables, up to which LSN they hold everything, last epoch
+ *        3. WAL             replay what is newer into memtables
+ *        4. unclean stop    a new epoch is sealed into the WAL, and the manifest says so
+ * No table is opened, no data scanned.
+ * Close: flush, sync the WAL, an edit that says `clean`. */
+#include "lsm/db.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    MEMTABLE_BYTES_DEFAULT = 64 << 20,
+    CACHE_BYTES_DEFAULT = 64 << 20,
+    SEGMENT_BYTES_DEFAULT = 32 << 20,
+    TABLE_BYTES_DEFAULT = 64 << 20,
+    BLOCK_BYTES_DEFAULT = 16 << 10,
+    WAL_BYTES_PER_SET_MIN = 64 << 20, /* an overwritten hot key fills the WAL, not the memtable */
+};
+
+static void set_defaults(struct lsm_options *options)
+{
+    if (!options->memtable_bytes)
+        options->memtable_bytes = MEMTABLE_BYTES_DEFAULT;
+    if (!options->block_cache_bytes)
+        options->block_cache_bytes = CACHE_BYTES_DEFAULT;
+    if (!options->wal_segment_bytes)
+        options->wal_segment_bytes = SEGMENT_BYTES_DEFAULT;
+    if (!options->table_bytes_max)
+        options->table_bytes_max = TABLE_BYTES_DEFAULT;
+    for (unsigned i = 0; i < options->tree_count; i++) {
+        if (!options->trees[i].block_bytes)
+            options->trees[i].block_bytes = BLOCK_BYTES_DEFAULT;
+    }
+}
+
+/* ---- Memtable sets and views --------------------------------------------------------------- */
+
+struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn)
+{
+    struct memtable_set *set = memory_zeroed(1, sizeof(struct memtable_set));
+    atomic_init(&set->references, 1);
+    set->tree_count = db->options.tree_count;
+    set->first_lsn = first_lsn;
+    for (unsigned i = 0; i < set->tree_count; i++) {
+        const struct lsm_tree_options *tree = &db->options.trees[i];
+        set->trees[i] = memtable_create(&(struct memtable_options){
+            .bytes_expected = db->options.memtable_bytes / 2,
+            .finger_prefix_bytes = tree->finger_prefix_bytes,
+            .has_hash = tree->compaction == LSM_LEVELED,
+            .safe_lsn = db_safe_lsn,
+            .context = db,
+        });
+    }
+    return set;
+}
+
+void memtable_set_unref(struct memtable_set *set)
+{
+    if (!set || atomic_fetch_sub(&set->references, 1) != 1)
+        return;
+    for (unsigned i = 0; i < set->tree_count; i++)
+        memtable_destroy(set->trees[i]);
+    memory_free(set);
+}
+
+size_t memtable_set_bytes(const struct memtable_set *set)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < set->tree_count; i++)
+        bytes += memtable_bytes(set->trees[i]);
+    return bytes;
+}
+
+bool memtable_set_is_empty(const struct memtable_set *set)
+{
+    for (unsigned i = 0; i < set->tree_count; i++) {
+        if (!memtable_is_empty(set->trees[i]))
+            return false;
+    }
+    return true;
+}
+
+struct view *db_view(struct lsm *db)
+{
+    pthread_mutex_lock(&db->view_lock);
+    struct view *view = db->view;
+    atomic_fetch_add(&view->references, 1);
+    pthread_mutex_unlock(&db->view_lock);
+    return view;
+}
+
+void view_unref(struct view *view)
+{
+    if (!view || atomic_fetch_sub(&view->references, 1) != 1)
+        return;
+    memtable_set_unref(view->active);
+    for (unsigned i = 0; i < view->flushing_count; i++)
+        memtable_set_unref(view->flushing[i]);
+    version_unref(view->version);
+    memory_free(view);
+}
+
+static void view_add_flushing(struct view *view, struct memtable_set *set)
+{
+    assert(view->flushing_count < FLUSHING_MAX);
+    atomic_fetch_add(&set->references, 1);
+    view->flushing[view->flushing_count++] = set;
+}
+
+void db_install_view(struct lsm *db, struct memtable_set *active, struct memtable_set *flushed)
+{
+    struct view *view = memory_zeroed(1, sizeof(struct view));
+    atomic_init(&view->references, 1);
+    pthread_mutex_lock(&db->view_lock);
+    struct view *old = db->view;
+    view->number = atomic_load(&db->view_number) + 1;
+    view->active = active ? active : old->active;
+    if (!active)
+        atomic_fetch_add(&view->active->references, 1);
+    if (active && old)
+        view_add_flushing(view, old->active);
+    for (unsigned i = 0; old && i < old->flushing_count; i++) {
+        if (old->flushing[i] != flushed)
+            view_add_flushing(view, old->flushing[i]);
+    }
+    view->version = version_set_current(db->versions);
+    db->view = view;
+    atomic_store(&db->view_number, view->number);
+    pthread_mutex_unlock(&db->view_lock);
+    view_unref(old);
+}
+
+size_t db_memtable_bytes(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    size_t bytes = memtable_set_bytes(view->active);
+    for (unsigned i = 0; i < view->flushing_count; i++)
+        bytes += memtable_set_bytes(view->flushing[i]);
+    view_unref(view);
+    return bytes;
+}
+
+static bool active_is_full(const struct lsm *db, const struct memtable_set *active, lsn_t next_lsn)
+{
+    uint64_t wal_bytes_max = 4 * (uint64_t)db->options.memtable_bytes;
+    if (wal_bytes_max < WAL_BYTES_PER_SET_MIN)
+        wal_bytes_max = WAL_BYTES_PER_SET_MIN;
+    return memtable_set_bytes(active) >= db->options.memtable_bytes / 2 ||
+           next_lsn - active->first_lsn >= wal_bytes_max;
+}
+
+/* Freezes the active memtables, whose batches all lie below `next_lsn`. */
+static void switch_at(struct lsm *db, struct memtable_set *active, lsn_t next_lsn)
+{
+    active->end_lsn = next_lsn;
+    for (unsigned i = 0; i < active->tree_count; i++)
+        memtable_freeze(active->trees[i]);
+    db_install_view(db, memtable_set_create(db, next_lsn), NULL);
+}
+
+void db_switch_memtables(struct lsm *db, bool always)
+{
+    reader_refresh_view(&db->writer.reader);
+    const struct view *view = db->writer.reader.view;
+    lsn_t next_lsn = wal_next_lsn(db->wal);
+    if (view->flushing_count == FLUSHING_MAX)
+        return;
+    if (!active_is_full(db, view->active, next_lsn) &&
+        !(always && !memtable_set_is_empty(view->active)))
+        return;
+    switch_at(db, view->active, next_lsn);
+    db_work_ready(db);
+}
+
+lsn_t db_acked_bound(struct lsm *db)
+{
+    if (!db->wal)
+        return atomic_load(&db->visible_bound);
+    return atomic_load(&db->ack_durable) ? wal_durable_lsn(db->wal) : wal_written_lsn(db->wal);
+}
+
+void db_poison(struct lsm *db)
+{
+    lsn_t acked = db_acked_bound(db);
+    lsn_t cap = atomic_load(&db->read_cap);
+    while (acked < cap && !atomic_compare_exchange_weak(&db->read_cap, &cap, acked))
+        ;
+}
+
+void db_work_ready(struct lsm *db)
+{
+    if (db->options.work_ready)
+        db->options.work_ready(db->options.context);
+}
+
+/* ---- Open ---------------------------------------------------------------------------------- */
+
+static enum status replay_batch(void *context, lsn_t lsn, struct slice records, uint64_t count)
+{
+    struct lsm *db = context;
+    struct wal_record record;
+    bool bad = false;
+    (void)count; /* the records say themselves where they end */
+    if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
+        switch_at(db, db->view->active, lsn);
+    struct memtable_set *set = db->view->active;
+    while (wal_record_next(&records, &record, &bad)) {
+        if (record.tree >= db->options.tree_count)
+            return STATUS_CORRUPT;
+        struct memtable *table = set->trees[record.tree];
+        if (record.kind == ENTRY_DELETE_RANGE)
+            memtable_delete_range(table, (struct range_delete){record.key, record.value, lsn});
+        else
+            memtable_put(table, record.key, lsn, record.kind, record.value);
+    }
+    atomic_store(&db->visible_bound, lsn + 1);
+    return bad ? STATUS_CORRUPT : STATUS_OK;
+}
+
+static enum status recover_wal(struct lsm *db, const struct version_state *state,
+                               struct lsm_report *report)
+{
+    uint64_t began_us = env_monotonic_us(&db->env);
+    const struct wal_recovery recovery = {
+        .env = &db->env,
+        .directory = db->directory,
+        .start = state->flushed_lsn,
+        .manifest_durable = state->durable_lsn,
+        .store_id = state->store_id,
+        .clean = state->clean,
+        .apply = replay_batch,
+        .context = db,
+    };
+    db_install_view(db, memtable_set_create(db, state->flushed_lsn), NULL);
+    enum status status = wal_recover(&recovery, &db->recovered, report);
+    db->recovery_us = env_monotonic_us(&db->env) - began_us;
+    atomic_store(&db->visible_bound, db->recovered.next_lsn);
+    return status;
+}
+
+/* From here on the log is written to: after an unclean stop under a new, sealed epoch. */
+static enum status start_writing(struct lsm *db, const struct version_state *state, bool created)
+{
+    uint64_t newest = state->epoch > db->recovered.epoch ? state->epoch : db->recovered.epoch;
+    db->was_clean = state->clean && db->recovered.next_lsn == state->durable_lsn;
+    db->epoch = created ? 1 : db->was_clean ? newest : newest + 1;
+    const struct wal_options options = {
+        .segment_bytes = db->options.wal_segment_bytes,
+        .reserve_bytes = db->options.wal_segment_bytes,
+    };
+    enum status status = wal_open(&db->env, db->directory, &options, state->store_id, &db->recovered,
+                                  db->epoch, &db->wal);
+    if (status != STATUS_OK)
+        return status;
+    if (!created && !db->was_clean) {
+        status = wal_reserve(db->wal, 0, true);
+        if (status != STATUS_OK)
+            return status;
+        wal_append(db->wal, slice_make(NULL, 0), 0);
+        status = wal_sync(db->wal);
+        if (status != STATUS_OK)
+            return status;
+    }
+    atomic_store(&db->visible_bound, wal_next_lsn(db->wal));
+    struct version_edit edit = {.durable_lsn = wal_durable_lsn(db->wal), .epoch = db->epoch};
+    status = version_set_apply(db->versions, &edit);
+    version_edit_release(&edit);
+    return status;
+}
+
+static struct lsm *allocate(const struct env *env, const char *directory,
+                            const struct lsm_options *options)
+{
+    struct lsm *db = aligned_alloc(_Alignof(struct lsm), sizeof(struct lsm));
+    if (!db)
+        abort();
+    memset(db, 0, sizeof(*db));
+    db->env = *env;
+    db->options = *options;
+    set_defaults(&db->options);
+    db->directory = memory_copy(directory, strlen(directory) + 1);
+    pthread_mutex_init(&db->write_lock, NULL);
+    pthread_mutex_init(&db->view_lock, NULL);
+    pthread_mutex_init(&db->work_lock, NULL);
+    pthread_cond_init(&db->work_done, NULL);
+    for (unsigned i = 0; i < LSM_READERS_MAX; i++)
+        atomic_init(&db->slots[i].lsn, IDLE_LSN);
+    db->snapshots.next = db->snapshots.previous = &db->snapshots;
+    atomic_init(&db->oldest_snapshot, IDLE_LSN);
+    atomic_init(&db->read_cap, IDLE_LSN);
+    atomic_init(&db->visible_bound, 1);
+    db->writer.db = db;
+    reader_bind_writer(&db->writer.reader, db);
+    return db;
+}
+
+static void release(struct lsm *db)
+{
+    assert(!db->writer.open);
+    assert(db->snapshot_count == 0);
+    assert(db->reader_count == 0);
+    flush_abandon(db);
+    compaction_abandon(db);
+    reader_release(&db->writer.reader);
+    buffer_release(&db->writer.payload);
+    view_unref(db->view);
+    wal_close(db->wal);
+    version_set_close(db->versions);
+    block_cache_destroy(db->cache);
+    vfs_close(db->lock_file);
+    pthread_mutex_destroy(&db->write_lock);
+    pthread_mutex_destroy(&db->view_lock);
+    pthread_mutex_destroy(&db->work_lock);
+    pthread_cond_destroy(&db->work_done);
+    memory_free(db->directory);
+    free(db);
+}
+
+static enum status take_lock(struct lsm *db, struct lsm_report *report)
+{
+    char path[4096];
+    enum status status = STATUS_OK;
+    bool exists;
+    struct vfs *vfs = db->env.vfs;
+    if (!db->options.must_exist && !db->options.read_only) {
+        status = vfs->ops->make_directory(vfs, db->directory);
+        if (status == STATUS_EXISTS)
+            status = STATUS_OK;
+    }
+    if (status == STATUS_OK && (db->options.must_exist || db->options.read_only)) {
+        snprintf(path, sizeof(path), "%s/CURRENT", db->directory);
+        status = vfs->ops->exists(vfs, path, &exists);
+        if (status == STATUS_OK && !exists)
+            status = STATUS_NOT_FOUND;
+    }
+    if (status == STATUS_OK && !db->options.read_only) {
+        snprintf(path, sizeof(path), "%s/LOCK", db->directory);
+        status = vfs->ops->lock(vfs, path, &db->lock_file);
+    }
+    if (status == STATUS_BUSY)
+        snprintf(report->text, sizeof(report->text),
+                 "%.400s is in use by another process (it holds LOCK there)", db->directory);
+    else if (status != STATUS_OK)
+        snprintf(report->text, sizeof(report->text), "%.400s: %s", db->directory,
+                 status_text(status));
+    return status;
+}
+
+enum status lsm_open(const struct env *env, const char *directory, const struct lsm_options *options,
+                     struct lsm_report *report, struct lsm **out)
+{
+    assert(options->tree_count > 0);
+    assert(options->tree_count <= LSM_TREES_MAX);
+    struct lsm_report ignored;
+    if (!report)
+        report = &ignored;
+    report->text[0] = 0;
+    struct lsm *db = allocate(env, directory, options);
+    struct version_state state;
+    bool created = false;
+    enum status status = take_lock(db, report);
+    if (status != STATUS_OK)
+        goto done;
+    db->cache = block_cache_create(db->options.block_cache_bytes);
+    status = version_set_open(&db->env, directory, &db->options, db->cache, report, &db->versions,
+                              &created);
+    if (status != STATUS_OK)
+        goto done;
+    version_set_state(db->versions, &state);
+    status = recover_wal(db, &state, report);
+    if (status != STATUS_OK)
+        goto done;
+    if (!db->options.read_only)
+        status = start_writing(db, &state, created);
+done:
+    if (status != STATUS_OK) {
+        if (!report->text[0])
+            snprintf(report->text, sizeof(report->text), "%.400s: %s", directory,
+                     status_text(status));
+        release(db);
+        return status;
+    }
+    *out = db;
+    if (db->view->flushing_count)
+        db_work_ready(db);
+    return STATUS_OK;
+}
+
+/* ---- Close --------------------------------------------------------------------------------- */
+
+enum status lsm_close(struct lsm *db)
+{
+    enum status status = STATUS_OK;
+    if (!db->options.read_only) {
+        lsm_lock(db);
+        db_switch_memtables(db, true);
+        lsm_unlock(db);
+        bool finished = true;
+        while (status == STATUS_OK && db->view->flushing_count)
+            status = flush_step(db, SIZE_MAX, &finished);
+        enum status synced = wal_sync(db->wal);
+        if (synced == STATUS_OK) {
+            /* What could not be flushed stays in the WAL. */
+            struct version_edit edit = {
+                .durable_lsn = wal_durable_lsn(db->wal), .epoch = db->epoch, .clean = true};
+            status = version_set_apply(db->versions, &edit);
+            version_edit_release(&edit);
+        } else {
+            status = synced;
+        }
+    }
+    release(db);
+    return status;
+}
+
+/* ---- Statistics ---------------------------------------------------------------------------- */
+
+static void tree_stats(const struct version *version, unsigned tree, struct lsm_tree_stats *stats)
+{
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        const struct version_level *level = &version->trees[tree].levels[depth];
+        if (level->count)
+            stats->levels = depth + 1;
+        if (depth == 0)
+            stats->l0_count = level->count;
+        stats->table_count += level->count;
+        for (size_t i = 0; i < level->count; i++) {
+            const struct table_properties *p = &level->tables[i]->properties;
+            stats->table_bytes += p->file_bytes;
+            stats->entry_count += p->entry_count;
+            stats->range_delete_count += p->range_delete_count;
+        }
+    }
+}
+
+static void memtable_stats(const struct view *view, struct lsm_stats *stats)
+{
+    for (unsigned i = 0; i <= view->flushing_count; i++) {
+        const struct memtable_set *set = i ? view->flushing[i - 1] : view->active;
+        stats->memtable_bytes += memtable_set_bytes(set);
+        for (unsigned tree = 0; tree < set->tree_count; tree++) {
+            stats->memtable_nodes += memtable_node_count(set->trees[tree]);
+            stats->memtable_versions += memtable_version_count(set->trees[tree]);
+        }
+    }
+}
+
+void lsm_get_stats(struct lsm *db, struct lsm_stats *stats)
+{
+    *stats = (struct lsm_stats){.tree_count = db->options.tree_count};
+    struct view *view = db_view(db);
+    for (unsigned i = 0; i < stats->tree_count; i++) {
+        stats->trees[i].name = db->options.trees[i].name;
+        tree_stats(view->version, i, &stats->trees[i]);
+    }
+    memtable_stats(view, stats);
+    view_unref(view);
+    struct version_state state;
+    version_set_state(db->versions, &state);
+    stats->visible_lsn = lsm_visible_lsn(db);
+    stats->written_lsn = lsm_written_lsn(db);
+    stats->durable_lsn = lsm_durable_lsn(db);
+    stats->flushed_lsn = state.flushed_lsn;
+    stats->epoch = db->epoch;
+    stats->read_only = db->options.read_only;
+    if (db->wal) {
+        struct wal_stats wal;
+        wal_get_stats(db->wal, &wal);
+        stats->wal_bytes_written = wal.bytes_written;
+        stats->wal_syncs = wal.sync_count;
+        stats->wal_segments = wal.segment_count;
+        stats->read_only = wal_is_poisoned(db->wal);
+    }
+    stats->recovered_batches = db->recovered.batches;
+    stats->recovered_bytes = db->recovered.bytes;
+    stats->recovery_cut_bytes = db->recovered.cut_bytes;
+    stats->recovery_us = db->recovery_us;
+    stats->was_clean = db->was_clean;
+    stats->flush_count = atomic_load(&db->flush_count);
+    stats->flush_bytes = atomic_load(&db->flush_bytes);
+    stats->compaction_count = atomic_load(&db->compaction_count);
+    stats->compaction_read_bytes = atomic_load(&db->compaction_read_bytes);
+    stats->compaction_write_bytes = atomic_load(&db->compaction_write_bytes);
+    stats->tables_dropped_unread = atomic_load(&db->tables_dropped_unread);
+    stats->filter_checks = atomic_load(&db->filter_checks);
+    stats->filter_negatives = atomic_load(&db->filter_negatives);
+    stats->block_reads = atomic_load(&db->block_reads);
+    struct block_cache_stats cache;
+    block_cache_get_stats(db->cache, &cache);
+    stats->cache_bytes = cache.bytes;
+    stats->cache_hits = cache.hits;
+    stats->cache_misses = cache.misses;
+    pthread_mutex_lock(&db->view_lock);
+    stats->snapshot_count = db->snapshot_count;
+    stats->reader_count = db->reader_count;
+    pthread_mutex_unlock(&db->view_lock);
+    pthread_mutex_lock(&db->work_lock);
+    stats->background_error = db->background_error;
+    pthread_mutex_unlock(&db->work_lock);
+}

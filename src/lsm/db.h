@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of struct lsm, shared by the files that make it: db.c (open, close), writer.c, reader.c,
+ * iter.c, flush.c, work.c.
+ *
+ * Locks, in the order in which they are taken:
+ *   write_lock   the writer, the active memtables' content, switching them, wal_append
+ *   work_lock    which background jobs exist and run
+ *   view_lock    the current view, the lists of readers and snapshots
+ * (the WAL's, the version set's and the cache's own locks are leaves).
+ *
+ * What readers see. A *view* is an immutable, counted list of places to look in: the active memtables,
+ * those that wait for their flush, and a version of the tables. A reader keeps a reference of the
+ * view it used last and compares view_number at each lsm_read_begin. It announces in its slot the LSN
+ * that it reads at; whoever wants to drop old versions asks db_safe_lsn. */
+#ifndef LSM_DB_H
+#define LSM_DB_H
+
+#include "lsm/compaction_pick.h"
+#include "lsm/memtable.h"
+#include "lsm/version.h"
+#include "lsm/wal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The memtables of all trees; they are switched and flushed together. */
+struct memtable_set {
+    struct memtable *trees[LSM_TREES_MAX];
+    unsigned tree_count;
+    atomic_uint references;
+    lsn_t first_lsn;      /* batches from here ... */
+    lsn_t end_lsn;        /* ... below here; 0 while active */
+};
+
+enum { FLUSHING_MAX = 64 };
+
+struct view {
+    atomic_uint references;
+    uint64_t number;
+    struct memtable_set *active;
+    struct memtable_set *flushing[FLUSHING_MAX]; /* newest first */
+    unsigned flushing_count;
+    struct version *version;
+};
+
+/* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. */
+struct reader_slot {
+    _Alignas(64) _Atomic lsn_t lsn;
+    bool in_use; /* view_lock */
+};
+#define IDLE_LSN UINT64_MAX
+
+struct lsm_reader {
+    struct lsm *db;
+    struct reader_slot *slot; /* NULL: the writer's */
+    struct view *view;
+    lsn_t lsn;
+    lsn_t revealed;
+    bool active;
+    bool nowait;
+    bool ignore_range_deletes;
+    struct block_pin *pins;    /* of blocks that given slices lie in */
+    size_t pin_count, pin_capacity;
+    struct block_pin *fetched; /* kept in the cache until a read succeeds */
+    size_t fetched_count, fetched_capacity;
+    struct table_miss miss;
+    struct view *miss_view;    /* keeps the miss's table; NULL: nothing is missing */
+};
+
+struct lsm_writer {
+    struct lsm *db;
+    struct lsm_reader reader;
+    lsn_t lsn;
+    struct buffer payload;
+    uint64_t record_count;
+    bool open;
+};
+
+struct lsm_snapshot {
+    struct lsm *db;
+    lsn_t lsn;
+    struct lsm_snapshot *previous, *next;
+};
+
+struct flush_job;
+struct compaction;
+
+struct lsm {
+    struct env env;
+    char *directory;
+    struct lsm_options options;
+    struct vfs_file *lock_file;
+    struct block_cache *cache;
+    struct version_set *versions;
+    struct wal *wal;
+
+    pthread_mutex_t write_lock;
+    struct lsm_writer writer;
+    _Atomic lsn_t visible_bound;  /* all batches below are visible */
+    _Atomic lsn_t read_cap;       /* after a failed sync or write: no reader at or above */
+    atomic_bool ack_durable;
+    atomic_bool flush_requested, compact_requested;
+    atomic_uint delay_us;         /* what lsm_write_delay_us says */
+    uint64_t batches_until_delay; /* the delay is computed anew when this is 0; write_lock */
+
+    pthread_mutex_t view_lock;
+    struct view *view;
+    atomic_ullong view_number;
+    struct reader_slot slots[LSM_READERS_MAX];
+    atomic_uint slot_count;       /* slots ever used */
+    struct lsm_snapshot snapshots; /* a ring; oldest is snapshots.next */
+    _Atomic lsn_t oldest_snapshot; /* IDLE_LSN: none */
+    uint64_t snapshot_count, reader_count;
+
+    pthread_mutex_t work_lock;
+    pthread_cond_t work_done;
+    struct flush_job *flush;
+    bool flush_busy;
+    struct compaction *compaction;
+    bool compaction_busy;
+    struct compaction_memory compaction_memory;
+    uint64_t retry_us;            /* after an error, background work rests until then */
+    enum status background_error;
+
+    struct wal_tail recovered;
+    uint64_t recovery_us, epoch;
+    bool was_clean;
+    atomic_ullong flush_count, flush_bytes, compaction_count, compaction_read_bytes,
+        compaction_write_bytes, tables_dropped_unread, filter_checks, filter_negatives, block_reads;
+};
+
+/* ---- Views (db.c) -------------------------------------------------------------------------- */
+
+struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn);
+void memtable_set_unref(struct memtable_set *set);
+size_t memtable_set_bytes(const struct memtable_set *set);
+bool memtable_set_is_empty(const struct memtable_set *set);
+struct view *db_view(struct lsm *db); /* the current one, with a reference */
+void view_unref(struct view *view);
+/* Makes a view out of the current one with some parts replaced, and makes it current. `active` may be
+ * NULL (kept; else the old active joins the flushing ones); `flushed` is dropped if not NULL; the
+ * version is the version set's current one. */
+void db_install_view(struct lsm *db, struct memtable_set *active, struct memtable_set *flushed);
+/* No reader reads, or will read, below this LSN, and a roll-back to what is acknowledged stays
+ * possible. The write lock is held. */
+lsn_t db_safe_lsn(void *db);
+/* LSNs at which somebody may read now, ascending and unique; the caller frees *lsns. Newer readers
+ * read at or above what is visible at the call. */
+void db_read_lsns(struct lsm *db, lsn_t **lsns, size_t *count);
+lsn_t db_acked_bound(struct lsm *db);
+/* A failed WAL write or sync: readers go back to what is acknowledged. */
+void db_poison(struct lsm *db);
+void db_work_ready(struct lsm *db);
+size_t db_memtable_bytes(struct lsm *db); /* all sets */
+
+/* Computes anew how long writers are to be held back (work.c). */
+void db_update_delay(struct lsm *db);
+
+/* Switches to new memtables if the active ones are full, or not empty and `always`. Write lock held. */
+void db_switch_memtables(struct lsm *db, bool always);
+
+/* ---- Readers (reader.c) -------------------------------------------------------------------- */
+
+void reader_bind_writer(struct lsm_reader *reader, struct lsm *db);
+void reader_release(struct lsm_reader *reader);
+void reader_refresh_view(struct lsm_reader *reader);
+/* Notes what a WOULD_BLOCK lacked; keeps the view. */
+void reader_note_miss(struct lsm_reader *reader);
+static inline void reader_reveal(struct lsm_reader *reader, lsn_t lsn)
+{
+    if (lsn > reader->revealed)
+        reader->revealed = lsn;
+}
+
+/* ---- Background (flush.c, work.c) ---------------------------------------------------------- */
+
+/* One piece of the flush of the oldest waiting memtables. */
+enum status flush_step(struct lsm *db, size_t budget_bytes, bool *finished);
+void flush_abandon(struct lsm *db);
+void compaction_abandon(struct lsm *db);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Flush: the oldest frozen memtables become one table a tree, in pieces.
+ *
+ *   1. build a table a tree from all versions that somebody may still read
+ *   2. sync the directory, sync the WAL up to here: tables never run ahead of the log
+ *   3. one manifest edit: the tables, and `flushed_lsn`
+ *   4. a new view without the memtables; WAL segments below flushed_lsn are free */
+#include "lsm/db.h"
+#include "lsm/version_filter.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+
+struct flush_job {
+    struct view *view; /* keeps the set */
+    struct memtable_set *set;
+    unsigned tree;
+    struct cursor *cursor;
+    struct table_builder *builder;
+    uint64_t number;
+    struct version_filter filter;
+    struct version_edit edit;
+};
+
+static struct flush_job *flush_job_create(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    if (view->flushing_count == 0) {
+        view_unref(view);
+        return NULL;
+    }
+    struct flush_job *job = memory_zeroed(1, sizeof(struct flush_job));
+    job->view = view;
+    job->set = view->flushing[view->flushing_count - 1];
+    lsn_t *lsns;
+    size_t count;
+    db_read_lsns(db, &lsns, &count);
+    version_filter_init(&job->filter, lsns, count);
+    return job;
+}
+
+/* Removes what was built unless it was installed. */
+static void flush_job_destroy(struct lsm *db, struct flush_job *job, bool installed)
+{
+    if (!job)
+        return;
+    if (job->cursor)
+        job->cursor->ops->destroy(job->cursor);
+    table_builder_destroy(job->builder);
+    for (size_t i = 0; i < job->edit.added_count && !installed; i++) {
+        char path[4096];
+        table_path(db->directory, job->edit.added[i].number, path, sizeof(path));
+        (void)db->env.vfs->ops->remove(db->env.vfs, path); /* the next open removes it otherwise */
+    }
+    version_edit_release(&job->edit);
+    version_filter_release(&job->filter);
+    view_unref(job->view);
+    memory_free(job);
+}
+
+static enum status begin_tree(struct lsm *db, struct flush_job *job)
+{
+    struct memtable *table = job->set->trees[job->tree];
+    const struct lsm_tree_options *tree = &db->options.trees[job->tree];
+    const struct table_options options = {
+        .block_bytes = tree->block_bytes,
+        .filter_bits_per_key = tree->filter_bits_per_key,
+        .filter_prefix_bytes = tree->filter_prefix_bytes,
+    };
+    char path[4096];
+    job->number = version_set_next_number(db->versions);
+    table_path(db->directory, job->number, path, sizeof(path));
+    enum status status = table_builder_create(&db->env, path, &options, &job->builder);
+    if (status != STATUS_OK)
+        return status;
+    for (const struct memtable_range *range = memtable_ranges(table); range; range = range->next) {
+        status = table_builder_add_range_delete(job->builder, range->range);
+        if (status != STATUS_OK)
+            return status;
+    }
+    job->cursor = memtable_cursor_create_all(table);
+    job->cursor->ops->first(job->cursor);
+    version_filter_restart(&job->filter);
+    return STATUS_OK;
+}
+
+static enum status finish_tree(struct lsm *db, struct flush_job *job)
+{
+    struct table_properties properties = {0};
+    enum status status = table_builder_finish(job->builder, &properties);
+    if (status != STATUS_OK)
+        return status;
+    atomic_fetch_add(&db->flush_bytes, properties.file_bytes);
+    version_edit_add(&job->edit, job->tree, 0, job->number, &properties);
+    table_builder_destroy(job->builder);
+    job->builder = NULL;
+    job->cursor->ops->destroy(job->cursor);
+    job->cursor = NULL;
+    job->tree++;
+    return STATUS_OK;
+}
+
+static enum status build_some(struct flush_job *job, size_t *budget)
+{
+    struct cursor *cursor = job->cursor;
+    while (cursor->valid && *budget > 0) {
+        if (version_filter_keeps(&job->filter, cursor->key, cursor->lsn)) {
+            enum status status = table_builder_add(job->builder, cursor->key, cursor->lsn,
+                                                   cursor->kind, cursor->value);
+            if (status != STATUS_OK)
+                return status;
+        }
+        size_t bytes = cursor->key.size + cursor->value.size + 16;
+        *budget -= bytes < *budget ? bytes : *budget;
+        cursor->ops->next(cursor);
+    }
+    return cursor->status;
+}
+
+static enum status install(struct lsm *db, struct flush_job *job)
+{
+    enum status status =
+        vfs_sync_directory_at(db->env.vfs, db->directory, "flush.directory");
+    if (status != STATUS_OK)
+        return status;
+    status = lsm_wal_sync(db);
+    if (status != STATUS_OK)
+        return status;
+    assert(wal_durable_lsn(db->wal) >= job->set->end_lsn);
+    job->edit.flushed_lsn = job->set->end_lsn;
+    job->edit.durable_lsn = wal_durable_lsn(db->wal);
+    status = version_set_apply(db->versions, &job->edit);
+    if (status != STATUS_OK)
+        return status;
+    db_install_view(db, NULL, job->set);
+    atomic_fetch_add(&db->flush_count, 1);
+    /* Segments that stay by an error are found by the next flush or open. */
+    (void)wal_release_below(db->wal, job->set->end_lsn);
+    return STATUS_OK;
+}
+
+enum status flush_step(struct lsm *db, size_t budget, bool *finished)
+{
+    enum status status = STATUS_OK;
+    *finished = false;
+    if (!db->flush)
+        db->flush = flush_job_create(db);
+    struct flush_job *job = db->flush;
+    while (job && status == STATUS_OK && budget > 0 && job->tree < job->set->tree_count) {
+        if (!job->builder && memtable_is_empty(job->set->trees[job->tree])) {
+            job->tree++;
+            continue;
+        }
+        if (!job->builder)
+            status = begin_tree(db, job);
+        if (status == STATUS_OK)
+            status = build_some(job, &budget);
+        if (status == STATUS_OK && !job->cursor->valid)
+            status = finish_tree(db, job);
+    }
+    bool built = job && status == STATUS_OK && job->tree == job->set->tree_count;
+    if (built)
+        status = install(db, job);
+    if (built || status != STATUS_OK) {
+        flush_job_destroy(db, job, built && status == STATUS_OK);
+        db->flush = NULL;
+    }
+    *finished = !job || (built && status == STATUS_OK);
+    return status;
+}
+
+void flush_abandon(struct lsm *db)
+{
+    flush_job_destroy(db, db->flush, false);
+    db->flush = NULL;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* lsm_work: who calls it lends his thread for one piece. At most one flush and one compaction exist;
+ * each is worked on by one caller at a time, so two callers can do both at once. */
+#include "lsm/compaction_run.h"
+#include "lsm/db.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum { RETRY_AFTER_ERROR_US = 1000000 };
+
+/* ---- Holding writers back ------------------------------------------------------------------ */
+
+/* A curve from 0 at `start` percent over 1 ms at 100 to 100 ms at 200 and behind. */
+static unsigned delay_of(uint64_t percent, uint64_t start)
+{
+    if (percent <= start)
+        return 0;
+    if (percent <= 100)
+        return (unsigned)((percent - start) * (percent - start) * 1000 /
+                          ((100 - start) * (100 - start)));
+    uint64_t over = percent < 200 ? percent - 100 : 100;
+    return (unsigned)(1000 + over * over * 10);
+}
+
+void db_update_delay(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    size_t bytes = memtable_set_bytes(view->active);
+    for (unsigned i = 0; i < view->flushing_count; i++)
+        bytes += memtable_set_bytes(view->flushing[i]);
+    unsigned debt = compaction_debt_percent(view->version, &db->options);
+    view_unref(view);
+    unsigned by_memory = delay_of((uint64_t)bytes * 100 / db->options.memtable_bytes, 75);
+    unsigned by_debt = delay_of(debt, 50);
+    atomic_store(&db->delay_us, by_memory > by_debt ? by_memory : by_debt);
+}
+
+unsigned lsm_write_delay_us(struct lsm *db)
+{
+    return atomic_load_explicit(&db->delay_us, memory_order_relaxed);
+}
+
+/* ---- Compaction ---------------------------------------------------------------------------- */
+
+static struct compaction *pick_compaction(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    lsn_t *lsns;
+    size_t count;
+    lsn_t visible = atomic_load(&db->visible_bound);
+    db_read_lsns(db, &lsns, &count);
+    const struct compaction_request request = {
+        .options = &db->options,
+        .everything = atomic_load(&db->compact_requested),
+        .oldest_read = count ? lsns[0] : UINT64_MAX,
+        .durable = wal_durable_lsn(db->wal),
+        .memory = &db->compaction_memory,
+    };
+    struct compaction_pick *pick = compaction_pick_create(view->version, &request);
+    struct compaction *compaction = NULL;
+    if (pick) {
+        const struct compaction_host host = {
+            .env = &db->env,
+            .directory = db->directory,
+            .options = &db->options,
+            .versions = db->versions,
+        };
+        compaction = compaction_create(&host, view->version, pick, lsns, count, visible,
+                                       request.durable);
+    } else {
+        memory_free(lsns);
+        if (view->flushing_count == 0)
+            atomic_store(&db->compact_requested, false);
+    }
+    view_unref(view);
+    return compaction;
+}
+
+static enum status install_compaction(struct lsm *db, struct compaction *compaction)
+{
+    enum status status = version_set_apply(db->versions, compaction_edit(compaction));
+    if (status != STATUS_OK)
+        return status;
+    db_install_view(db, NULL, NULL);
+    struct compaction_counts counts;
+    compaction_get_counts(compaction, &counts);
+    atomic_fetch_add(&db->compaction_count, 1);
+    atomic_fetch_add(&db->compaction_read_bytes, counts.read_bytes);
+    atomic_fetch_add(&db->compaction_write_bytes, counts.write_bytes);
+    atomic_fetch_add(&db->tables_dropped_unread, counts.tables_dropped_unread);
+    return STATUS_OK;
+}
+
+/* *idle: no compaction is due. */
+static enum status compaction_work(struct lsm *db, size_t budget, bool *idle)
+{
+    if (!db->compaction)
+        db->compaction = pick_compaction(db);
+    *idle = !db->compaction;
+    if (*idle)
+        return STATUS_OK;
+    bool finished = false;
+    enum status status = compaction_step(db->compaction, budget, &finished);
+    if (status == STATUS_OK && !finished)
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        status = install_compaction(db, db->compaction);
+    compaction_destroy(db->compaction, status == STATUS_OK);
+    db->compaction = NULL;
+    return status;
+}
+
+void compaction_abandon(struct lsm *db)
+{
+    compaction_destroy(db->compaction, false);
+    db->compaction = NULL;
+    compaction_memory_release(&db->compaction_memory);
+}
+
+/* ---- The door ------------------------------------------------------------------------------ */
+
+static bool is_flush_due(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    bool due = view->flushing_count > 0;
+    view_unref(view);
+    return due;
+}
+
+static void switch_if_requested(struct lsm *db)
+{
+    if (!atomic_exchange(&db->flush_requested, false))
+        return;
+    lsm_lock(db);
+    db_switch_memtables(db, true);
+    lsm_unlock(db);
+}
+
+/* Takes the right to work on a job; false: somebody else does. The work lock is held. */
+static bool claim(bool *busy)
+{
+    if (*busy)
+        return false;
+    *busy = true;
+    return true;
+}
+
+static void finish(struct lsm *db, bool *busy, const char *what, enum status status)
+{
+    pthread_mutex_lock(&db->work_lock);
+    *busy = false;
+    bool is_new = status != STATUS_OK && db->background_error != status;
+    db->background_error = status;
+    if (status != STATUS_OK)
+        db->retry_us = env_monotonic_us(&db->env) + RETRY_AFTER_ERROR_US;
+    pthread_mutex_unlock(&db->work_lock);
+    db_update_delay(db);
+    if (is_new)
+        env_log(&db->env, LOG_WARNING, "%s failed: %s; it is tried again", what,
+                status_text(status));
+}
+
+bool lsm_work(struct lsm *db, size_t budget)
+{
+    if (db->options.read_only)
+        return false;
+    switch_if_requested(db);
+    bool flush_due = is_flush_due(db);
+    pthread_mutex_lock(&db->work_lock);
+    bool resting = db->retry_us > env_monotonic_us(&db->env);
+    bool flushes = !resting && flush_due && claim(&db->flush_busy);
+    bool compacts = !resting && !flushes && claim(&db->compaction_busy);
+    pthread_mutex_unlock(&db->work_lock);
+    if (flushes) {
+        bool finished;
+        enum status status = flush_step(db, budget, &finished);
+        finish(db, &db->flush_busy, "flush", status);
+        return status == STATUS_OK;
+    }
+    bool worked = wal_work(db->wal);
+    if (compacts) {
+        bool idle;
+        enum status status = compaction_work(db, budget, &idle);
+        finish(db, &db->compaction_busy, "compaction", status);
+        worked = worked || (status == STATUS_OK && !idle);
+    }
+    return worked;
+}
+
+void lsm_request_flush(struct lsm *db)
+{
+    atomic_store(&db->flush_requested, true);
+    db_work_ready(db);
+}
+
+void lsm_request_compact(struct lsm *db)
+{
+    atomic_store(&db->flush_requested, true);
+    atomic_store(&db->compact_requested, true);
+    db_work_ready(db);
+}
+
+bool lsm_is_idle(struct lsm *db)
+{
+    if (atomic_load(&db->flush_requested) || atomic_load(&db->compact_requested) ||
+        is_flush_due(db))
+        return false;
+    pthread_mutex_lock(&db->work_lock);
+    bool busy = db->flush_busy || db->compaction_busy || db->compaction;
+    pthread_mutex_unlock(&db->work_lock);
+    return !busy;
+}
+
+/* ---- Invariants ---------------------------------------------------------------------------- */
+
+static const char *check_level(const struct version_level *level, bool disjoint)
+{
+    for (size_t i = 0; i < level->count; i++) {
+        const struct table_properties *p = &level->tables[i]->properties;
+        if (slice_compare(buffer_slice(&p->smallest), buffer_slice(&p->largest)) > 0)
+            return "smallest key above largest key";
+        if (p->lsn_min > p->lsn_max)
+            return "lsn_min above lsn_max";
+        if (atomic_load(&level->tables[i]->references) == 0)
+            return "a table in use has no reference";
+        if (!disjoint || i == 0)
+            continue;
+        const struct table_properties *before = &level->tables[i - 1]->properties;
+        int order = slice_compare(buffer_slice(&before->largest), buffer_slice(&p->smallest));
+        if (order > 0 || (order == 0 && !before->largest_is_exclusive))
+            return "tables of one level overlap";
+    }
+    return NULL;
+}
+
+enum status lsm_check_invariants(struct lsm *db, struct lsm_report *report)
+{
+    const char *fault = NULL;
+    lsm_lock(db);
+    struct view *view = db_view(db);
+    for (unsigned tree = 0; tree < db->options.tree_count && !fault; tree++) {
+        for (unsigned i = 0; i <= view->flushing_count && !fault; i++)
+            fault = memtable_check((i ? view->flushing[i - 1] : view->active)->trees[tree]);
+        bool leveled = db->options.trees[tree].compaction == LSM_LEVELED;
+        for (unsigned depth = 0; depth < LSM_LEVELS_MAX && !fault; depth++)
+            fault = check_level(&view->version->trees[tree].levels[depth], leveled && depth > 0);
+        if (fault)
+            snprintf(report->text, sizeof(report->text), "tree %s: %s",
+                     db->options.trees[tree].name, fault);
+    }
+    lsn_t durable = lsm_durable_lsn(db), written = lsm_written_lsn(db);
+    if (!fault && (durable > written || written > lsm_visible_lsn(db))) {
+        fault = "LSNs out of order";
+        snprintf(report->text, sizeof(report->text), "durable %llu, written %llu, visible %llu",
+                 (unsigned long long)durable, (unsigned long long)written,
+                 (unsigned long long)lsm_visible_lsn(db));
+    }
+    view_unref(view);
+    lsm_unlock(db);
+    return fault ? STATUS_CORRUPT : STATUS_OK;
+}

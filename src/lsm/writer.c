@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a batch: begin (room in the WAL, room in memory), puts straight into the memtables under
+ * the batch's LSN, end (one frame, then published). Nothing in between can fail, so nothing has to be
+ * undone; nobody but the batch's own reader sees it before its end. */
+#include "lsm/db.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <time.h>
+
+enum {
+    RECORD_OVERHEAD_BYTES = 64 * 1024, /* room for record and frame heads that callers don't count */
+    PAYLOAD_KEPT_BYTES = 1 << 20,
+    BATCHES_PER_DELAY = 256,
+    BYTES_PER_BATCH_UNIT = 1024, /* a larger batch counts as several */
+};
+
+void lsm_lock(struct lsm *db)
+{
+    pthread_mutex_lock(&db->write_lock);
+}
+
+bool lsm_try_lock(struct lsm *db, unsigned wait_us)
+{
+    if (pthread_mutex_trylock(&db->write_lock) == 0)
+        return true;
+    if (wait_us == 0)
+        return false;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)wait_us * 1000;
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    return pthread_mutex_timedlock(&db->write_lock, &until) == 0;
+}
+
+void lsm_unlock(struct lsm *db)
+{
+    pthread_mutex_unlock(&db->write_lock);
+}
+
+enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
+                            struct lsm_writer **out)
+{
+    struct lsm_writer *writer = &db->writer;
+    assert(!writer->open);
+    if (db->options.read_only || wal_is_poisoned(db->wal))
+        return STATUS_READ_ONLY;
+    enum status status = wal_reserve(db->wal, bytes_max + RECORD_OVERHEAD_BYTES, may_use_reserve);
+    if (status != STATUS_OK) {
+        if (status == STATUS_READ_ONLY)
+            db_poison(db);
+        return status;
+    }
+    db_switch_memtables(db, false);
+    uint64_t units = 1 + bytes_max / BYTES_PER_BATCH_UNIT;
+    if (db->batches_until_delay < units) {
+        db->batches_until_delay = BATCHES_PER_DELAY;
+        db_update_delay(db);
+    } else {
+        db->batches_until_delay -= units;
+    }
+    writer->lsn = wal_next_lsn(db->wal);
+    writer->record_count = 0;
+    writer->open = true;
+    buffer_clear(&writer->payload);
+    struct lsm_reader *reader = &writer->reader;
+    reader_refresh_view(reader);
+    reader->lsn = writer->lsn;
+    reader->active = true;
+    reader->revealed = 0;
+    *out = writer;
+    return STATUS_OK;
+}
+
+static struct memtable *writer_log(struct lsm_writer *writer, enum entry_kind kind, unsigned tree,
+                                   struct slice key, struct slice value)
+{
+    assert(writer->open);
+    assert(tree < writer->db->options.tree_count);
+    assert(key.size <= LSM_KEY_BYTES_MAX);
+    wal_record_append(&writer->payload, kind, tree, key, value);
+    writer->record_count++;
+    return writer->reader.view->active->trees[tree];
+}
+
+void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value)
+{
+    struct memtable *table = writer_log(writer, ENTRY_PUT, tree, key, value);
+    memtable_put(table, key, writer->lsn, ENTRY_PUT, value);
+}
+
+void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key)
+{
+    struct slice none = slice_make(NULL, 0);
+    struct memtable *table = writer_log(writer, ENTRY_DELETE, tree, key, none);
+    memtable_put(table, key, writer->lsn, ENTRY_DELETE, none);
+}
+
+void lsm_delete_range(struct lsm_writer *writer, unsigned tree, struct slice from, struct slice to)
+{
+    if (slice_compare(from, to) >= 0)
+        return;
+    struct memtable *table = writer_log(writer, ENTRY_DELETE_RANGE, tree, from, to);
+    memtable_delete_range(table, (struct range_delete){from, to, writer->lsn});
+}
+
+struct lsm_reader *lsm_writer_reader(struct lsm_writer *writer)
+{
+    return &writer->reader;
+}
+
+lsn_t lsm_writer_lsn(const struct lsm_writer *writer)
+{
+    return writer->lsn;
+}
+
+bool lsm_writer_is_empty(const struct lsm_writer *writer)
+{
+    return writer->record_count == 0;
+}
+
+lsn_t lsm_write_end(struct lsm_writer *writer)
+{
+    struct lsm *db = writer->db;
+    assert(writer->open);
+    writer->open = false;
+    lsm_read_end(&writer->reader);
+    if (writer->record_count == 0)
+        return 0;
+    lsn_t end = wal_append(db->wal, buffer_slice(&writer->payload), writer->record_count);
+    assert(end > writer->lsn);
+    atomic_store(&db->visible_bound, end); /* pairs with the loads of lsm_read_begin */
+    if (writer->payload.capacity > PAYLOAD_KEPT_BYTES)
+        buffer_release(&writer->payload);
+    return writer->lsn;
+}
+
+/* ---- Durability ---------------------------------------------------------------------------- */
+
+lsn_t lsm_visible_lsn(const struct lsm *db)
+{
+    return atomic_load(&db->visible_bound);
+}
+
+lsn_t lsm_written_lsn(const struct lsm *db)
+{
+    return db->wal ? wal_written_lsn(db->wal) : atomic_load(&db->visible_bound);
+}
+
+lsn_t lsm_durable_lsn(const struct lsm *db)
+{
+    return db->wal ? wal_durable_lsn(db->wal) : atomic_load(&db->visible_bound);
+}
+
+enum status lsm_wal_write(struct lsm *db)
+{
+    enum status status = wal_write(db->wal);
+    if (status != STATUS_OK)
+        db_poison(db);
+    return status;
+}
+
+enum status lsm_wal_sync(struct lsm *db)
+{
+    enum status status = wal_sync(db->wal);
+    if (status != STATUS_OK)
+        db_poison(db);
+    return status;
+}
+
+void lsm_set_ack_durable(struct lsm *db, bool durable)
+{
+    atomic_store(&db->ack_durable, durable);
+}
+
+enum status lsm_wal_rotate(struct lsm *db)
+{
+    lsm_lock(db);
+    enum status status = db->options.read_only ? STATUS_READ_ONLY : STATUS_OK;
+    if (status == STATUS_OK)
+        wal_request_rotate(db->wal);
+    lsm_unlock(db);
+    return status;
+}
