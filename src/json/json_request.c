@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/* A request out of one line. The line is read once as a whole, which checks it to its end and finds
+ * the members of the outer object; entries and metadata are then read again in place. No tree is
+ * built: strings without escapes stay in the line. */
+#include "json/json.h"
+
+#include "base/memory.h"
+#include "json/json_reader.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BYTES_KEPT_MAX = 1 << 20, FEW_FIELDS_MAX = 16 };
+
+/* The members that are known; those of an entry first. */
+enum member {
+    MEMBER_MESSAGE,
+    MEMBER_METADATA,
+    MEMBER_TIMESTAMP,
+    ENTRY_MEMBER_COUNT,
+    MEMBER_ACTION = ENTRY_MEMBER_COUNT,
+    MEMBER_LOG,
+    MEMBER_ENTRIES,
+    MEMBER_START_TS,
+    MEMBER_END_TS,
+    MEMBER_LIMIT,
+    MEMBER_CURSOR,
+    MEMBER_USER,
+    MEMBER_PASSWORD,
+    MEMBER_COUNT
+};
+
+static const char *const member_names[MEMBER_COUNT] = {
+    "message",  "metadata", "timestamp", "action", "log",  "entries",
+    "start_ts", "end_ts",   "limit",     "cursor", "user", "password",
+};
+
+/* An object's members; what was not sent, or is null, has kind JSON_NULL. */
+struct members {
+    struct json_value values[MEMBER_COUNT];
+};
+
+void json_error_set(struct json_error *error, const char *code, const char *format, ...)
+{
+    va_list arguments;
+
+    *error = (struct json_error){.code = code};
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+}
+
+static bool fail(struct json_error *error, const char *code, const char *text)
+{
+    json_error_set(error, code, "%s", text);
+    return false;
+}
+
+/* A string's bytes. Each string of a line is asked for at most once, so all of them fit into
+ * `unescaped`, which never moves. */
+static struct slice string_bytes(struct json_request *request, const struct json_value *value)
+{
+    assert(value->kind == JSON_STRING);
+    if (!value->has_escapes)
+        return value->text;
+    size_t start = request->unescaped.size;
+    assert(request->unescaped.capacity - start >= value->text.size);
+    json_unescape(value->text, &request->unescaped);
+    return slice_make(request->unescaped.data + start, request->unescaped.size - start);
+}
+
+/* Takes the members of the object that comes next, the first `known` names' values. */
+static bool take_members(struct json_request *request, struct json_reader *reader, size_t known,
+                         struct members *members)
+{
+    struct json_value key, value;
+
+    for (size_t i = 0; i < known; i++)
+        members->values[i].kind = JSON_NULL;
+    if (!json_reader_enter(reader, JSON_OBJECT))
+        return false;
+    while (json_reader_member(reader, &key)) {
+        if (!json_reader_value(reader, &value))
+            return false;
+        struct slice name = string_bytes(request, &key);
+        for (size_t i = 0; i < known; i++) {
+            if (slice_equal(name, slice_from(member_names[i]))) {
+                members->values[i] = value;
+                break;
+            }
+        }
+    }
+    return !reader->error;
+}
+
+/* ---- Values
+ * ---------------------------------------------------------------------------------------- */
+
+/* Digits only: a sign, a fraction, an exponent or a number above u64 is not one. */
+static bool u64_exact(const struct json_value *value, uint64_t *number)
+{
+    uint64_t result = 0;
+
+    if (value->kind != JSON_NUMBER)
+        return false;
+    for (size_t i = 0; i < value->text.size; i++) {
+        unsigned digit = (unsigned)value->text.data[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(result, 10, &result) ||
+            __builtin_add_overflow(result, digit, &result))
+            return false;
+    }
+    *number = result;
+    return true;
+}
+
+/* The three below leave the output alone when the member is not there. */
+static bool take_u64(const struct json_value *value, const char *error_code, bool *has,
+                     uint64_t *number, struct json_error *error)
+{
+    if (value->kind == JSON_NULL)
+        return true;
+    if (!u64_exact(value, number))
+        return fail(error, error_code, "InvalidU64");
+    *has = true;
+    return true;
+}
+
+static bool take_text(struct json_request *request, const struct json_value *value,
+                      const char *error_code, const char *must_be, bool *has, struct slice *text,
+                      struct json_error *error)
+{
+    if (value->kind == JSON_NULL)
+        return true;
+    if (value->kind != JSON_STRING)
+        return fail(error, error_code, must_be);
+    *text = string_bytes(request, value);
+    *has = true;
+    return true;
+}
+
+static bool take_message(struct json_request *request, const struct json_value *value,
+                         const struct json_limits *limits, struct slice *message,
+                         struct json_error *error)
+{
+    if (value->kind != JSON_STRING)
+        return fail(error, "invalid_message", "message must be a string");
+    *message = string_bytes(request, value);
+    if (message->size > limits->message_bytes_max) {
+        *error = (struct json_error){.code = "message_too_large",
+                                     .bytes_max = limits->message_bytes_max};
+        return false;
+    }
+    return true;
+}
+
+/* ---- Metadata
+ * -------------------------------------------------------------------------------------- */
+
+static struct json_field *add_field(struct json_request *request)
+{
+    if (request->field_count == request->field_capacity) {
+        request->field_capacity = request->field_capacity ? 2 * request->field_capacity : 16;
+        request->fields =
+            memory_resize(request->fields, request->field_capacity * sizeof *request->fields);
+    }
+    return &request->fields[request->field_count++];
+}
+
+/* By name; of equal names the one that came later first. */
+static int compare_fields(const void *a, const void *b)
+{
+    const struct json_field *const *left = a, *const *right = b;
+    int order = slice_compare((*left)->name, (*right)->name);
+
+    return order ? order : (*left < *right) - (*left > *right);
+}
+
+/* Marks a field that a later one of the same name replaces: no name has NULL as its data. */
+static void mark_replaced(struct json_field *fields, size_t count)
+{
+    if (count <= FEW_FIELDS_MAX) {
+        for (size_t i = 0; i + 1 < count; i++)
+            for (size_t j = i + 1; j < count && fields[i].name.data; j++)
+                if (slice_equal(fields[i].name, fields[j].name))
+                    fields[i].name.data = NULL;
+        return;
+    }
+    struct json_field **order = memory_allocate(count * sizeof *order);
+    for (size_t i = 0; i < count; i++)
+        order[i] = &fields[i];
+    qsort(order, count, sizeof *order, compare_fields);
+    struct slice kept = order[0]->name;
+    for (size_t i = 1; i < count; i++) {
+        if (slice_equal(order[i]->name, kept))
+            order[i]->name.data = NULL;
+        else
+            kept = order[i]->name;
+    }
+    memory_free(order);
+}
+
+static void drop_replaced(struct json_request *request, size_t first)
+{
+    size_t kept = first;
+
+    mark_replaced(request->fields + first, request->field_count - first);
+    for (size_t i = first; i < request->field_count; i++)
+        if (request->fields[i].name.data)
+            request->fields[kept++] = request->fields[i];
+    request->field_count = kept;
+}
+
+static bool take_metadata(struct json_request *request, const struct json_value *value,
+                          struct json_entry *entry, struct json_error *error)
+{
+    struct json_reader reader;
+    struct json_value key, member;
+
+    entry->field_first = request->field_count;
+    if (value->kind == JSON_NULL)
+        return true;
+    if (value->kind != JSON_OBJECT)
+        return fail(error, "invalid_metadata", "metadata must be an object");
+    json_reader_init(&reader, value->text);
+    (void)json_reader_enter(&reader, JSON_OBJECT); /* the whole line was read before */
+    while (json_reader_member(&reader, &key)) {
+        (void)json_reader_value(&reader, &member); /* likewise */
+        struct json_field *field = add_field(request);
+        field->name = string_bytes(request, &key);
+        field->is_json = member.kind != JSON_STRING;
+        field->value = field->is_json ? member.text : string_bytes(request, &member);
+    }
+    assert(!reader.error);
+    if (request->field_count - entry->field_first > 1)
+        drop_replaced(request, entry->field_first);
+    entry->has_metadata = true;
+    entry->field_count = request->field_count - entry->field_first;
+    return true;
+}
+
+/* ---- Actions
+ * --------------------------------------------------------------------------------------- */
+
+static bool add_entry(struct json_request *request, const struct members *members,
+                      const struct json_limits *limits, struct json_error *error)
+{
+    struct json_entry entry = {0};
+
+    if (!take_message(request, &members->values[MEMBER_MESSAGE], limits, &entry.message, error))
+        return false;
+    if (!take_metadata(request, &members->values[MEMBER_METADATA], &entry, error))
+        return false;
+    if (!take_u64(&members->values[MEMBER_TIMESTAMP], "invalid_timestamp", &entry.has_timestamp,
+                  &entry.timestamp, error))
+        return false;
+    if (request->entry_count == request->entry_capacity) {
+        request->entry_capacity = request->entry_capacity ? 2 * request->entry_capacity : 1;
+        request->entries =
+            memory_resize(request->entries, request->entry_capacity * sizeof *request->entries);
+    }
+    request->entries[request->entry_count++] = entry;
+    return true;
+}
+
+static bool take_entries(struct json_request *request, const struct json_value *value,
+                         const struct json_limits *limits, struct json_error *error)
+{
+    struct json_reader reader;
+    struct members members;
+    enum json_kind kind = JSON_NULL;
+
+    if (value->kind != JSON_ARRAY)
+        return fail(error, "invalid_entries", "entries must be an array of objects");
+    json_reader_init(&reader, value->text);
+    (void)json_reader_enter(&reader, JSON_ARRAY); /* the whole line was read before */
+    while (json_reader_element(&reader)) {
+        bool good = json_reader_peek(&reader, &kind) && kind == JSON_OBJECT;
+        if (!good)
+            (void)fail(error, "invalid_entries", "an entry must be an object");
+        else
+            good = take_members(request, &reader, ENTRY_MEMBER_COUNT, &members) &&
+                   add_entry(request, &members, limits, error);
+        if (!good) {
+            error->has_entry = true;
+            error->entry = request->entry_count;
+            return false;
+        }
+    }
+    assert(!reader.error);
+    return true;
+}
+
+static bool take_action(struct json_request *request, const struct json_value *value,
+                        struct json_error *error)
+{
+    static const char *const names[] = {"write", "write_many", "read", "auth"};
+
+    if (value->kind == JSON_STRING) {
+        struct slice text = string_bytes(request, value);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            if (slice_equal(text, slice_from(names[i]))) {
+                request->action = (enum json_action)i;
+                return true;
+            }
+        }
+    }
+    return fail(error, "unknown_action", "action must be write, write_many, read or auth");
+}
+
+static bool take_read(struct json_request *request, const struct members *members,
+                      struct json_error *error)
+{
+    const struct json_value *values = members->values;
+    bool has = false;
+
+    return take_u64(&values[MEMBER_START_TS], "invalid_start_ts", &has, &request->start_ts,
+                    error) &&
+           take_u64(&values[MEMBER_END_TS], "invalid_end_ts", &has, &request->end_ts, error) &&
+           take_u64(&values[MEMBER_LIMIT], "invalid_limit", &request->has_limit, &request->limit,
+                    error) &&
+           take_text(request, &values[MEMBER_CURSOR], "invalid_cursor", "cursor must be a string",
+                     &request->has_cursor, &request->cursor, error);
+}
+
+static bool take_auth(struct json_request *request, const struct members *members,
+                      struct json_error *error)
+{
+    bool has_password = false;
+
+    if (!take_text(request, &members->values[MEMBER_USER], "invalid_auth", "user must be a string",
+                   &request->has_user, &request->user, error) ||
+        !take_text(request, &members->values[MEMBER_PASSWORD], "invalid_auth",
+                   "password must be a string", &has_password, &request->password, error))
+        return false;
+    return has_password || fail(error, "invalid_auth", "password must be a string");
+}
+
+static bool take_request(struct json_request *request, const struct members *members,
+                         const struct json_limits *limits, struct json_error *error)
+{
+    if (!take_action(request, &members->values[MEMBER_ACTION], error))
+        return false;
+    if (request->action == JSON_AUTH)
+        return take_auth(request, members, error);
+    if (!take_text(request, &members->values[MEMBER_LOG], "invalid_log", "log must be a string",
+                   &request->has_log, &request->log, error))
+        return false;
+    if (request->action == JSON_WRITE)
+        return add_entry(request, members, limits, error);
+    if (request->action == JSON_WRITE_MANY)
+        return take_entries(request, &members->values[MEMBER_ENTRIES], limits, error);
+    return take_read(request, members, error);
+}
+
+/* Empties the request; small memory is kept for the next line. */
+static void forget(struct json_request *request)
+{
+    struct json_request kept = {.end_ts = UINT64_MAX};
+
+    if (request->entry_capacity * sizeof *request->entries > BYTES_KEPT_MAX ||
+        request->field_capacity * sizeof *request->fields > BYTES_KEPT_MAX ||
+        request->unescaped.capacity > BYTES_KEPT_MAX)
+        json_request_release(request);
+    kept.entries = request->entries;
+    kept.entry_capacity = request->entry_capacity;
+    kept.fields = request->fields;
+    kept.field_capacity = request->field_capacity;
+    kept.unescaped = request->unescaped;
+    buffer_clear(&kept.unescaped);
+    *request = kept;
+}
+
+bool json_request_decode(struct json_request *request, struct slice line,
+                         const struct json_limits *limits, struct json_error *error)
+{
+    struct json_reader reader;
+    struct members members;
+
+    forget(request);
+    if (line.size && memchr(line.data, '\\', line.size))
+        buffer_reserve(&request->unescaped, line.size);
+    json_reader_init(&reader, line);
+    if (take_members(request, &reader, MEMBER_COUNT, &members) && !json_reader_ends(&reader))
+        reader.error = "nothing may follow the object";
+    if (reader.error) {
+        json_error_set(error, "invalid_json", "byte %zu: %s", (size_t)(reader.at - reader.start),
+                       reader.error);
+        return false;
+    }
+    return take_request(request, &members, limits, error);
+}
+
+void json_request_release(struct json_request *request)
+{
+    memory_free(request->entries);
+    memory_free(request->fields);
+    buffer_release(&request->unescaped);
+    *request = (struct json_request){0};
+}
