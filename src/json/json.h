@@ -26,7 +26,7 @@ struct json_field {
 struct json_entry {
     struct slice message;
     bool has_metadata;
-    size_t field_first, field_count; /* in json_request.fields */
+    size_t field_first, field_count; /* in json_line.fields */
     bool has_timestamp;
     uint64_t timestamp; /* unix milliseconds */
 };
@@ -34,7 +34,7 @@ struct json_entry {
 /* A decoded line. Which members mean something depends on the action. Slices point into the line or
  * into the request and are valid until the next decode. Zeroed = empty; reused from line to line.
  */
-struct json_request {
+struct json_line {
     enum json_action action;
     bool has_log;
     struct slice log;           /* all but auth */
@@ -66,9 +66,9 @@ struct json_error {
 };
 
 /* Decodes one line, without its line end. false: nothing may be executed, *error is the reply. */
-bool json_request_decode(struct json_request *request, struct slice line,
-                         const struct json_limits *limits, struct json_error *error);
-void json_request_release(struct json_request *request);
+bool json_line_decode(struct json_line *request, struct slice line,
+                      const struct json_limits *limits, struct json_error *error);
+void json_line_release(struct json_line *request);
 
 /* ---- Replies; each ends with a line end. Strings that are not UTF-8 (written through another
  * protocol) are shown with U+FFFD in place of what cannot be read.

@@ -27,7 +27,7 @@ static void show_text(struct buffer *out, const char *name, struct slice text)
     buffer_append_text(out, "]");
 }
 
-static void show_entry(struct buffer *out, const struct json_request *request,
+static void show_entry(struct buffer *out, const struct json_line *request,
                        const struct json_entry *entry)
 {
     show_text(out, "message", entry->message);
@@ -42,7 +42,7 @@ static void show_entry(struct buffer *out, const struct json_request *request,
     }
 }
 
-static void show_request(struct buffer *out, const struct json_request *request)
+static void show_request(struct buffer *out, const struct json_line *request)
 {
     static const char *const actions[] = {"write", "write_many", "read", "auth"};
 
@@ -68,12 +68,12 @@ static void show_request(struct buffer *out, const struct json_request *request)
  * just its size, so that reading too far is found. */
 static void check_bytes(const void *bytes, size_t size, const char *expected)
 {
-    static struct json_request request; /* reused, as a session does */
+    static struct json_line request; /* reused, as a session does */
     struct json_error error;
     struct buffer out = {0};
     uint8_t *line = memory_copy(bytes, size);
 
-    if (json_request_decode(&request, slice_make(line, size), &limits, &error)) {
+    if (json_line_decode(&request, slice_make(line, size), &limits, &error)) {
         show_request(&out, &request);
     } else {
         json_reply_error(&out, &error);
@@ -84,7 +84,7 @@ static void check_bytes(const void *bytes, size_t size, const char *expected)
     buffer_append_byte(&out, 0);
     assert_string_equal((char *)out.data, expected);
     buffer_release(&out);
-    json_request_release(&request);
+    json_line_release(&request);
     memory_free(line);
 }
 

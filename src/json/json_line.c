@@ -60,7 +60,7 @@ static bool fail(struct json_error *error, const char *code, const char *text)
 
 /* A string's bytes. Each string of a line is asked for at most once, so all of them fit into
  * `unescaped`, which never moves. */
-static struct slice string_bytes(struct json_request *request, const struct json_value *value)
+static struct slice string_bytes(struct json_line *request, const struct json_value *value)
 {
     assert(value->kind == JSON_STRING);
     if (!value->has_escapes)
@@ -72,7 +72,7 @@ static struct slice string_bytes(struct json_request *request, const struct json
 }
 
 /* Takes the members of the object that comes next, the first `known` names' values. */
-static bool take_members(struct json_request *request, struct json_reader *reader, size_t known,
+static bool take_members(struct json_line *request, struct json_reader *reader, size_t known,
                          struct members *members)
 {
     struct json_value key, value;
@@ -127,7 +127,7 @@ static bool take_u64(const struct json_value *value, const char *error_code, boo
     return true;
 }
 
-static bool take_text(struct json_request *request, const struct json_value *value,
+static bool take_text(struct json_line *request, const struct json_value *value,
                       const char *error_code, const char *must_be, bool *has, struct slice *text,
                       struct json_error *error)
 {
@@ -140,7 +140,7 @@ static bool take_text(struct json_request *request, const struct json_value *val
     return true;
 }
 
-static bool take_message(struct json_request *request, const struct json_value *value,
+static bool take_message(struct json_line *request, const struct json_value *value,
                          const struct json_limits *limits, struct slice *message,
                          struct json_error *error)
 {
@@ -158,7 +158,7 @@ static bool take_message(struct json_request *request, const struct json_value *
 /* ---- Metadata
  * -------------------------------------------------------------------------------------- */
 
-static struct json_field *add_field(struct json_request *request)
+static struct json_field *add_field(struct json_line *request)
 {
     if (request->field_count == request->field_capacity) {
         request->field_capacity = request->field_capacity ? 2 * request->field_capacity : 16;
@@ -201,7 +201,7 @@ static void mark_replaced(struct json_field *fields, size_t count)
     memory_free(order);
 }
 
-static void drop_replaced(struct json_request *request, size_t first)
+static void drop_replaced(struct json_line *request, size_t first)
 {
     size_t kept = first;
 
@@ -212,7 +212,7 @@ static void drop_replaced(struct json_request *request, size_t first)
     request->field_count = kept;
 }
 
-static bool take_metadata(struct json_request *request, const struct json_value *value,
+static bool take_metadata(struct json_line *request, const struct json_value *value,
                           struct json_entry *entry, struct json_error *error)
 {
     struct json_reader reader;
@@ -243,7 +243,7 @@ static bool take_metadata(struct json_request *request, const struct json_value 
 /* ---- Actions
  * --------------------------------------------------------------------------------------- */
 
-static bool add_entry(struct json_request *request, const struct members *members,
+static bool add_entry(struct json_line *request, const struct members *members,
                       const struct json_limits *limits, struct json_error *error)
 {
     struct json_entry entry = {0};
@@ -264,7 +264,7 @@ static bool add_entry(struct json_request *request, const struct members *member
     return true;
 }
 
-static bool take_entries(struct json_request *request, const struct json_value *value,
+static bool take_entries(struct json_line *request, const struct json_value *value,
                          const struct json_limits *limits, struct json_error *error)
 {
     struct json_reader reader;
@@ -292,7 +292,7 @@ static bool take_entries(struct json_request *request, const struct json_value *
     return true;
 }
 
-static bool take_action(struct json_request *request, const struct json_value *value,
+static bool take_action(struct json_line *request, const struct json_value *value,
                         struct json_error *error)
 {
     static const char *const names[] = {"write", "write_many", "read", "auth"};
@@ -309,7 +309,7 @@ static bool take_action(struct json_request *request, const struct json_value *v
     return fail(error, "unknown_action", "action must be write, write_many, read or auth");
 }
 
-static bool take_read(struct json_request *request, const struct members *members,
+static bool take_read(struct json_line *request, const struct members *members,
                       struct json_error *error)
 {
     const struct json_value *values = members->values;
@@ -324,7 +324,7 @@ static bool take_read(struct json_request *request, const struct members *member
                      &request->has_cursor, &request->cursor, error);
 }
 
-static bool take_auth(struct json_request *request, const struct members *members,
+static bool take_auth(struct json_line *request, const struct members *members,
                       struct json_error *error)
 {
     bool has_password = false;
@@ -337,7 +337,7 @@ static bool take_auth(struct json_request *request, const struct members *member
     return has_password || fail(error, "invalid_auth", "password must be a string");
 }
 
-static bool take_request(struct json_request *request, const struct members *members,
+static bool take_request(struct json_line *request, const struct members *members,
                          const struct json_limits *limits, struct json_error *error)
 {
     if (!take_action(request, &members->values[MEMBER_ACTION], error))
@@ -355,14 +355,14 @@ static bool take_request(struct json_request *request, const struct members *mem
 }
 
 /* Empties the request; small memory is kept for the next line. */
-static void forget(struct json_request *request)
+static void forget(struct json_line *request)
 {
-    struct json_request kept = {.end_ts = UINT64_MAX};
+    struct json_line kept = {.end_ts = UINT64_MAX};
 
     if (request->entry_capacity * sizeof *request->entries > BYTES_KEPT_MAX ||
         request->field_capacity * sizeof *request->fields > BYTES_KEPT_MAX ||
         request->unescaped.capacity > BYTES_KEPT_MAX)
-        json_request_release(request);
+        json_line_release(request);
     kept.entries = request->entries;
     kept.entry_capacity = request->entry_capacity;
     kept.fields = request->fields;
@@ -372,8 +372,8 @@ static void forget(struct json_request *request)
     *request = kept;
 }
 
-bool json_request_decode(struct json_request *request, struct slice line,
-                         const struct json_limits *limits, struct json_error *error)
+bool json_line_decode(struct json_line *request, struct slice line,
+                      const struct json_limits *limits, struct json_error *error)
 {
     struct json_reader reader;
     struct members members;
@@ -392,10 +392,10 @@ bool json_request_decode(struct json_request *request, struct slice line,
     return take_request(request, &members, limits, error);
 }
 
-void json_request_release(struct json_request *request)
+void json_line_release(struct json_line *request)
 {
     memory_free(request->entries);
     memory_free(request->fields);
     buffer_release(&request->unescaped);
-    *request = (struct json_request){0};
+    *request = (struct json_line){0};
 }
