@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsm/memtable.h"
+
+#include "base/random.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+static _Atomic lsn_t safe_lsn;
+
+static lsn_t get_safe_lsn(void *context)
+{
+    (void)context;
+    return atomic_load(&safe_lsn);
+}
+
+static struct memtable *make(uint32_t finger_prefix, bool has_hash)
+{
+    return memtable_create(&(struct memtable_options){
+        .bytes_expected = 1 << 20,
+        .finger_prefix_bytes = finger_prefix,
+        .has_hash = has_hash,
+        .safe_lsn = get_safe_lsn,
+    });
+}
+
+static void put(struct memtable *table, const char *key, lsn_t lsn, const char *value)
+{
+    memtable_put(table, slice_from(key), lsn, ENTRY_PUT, slice_from(value));
+}
+
+static void assert_get(struct memtable *table, const char *key, lsn_t lsn, const char *expected)
+{
+    enum entry_kind kind;
+    lsn_t found;
+    struct slice value;
+    bool there = memtable_get(table, slice_from(key), lsn, &kind, &found, &value);
+    assert_int_equal(there, expected != NULL);
+    if (expected)
+        assert_true(slice_equal(value, slice_from(expected)));
+}
+
+static void a_read_sees_the_newest_version_at_or_below_its_lsn(void **state)
+{
+    (void)state;
+    atomic_store(&safe_lsn, 0);
+    struct memtable *table = make(0, true);
+    put(table, "a", 10, "one");
+    put(table, "a", 20, "two");
+    put(table, "b", 20, "bee");
+    assert_get(table, "a", 9, NULL);
+    assert_get(table, "a", 10, "one");
+    assert_get(table, "a", 19, "one");
+    assert_get(table, "a", 20, "two");
+    assert_get(table, "b", 30, "bee");
+    assert_get(table, "c", 30, NULL);
+    assert_null(memtable_check(table));
+    memtable_destroy(table);
+}
+
+static void the_last_write_of_a_batch_wins_and_shows_once(void **state)
+{
+    (void)state;
+    atomic_store(&safe_lsn, 0);
+    struct memtable *table = make(0, true);
+    put(table, "a", 5, "old");
+    put(table, "a", 10, "first");
+    put(table, "a", 10, "second");
+    assert_get(table, "a", 10, "second");
+    assert_get(table, "a", 9, "old");
+    memtable_freeze(table);
+    struct cursor *cursor = memtable_cursor_create_all(table);
+    cursor->ops->first(cursor);
+    assert_true(cursor->valid);
+    assert_int_equal(cursor->lsn, 10);
+    assert_true(slice_equal(cursor->value, slice_from("second")));
+    cursor->ops->next(cursor);
+    assert_true(cursor->valid);
+    assert_int_equal(cursor->lsn, 5);
+    cursor->ops->next(cursor);
+    assert_false(cursor->valid);
+    cursor->ops->destroy(cursor);
+    memtable_destroy(table);
+}
+
+static void overwriting_one_key_takes_no_more_memory(void **state)
+{
+    (void)state;
+    struct memtable *table = make(0, true);
+    char value[101] = {0};
+    size_t bytes_before = 0;
+    for (lsn_t lsn = 1; lsn <= 100000; lsn++) {
+        atomic_store(&safe_lsn, lsn - 1);
+        memset(value, 'a' + (int)(lsn % 26), 100);
+        put(table, "hot", lsn, value);
+        if (lsn == 1000)
+            bytes_before = memtable_bytes(table);
+    }
+    assert_int_equal(memtable_bytes(table), bytes_before);
+    assert_true(memtable_version_count(table) < 1000);
+    assert_get(table, "hot", 100000, value);
+    memtable_destroy(table);
+}
+
+static void a_version_that_a_reader_may_see_is_not_recycled(void **state)
+{
+    (void)state;
+    struct memtable *table = make(0, true);
+    char value[40];
+    atomic_store(&safe_lsn, 50); /* a reader stays at 50 */
+    for (lsn_t lsn = 1; lsn <= 5000; lsn++) {
+        snprintf(value, sizeof(value), "value %u", (unsigned)lsn);
+        put(table, "hot", lsn, value);
+    }
+    assert_get(table, "hot", 50, "value 50");
+    assert_get(table, "hot", 51, "value 51");
+    memtable_destroy(table);
+}
+
+static void large_values_are_kept_and_recycled(void **state)
+{
+    (void)state;
+    struct memtable *table = make(0, true);
+    size_t size = 100000;
+    char *value = malloc(size + 1);
+    for (lsn_t lsn = 1; lsn <= 500; lsn++) {
+        atomic_store(&safe_lsn, lsn - 1);
+        memset(value, 'a' + (int)(lsn % 26), size);
+        value[size] = 0;
+        put(table, "hot", lsn, value);
+    }
+    assert_get(table, "hot", 500, value);
+    assert_true(memtable_bytes(table) < 200 * size);
+    free(value);
+    memtable_destroy(table);
+}
+
+static uint64_t test_seed(void)
+{
+    const char *text = getenv("SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 10) : 20261121;
+    printf("SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+enum { MODEL_KEYS = 500 };
+
+/* The model: for each key the last value's LSN. */
+static void random_puts_agree_with_a_model(uint32_t finger_prefix, bool has_hash)
+{
+    struct random random;
+    random_init(&random, test_seed());
+    struct memtable *table = make(finger_prefix, has_hash);
+    lsn_t newest[MODEL_KEYS] = {0};
+    lsn_t lsn = 0;
+    for (int step = 0; step < 20000; step++) {
+        unsigned key = (unsigned)random_below(&random, MODEL_KEYS);
+        if (random_below(&random, 2) && step < MODEL_KEYS)
+            key = (unsigned)step; /* stretches of appends */
+        char text[16], value[32];
+        snprintf(text, sizeof(text), "k%02u/%03u", key / 50, key);
+        lsn++;
+        snprintf(value, sizeof(value), "%llu", (unsigned long long)lsn);
+        atomic_store(&safe_lsn, lsn - 1);
+        put(table, text, lsn, value);
+        newest[key] = lsn;
+    }
+    assert_null(memtable_check(table));
+    struct cursor *cursor = memtable_cursor_create(table, lsn);
+    cursor->ops->first(cursor);
+    for (unsigned key = 0; key < MODEL_KEYS; key++) {
+        if (!newest[key])
+            continue;
+        char text[16];
+        snprintf(text, sizeof(text), "k%02u/%03u", key / 50, key);
+        assert_true(cursor->valid);
+        assert_true(slice_equal(cursor->key, slice_from(text)));
+        assert_int_equal(cursor->lsn, newest[key]);
+        cursor->ops->next(cursor);
+    }
+    assert_false(cursor->valid);
+    cursor->ops->last(cursor);
+    for (int key = MODEL_KEYS - 1; key >= 0; key--) {
+        if (!newest[key])
+            continue;
+        assert_true(cursor->valid);
+        assert_int_equal(cursor->lsn, newest[key]);
+        cursor->ops->prev(cursor);
+    }
+    assert_false(cursor->valid);
+    cursor->ops->seek_for_prev(cursor, slice_from("k05/"));
+    assert_true(cursor->valid);
+    assert_true(slice_equal(cursor->key, slice_from("k04/249")));
+    cursor->ops->seek(cursor, slice_from("k05/"), lsn);
+    assert_true(slice_equal(cursor->key, slice_from("k05/250")));
+    cursor->ops->destroy(cursor);
+    memtable_destroy(table);
+}
+
+static void random_puts_agree_with_a_model_in_every_form(void **state)
+{
+    (void)state;
+    random_puts_agree_with_a_model(0, false);
+    random_puts_agree_with_a_model(0, true);
+    random_puts_agree_with_a_model(3, false);
+    random_puts_agree_with_a_model(3, true);
+}
+
+struct race {
+    struct memtable *table;
+    _Atomic lsn_t visible;
+    _Atomic lsn_t slot;
+    atomic_bool stop;
+};
+
+static void *read_while_writing(void *context)
+{
+    struct race *race = context;
+    uint64_t reads = 0;
+    while (!atomic_load(&race->stop) || reads < 1000) {
+        lsn_t lsn;
+        do {
+            lsn = atomic_load(&race->visible);
+            atomic_store(&race->slot, lsn);
+        } while (atomic_load(&race->visible) != lsn);
+        enum entry_kind kind;
+        lsn_t found;
+        struct slice value;
+        if (lsn) {
+            assert_true(memtable_get(race->table, slice_from("hot"), lsn, &kind, &found, &value));
+            assert_int_equal(found, lsn);
+            assert_int_equal(value.size, 8);
+            assert_memory_equal(value.data, &lsn, 8);
+        }
+        struct cursor *cursor = memtable_cursor_create(race->table, lsn);
+        uint64_t seen = 0;
+        for (cursor->ops->first(cursor); cursor->valid; cursor->ops->next(cursor))
+            seen++;
+        cursor->ops->destroy(cursor);
+        assert_int_equal(seen, lsn ? lsn / 16 + 1 : 0);
+        atomic_store(&race->slot, UINT64_MAX);
+        reads++;
+    }
+    return NULL;
+}
+
+static struct race *the_race;
+
+static lsn_t race_safe_lsn(void *context)
+{
+    (void)context;
+    lsn_t visible = atomic_load(&the_race->visible), slot = atomic_load(&the_race->slot);
+    return slot < visible ? slot : visible;
+}
+
+static void a_reader_is_right_while_the_writer_recycles(void **state)
+{
+    (void)state;
+    struct race race = {.slot = UINT64_MAX};
+    the_race = &race;
+    race.table = memtable_create(&(struct memtable_options){
+        .bytes_expected = 1 << 20, .has_hash = true, .safe_lsn = race_safe_lsn});
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_while_writing, &race), 0);
+    for (lsn_t lsn = 1; lsn <= 8000; lsn++) {
+        char key[24];
+        memtable_put(race.table, slice_from("hot"), lsn, ENTRY_PUT, slice_make(&lsn, 8));
+        if (lsn % 16 == 0) {
+            snprintf(key, sizeof(key), "k%u", (unsigned)(lsn * 7919 % 10007));
+            put(race.table, key, lsn, "x");
+        }
+        atomic_store(&race.visible, lsn);
+    }
+    atomic_store(&race.stop, true);
+    pthread_join(thread, NULL);
+    assert_null(memtable_check(race.table));
+    memtable_destroy(race.table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_read_sees_the_newest_version_at_or_below_its_lsn),
+        cmocka_unit_test(the_last_write_of_a_batch_wins_and_shows_once),
+        cmocka_unit_test(overwriting_one_key_takes_no_more_memory),
+        cmocka_unit_test(a_version_that_a_reader_may_see_is_not_recycled),
+        cmocka_unit_test(large_values_are_kept_and_recycled),
+        cmocka_unit_test(random_puts_agree_with_a_model_in_every_form),
+        cmocka_unit_test(a_reader_is_right_while_the_writer_recycles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
