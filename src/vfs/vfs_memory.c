@@ -242,13 +242,14 @@ static bool path_next(const char **path, char *name)
         size_t length = strcspn(*path, "/");
         if (length == 0)
             return false;
-        bool is_dot = length == 1 && **path == '.';
         assert(length <= MEMORY_NAME_BYTES_MAX);
-        memcpy(name, *path, length);
-        name[length] = 0;
+        const char *at = *path;
         *path += length;
-        if (!is_dot)
-            return true;
+        if (length == 1 && *at == '.')
+            continue;
+        memcpy(name, at, length);
+        name[length] = 0;
+        return true;
     }
 }
 
