@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine as a whole, on the file system in memory, against a model too simple to be wrong: an
+ * array of values for each moment that a snapshot holds. */
+#include "lsm/lsm.h"
+#include "vfs/vfs_memory.h"
+
+#include "base/random.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+enum { KEYS = 300, TREES = 2, SNAPSHOTS = 4 };
+
+struct model {
+    uint32_t value[TREES][KEYS]; /* 0: absent */
+};
+
+struct world {
+    struct vfs *vfs;
+    struct env env;
+    struct lsm *db;
+    struct lsm_reader *reader;
+    struct lsm_options options;
+    struct model now;
+    struct lsm_snapshot *snapshots[SNAPSHOTS];
+    struct model at_snapshot[SNAPSHOTS];
+    struct random random;
+};
+
+static void silent(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+}
+
+static void open_world(struct world *world)
+{
+    struct lsm_report report;
+    enum status status = lsm_open(&world->env, "db", &world->options, &report, &world->db);
+    if (status != STATUS_OK)
+        print_error("%s\n", report.text);
+    assert_int_equal(status, STATUS_OK);
+    world->reader = lsm_reader_create(world->db);
+}
+
+static void setup(struct world *world, uint64_t seed)
+{
+    memset(world, 0, sizeof(*world));
+    random_init(&world->random, seed);
+    world->vfs = vfs_memory_create();
+    env_init_posix(&world->env, world->vfs);
+    world->env.log = silent;
+    world->options = (struct lsm_options){
+        .trees = {{.name = "keys", .compaction = LSM_LEVELED, .block_bytes = 512,
+                   .filter_bits_per_key = 10},
+                  {.name = "entries", .compaction = LSM_TIME_RUNS, .block_bytes = 512,
+                   .filter_bits_per_key = 10, .filter_prefix_bytes = 3,
+                   .finger_prefix_bytes = 3}},
+        .tree_count = TREES,
+        .memtable_bytes = 256 << 10,
+        .block_cache_bytes = 64 << 10,
+        .wal_segment_bytes = 32 << 10,
+        .table_bytes_max = 16 << 10,
+    };
+    open_world(world);
+}
+
+static void close_world(struct world *world)
+{
+    for (int i = 0; i < SNAPSHOTS; i++) {
+        lsm_snapshot_release(world->snapshots[i]);
+        world->snapshots[i] = NULL;
+    }
+    lsm_reader_destroy(world->reader);
+    assert_int_equal(lsm_close(world->db), STATUS_OK);
+}
+
+static void teardown(struct world *world)
+{
+    close_world(world);
+    vfs_destroy(world->vfs);
+}
+
+static struct slice key_of(unsigned key, char text[16])
+{
+    snprintf(text, 16, "k%02u/%03u", key / 25, key);
+    return slice_from(text);
+}
+
+static struct slice value_of(uint32_t value, char text[200])
+{
+    int size = snprintf(text, 200, "%u:%.*s", value, (int)(value % 100),
+                        "the quick brown fox jumps over the lazy dog and comes back to sleep for "
+                        "a hundred years or more");
+    return slice_make(text, (size_t)size);
+}
+
+static void write_batch(struct world *world, unsigned operations)
+{
+    struct lsm_writer *writer;
+    lsm_lock(world->db);
+    assert_int_equal(lsm_write_begin(world->db, operations * 300, false, &writer), STATUS_OK);
+    for (unsigned i = 0; i < operations; i++) {
+        unsigned tree = (unsigned)random_below(&world->random, TREES);
+        unsigned key = (unsigned)random_below(&world->random, KEYS);
+        char key_text[16], to_text[16], value_text[200];
+        uint32_t *value = world->now.value[tree];
+        unsigned what = (unsigned)random_below(&world->random, 20);
+        if (what == 0) {
+            unsigned to = key + (unsigned)random_below(&world->random, 40);
+            if (to >= KEYS)
+                to = KEYS - 1;
+            lsm_delete_range(writer, tree, key_of(key, key_text), key_of(to, to_text));
+            for (unsigned k = key; k < to; k++)
+                value[k] = 0;
+        } else if (what < 5) {
+            lsm_delete(writer, tree, key_of(key, key_text));
+            value[key] = 0;
+        } else {
+            value[key] = (uint32_t)random_next(&world->random) | 1;
+            lsm_put(writer, tree, key_of(key, key_text), value_of(value[key], value_text));
+        }
+        if (what == 7) { /* a batch sees its own writes */
+            struct slice found;
+            enum status status =
+                lsm_get(lsm_writer_reader(writer), tree, key_of(key, key_text), &found);
+            assert_int_equal(status, value[key] ? STATUS_OK : STATUS_NOT_FOUND);
+        }
+    }
+    lsm_write_end(writer);
+    lsm_unlock(world->db);
+}
+
+static void check_forward(struct world *world, const struct model *model, unsigned tree,
+                          unsigned from, unsigned to)
+{
+    char from_text[16], to_text[16], value_text[200], key_text[16];
+    struct lsm_iter_options options = {.lower = key_of(from, from_text),
+                                       .upper = key_of(to, to_text)};
+    struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &options);
+    lsm_iter_seek_first(iter);
+    for (unsigned key = from; key < to; key++) {
+        if (!model->value[tree][key])
+            continue;
+        assert_int_equal(lsm_iter_status(iter), STATUS_OK);
+        assert_true(lsm_iter_valid(iter));
+        assert_true(slice_equal(lsm_iter_key(iter), key_of(key, key_text)));
+        assert_true(slice_equal(lsm_iter_value(iter),
+                                value_of(model->value[tree][key], value_text)));
+        lsm_iter_next(iter);
+    }
+    assert_false(lsm_iter_valid(iter));
+    assert_int_equal(lsm_iter_status(iter), STATUS_OK);
+    lsm_iter_close(iter);
+}
+
+static void check_backward(struct world *world, const struct model *model, unsigned tree,
+                           unsigned from, unsigned to)
+{
+    char from_text[16], to_text[16], value_text[200], key_text[16];
+    struct lsm_iter_options options = {.lower = key_of(from, from_text),
+                                       .upper = key_of(to, to_text)};
+    struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &options);
+    lsm_iter_seek_last(iter);
+    for (unsigned key = to; key-- > from;) {
+        if (!model->value[tree][key])
+            continue;
+        assert_true(lsm_iter_valid(iter));
+        assert_true(slice_equal(lsm_iter_key(iter), key_of(key, key_text)));
+        assert_true(slice_equal(lsm_iter_value(iter),
+                                value_of(model->value[tree][key], value_text)));
+        lsm_iter_prev(iter);
+    }
+    assert_false(lsm_iter_valid(iter));
+    lsm_iter_close(iter);
+}
+
+/* Steps to and fro, as a cursor that changes its mind. */
+static void check_zigzag(struct world *world, const struct model *model, unsigned tree)
+{
+    struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &(struct lsm_iter_options){0});
+    char text[16];
+    int at = (int)random_below(&world->random, KEYS);
+    lsm_iter_seek(iter, key_of((unsigned)at, text));
+    while (at < KEYS && !model->value[tree][at])
+        at++;
+    for (int step = 0; step < 40 && at >= 0 && at < KEYS; step++) {
+        assert_true(lsm_iter_valid(iter));
+        assert_true(slice_equal(lsm_iter_key(iter), key_of((unsigned)at, text)));
+        int direction = random_below(&world->random, 2) ? 1 : -1;
+        do
+            at += direction;
+        while (at >= 0 && at < KEYS && !model->value[tree][at]);
+        if (direction > 0)
+            lsm_iter_next(iter);
+        else
+            lsm_iter_prev(iter);
+    }
+    assert_int_equal(lsm_iter_valid(iter), at >= 0 && at < KEYS);
+    lsm_iter_close(iter);
+}
+
+static void check_moment(struct world *world, const struct model *model)
+{
+    for (unsigned tree = 0; tree < TREES; tree++) {
+        for (int i = 0; i < 30; i++) {
+            unsigned key = (unsigned)random_below(&world->random, KEYS);
+            char key_text[16], value_text[200];
+            struct slice value;
+            enum status status = lsm_get(world->reader, tree, key_of(key, key_text), &value);
+            assert_int_equal(status, model->value[tree][key] ? STATUS_OK : STATUS_NOT_FOUND);
+            if (status == STATUS_OK)
+                assert_true(slice_equal(value, value_of(model->value[tree][key], value_text)));
+        }
+        unsigned from = (unsigned)random_below(&world->random, KEYS);
+        unsigned to = from + (unsigned)random_below(&world->random, KEYS - from);
+        check_forward(world, model, tree, from, to);
+        check_backward(world, model, tree, from, to);
+        check_zigzag(world, model, tree);
+    }
+}
+
+static void check_all(struct world *world)
+{
+    lsm_read_begin(world->reader);
+    check_moment(world, &world->now);
+    lsm_read_end(world->reader);
+    for (int i = 0; i < SNAPSHOTS; i++) {
+        if (!world->snapshots[i])
+            continue;
+        lsm_read_begin_at(world->reader, world->snapshots[i]);
+        check_moment(world, &world->at_snapshot[i]);
+        lsm_read_end(world->reader);
+    }
+    struct lsm_report report;
+    if (lsm_check_invariants(world->db, &report) != STATUS_OK)
+        fail_msg("%s", report.text);
+}
+
+static void step(struct world *world)
+{
+    switch (random_below(&world->random, 12)) {
+    case 0:
+        lsm_request_flush(world->db);
+        break;
+    case 1:
+        while (lsm_work(world->db, 4096))
+            ;
+        break;
+    case 2: {
+        int i = (int)random_below(&world->random, SNAPSHOTS);
+        lsm_snapshot_release(world->snapshots[i]);
+        world->snapshots[i] = lsm_snapshot_acquire(world->db);
+        world->at_snapshot[i] = world->now;
+        break;
+    }
+    case 3: {
+        int i = (int)random_below(&world->random, SNAPSHOTS);
+        lsm_snapshot_release(world->snapshots[i]);
+        world->snapshots[i] = NULL;
+        break;
+    }
+    case 4:
+        if (random_below(&world->random, 8) == 0) {
+            close_world(world);
+            open_world(world);
+        } else if (random_below(&world->random, 8) == 0) {
+            lsm_request_compact(world->db);
+        }
+        break;
+    case 5:
+        (void)lsm_work(world->db, 1 + random_below(&world->random, 20000));
+        break;
+    default:
+        write_batch(world, 1 + (unsigned)random_below(&world->random, 60));
+    }
+}
+
+static uint64_t test_seed(void)
+{
+    const char *text = getenv("SEED");
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static void random_work_agrees_with_a_model(void **state)
+{
+    (void)state;
+    uint64_t fixed = test_seed();
+    for (uint64_t seed = fixed ? fixed : 1; seed <= (fixed ? fixed : 12); seed++) {
+        printf("SEED=%llu\n", (unsigned long long)seed);
+        struct world world;
+        setup(&world, seed);
+        for (int i = 0; i < 400; i++) {
+            step(&world);
+            if (i % 4 == 0)
+                check_all(&world);
+        }
+        while (lsm_work(world.db, 1 << 20))
+            ;
+        check_all(&world);
+        teardown(&world);
+    }
+}
+
+static void what_was_written_is_there_after_a_clean_stop(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 5);
+    for (int i = 0; i < 20; i++)
+        write_batch(&world, 50);
+    close_world(&world);
+    open_world(&world);
+    struct lsm_stats stats;
+    lsm_get_stats(world.db, &stats);
+    assert_true(stats.was_clean);
+    assert_int_equal(stats.recovered_batches, 0);
+    check_all(&world);
+    teardown(&world);
+}
+
+static void what_was_written_is_there_after_a_kill(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 6);
+    for (int i = 0; i < 20; i++)
+        write_batch(&world, 50);
+    assert_int_equal(lsm_wal_write(world.db), STATUS_OK);
+    struct vfs *after = vfs_memory_after_power_loss(world.vfs, VFS_KEEP_ALL, 1);
+    struct model model = world.now;
+    teardown(&world);
+    world.vfs = after;
+    world.env.vfs = after;
+    open_world(&world);
+    world.now = model;
+    struct lsm_stats stats;
+    lsm_get_stats(world.db, &stats);
+    assert_false(stats.was_clean);
+    assert_true(stats.recovered_batches > 0);
+    check_all(&world);
+    teardown(&world);
+}
+
+static void a_second_open_of_the_same_directory_is_refused(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 7);
+    struct lsm_report report;
+    struct lsm *second = NULL;
+    assert_int_equal(lsm_open(&world.env, "db", &world.options, &report, &second), STATUS_BUSY);
+    assert_non_null(strstr(report.text, "in use by another process"));
+    teardown(&world);
+}
+
+static void a_reply_waits_for_the_newest_lsn_that_it_reveals(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 8);
+    struct lsm_writer *writer;
+    lsn_t lsns[3];
+    for (int i = 0; i < 3; i++) {
+        lsm_lock(world.db);
+        assert_int_equal(lsm_write_begin(world.db, 100, false, &writer), STATUS_OK);
+        if (i < 2)
+            lsm_put(writer, 0, slice_from(i ? "b" : "a"), slice_from("value"));
+        else
+            lsm_delete(writer, 0, slice_from("a"));
+        lsns[i] = lsm_write_end(writer);
+        lsm_unlock(world.db);
+    }
+    struct slice value;
+    lsm_read_begin(world.reader);
+    lsm_reader_reset_revealed(world.reader);
+    assert_int_equal(lsm_get(world.reader, 0, slice_from("b"), &value), STATUS_OK);
+    assert_int_equal(lsm_reader_revealed(world.reader), lsns[1]);
+    assert_int_equal(lsm_get(world.reader, 0, slice_from("a"), &value), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_reader_revealed(world.reader), lsns[2]);
+    lsm_reader_reset_revealed(world.reader);
+    assert_int_equal(lsm_get(world.reader, 0, slice_from("c"), &value), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_reader_revealed(world.reader), 0);
+    lsm_read_end(world.reader);
+    teardown(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_written_is_there_after_a_clean_stop),
+        cmocka_unit_test(what_was_written_is_there_after_a_kill),
+        cmocka_unit_test(a_second_open_of_the_same_directory_is_refused),
+        cmocka_unit_test(a_reply_waits_for_the_newest_lsn_that_it_reveals),
+        cmocka_unit_test(random_work_agrees_with_a_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
