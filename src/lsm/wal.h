@@ -5,11 +5,12 @@
  *     = header (base LSN, store id, size, epoch, CRC) | frame | frame | ... | zeros or old bytes
  *   frame = crc32c | length | LSN | epoch | durable LSN known | count | flags, then payload bytes
  *
- * The LSN of a frame is its logical byte position: base LSN + offset behind the header. A frame counts
- * only if its LSN is its position and its epoch is not below the epoch before it, so leftovers of a
- * recycled segment never count. A batch is one frame or a chain FIRST..LAST of them (the payload is
- * cut anywhere); a chain without LAST is no batch. A frame never crosses a segment's end: a rest too
- * small for a frame with one byte is skipped, and the next LSN is the next segment's base.
+ * The LSN of a frame is its logical byte position: base LSN + offset behind the header. A frame
+ * counts only if its LSN is its position and its epoch is not below the epoch before it, so
+ * leftovers of a recycled segment never count. A batch is one frame or a chain FIRST..LAST of them
+ * (the payload is cut anywhere); a chain without LAST is no batch. A frame never crosses a
+ * segment's end: a rest too small for a frame with one byte is skipped, and the next LSN is the
+ * next segment's base.
  *
  * Segments are zero-filled ahead and recycled (renamed) when no longer needed.
  *
@@ -23,7 +24,7 @@
 struct wal;
 
 enum {
-    WAL_FIRST_LSN = 4096,             /* of a new database */
+    WAL_FIRST_LSN = 4096, /* of a new database */
     WAL_SEGMENT_BYTES_MIN = 8192,
     WAL_SEGMENT_BYTES_MAX = 1 << 30,
     WAL_BATCH_BYTES_MAX = (1 << 30) + (1 << 26), /* of a payload: 1 GiB and its records' heads */
@@ -36,11 +37,11 @@ struct wal_options {
 
 /* Where recovery stands; filled by wal_recover, used by wal_open. */
 struct wal_tail {
-    lsn_t next_lsn;        /* where the first new frame goes */
-    uint64_t epoch;        /* of the newest valid frame or segment; 0: none */
-    lsn_t durable_lsn;     /* newest statement found in a frame; 0: none */
+    lsn_t next_lsn;          /* where the first new frame goes */
+    uint64_t epoch;          /* of the newest valid frame or segment; 0: none */
+    lsn_t durable_lsn;       /* newest statement found in a frame; 0: none */
     uint64_t batches, bytes; /* replayed */
-    uint64_t cut_bytes;    /* from next_lsn to the end of the last remains of frames behind it */
+    uint64_t cut_bytes;      /* from next_lsn to the end of the last remains of frames behind it */
 };
 
 /* One decoded record of a batch. */
@@ -50,56 +51,57 @@ struct wal_record {
     struct slice key, value; /* range deletion: from, to */
 };
 
-/* Replays all whole batches with an LSN >= start, in order. `apply` gets a batch's LSN and its encoded
- * records (walk them with wal_record_next); an error of it ends the recovery. STATUS_CORRUPT, with
- * file and offset in the report, when data below a stated durable LSN is missing or damaged; otherwise
- * a bad frame is the end. STATUS_UNSUPPORTED: a frame of a newer format. Changes nothing on disk: the
- * cut takes effect in wal_open. */
+/* Replays all whole batches with an LSN >= start, in order. `apply` gets a batch's LSN and its
+ * encoded records (walk them with wal_record_next); an error of it ends the recovery.
+ * STATUS_CORRUPT, with file and offset in the report, when data below a stated durable LSN is
+ * missing or damaged; otherwise a bad frame is the end. STATUS_UNSUPPORTED: a frame of a newer
+ * format. Changes nothing on disk: the cut takes effect in wal_open. */
 struct wal_recovery {
     const struct env *env;
     const char *directory;
-    lsn_t start;             /* 0: the first LSN of all */
-    lsn_t manifest_durable;  /* the durable LSN that the manifest states */
+    lsn_t start;            /* 0: the first LSN of all */
+    lsn_t manifest_durable; /* the durable LSN that the manifest states */
     uint64_t store_id;
-    bool clean;              /* the manifest's last edit is a clean stop's: nothing lies behind
-                              * manifest_durable, so it is not searched */
-    bool repair;             /* take damage for the end of the log; *report says what was lost */
+    bool clean;  /* the manifest's last edit is a clean stop's: nothing lies behind
+                  * manifest_durable, so it is not searched */
+    bool repair; /* take damage for the end of the log; *report says what was lost */
     enum status (*apply)(void *context, lsn_t lsn, struct slice records, uint64_t count);
     void *context;
 };
 enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *tail,
                         struct lsm_report *report);
 
-/* Opens for appending at tail->next_lsn with `epoch` (1 .. 2^32-1). When the last stop was unclean the
- * caller passes an epoch above those of the tail and the manifest, and appends a seal (an empty batch)
- * and syncs it before any other write. Makes what is cut unreadable. STATUS_NO_SPACE, STATUS_IO. */
-enum status wal_open(const struct env *env, const char *directory, const struct wal_options *options,
-                     uint64_t store_id, const struct wal_tail *tail, uint64_t epoch,
-                     struct wal **wal);
+/* Opens for appending at tail->next_lsn with `epoch` (1 .. 2^32-1). When the last stop was unclean
+ * the caller passes an epoch above those of the tail and the manifest, and appends a seal (an empty
+ * batch) and syncs it before any other write. Makes what is cut unreadable. STATUS_NO_SPACE,
+ * STATUS_IO. */
+enum status wal_open(const struct env *env, const char *directory,
+                     const struct wal_options *options, uint64_t store_id,
+                     const struct wal_tail *tail, uint64_t epoch, struct wal **wal);
 /* Neither writes nor syncs what is pending. NULL is fine. */
 void wal_close(struct wal *wal);
 
-/* Room for a batch whose payload has up to `bytes` (frame heads are added inside): segments exist and
- * are zero-filled. Needed before every wal_append. STATUS_NO_SPACE (tried anew at every call),
+/* Room for a batch whose payload has up to `bytes` (frame heads are added inside): segments exist
+ * and are zero-filled. Needed before every wal_append. STATUS_NO_SPACE (tried anew at every call),
  * STATUS_IO, STATUS_READ_ONLY. The write lock is held. May move wal_next_lsn (rotation). */
 enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve);
 
 /* Encoding of records, appended to a batch's payload. */
-void wal_record_append(struct buffer *payload, enum entry_kind kind, unsigned tree, struct slice key,
-                       struct slice value);
+void wal_record_append(struct buffer *payload, enum entry_kind kind, unsigned tree,
+                       struct slice key, struct slice value);
 /* false at the end or, with *bad set, at a malformed record. */
 bool wal_record_next(struct slice *records, struct wal_record *record, bool *bad);
 
 /* The LSN that the next batch will have. The write lock is held. */
 lsn_t wal_next_lsn(const struct wal *wal);
-/* Frames the payload (`count` records) and puts it into the pending buffer. Cannot fail. Returns the
- * batch's end = the next LSN. The write lock is held. */
+/* Frames the payload (`count` records) and puts it into the pending buffer. Cannot fail. Returns
+ * the batch's end = the next LSN. The write lock is held. */
 lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count);
 
 /* write(2) of everything appended before the call; returns when it is done by whomever. */
 enum status wal_write(struct wal *wal);
-/* wal_write and a sync of it. Overlapping callers share one sync. An error poisons the log: this and
- * all later calls, and wal_reserve, return STATUS_READ_ONLY. */
+/* wal_write and a sync of it. Overlapping callers share one sync. An error poisons the log: this
+ * and all later calls, and wal_reserve, return STATUS_READ_ONLY. */
 enum status wal_sync(struct wal *wal);
 lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / durable */
 lsn_t wal_durable_lsn(const struct wal *wal);
