@@ -26,6 +26,15 @@ CFLAGS := $(CFLAGS) -O1 -fsanitize=thread
 LDFLAGS += -fsanitize=thread
 endif
 
+# Fuzzing by libFuzzer, see `make fuzz`; other compilers' warnings are not errors there, and NULL + 0
+# (an empty slice) is fine.
+ifeq ($(VARIANT),fuzz)
+CC := $(firstword $(shell command -v clang clang-19 clang-16 clang-15 clang-14) clang)
+CFLAGS := $(CFLAGS) -O1 -Wno-error -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize=pointer-overflow -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=fuzzer,address,undefined
+endif
+
 BELOW_server := commands replication types runner lsm json resp vfs base
 LAYERS := $(shell cat src/LAYERS)
 libs_of = $(foreach layer,$(1),$(B)/lib$(layer).a)
@@ -94,7 +103,8 @@ $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs
 endef
 $(foreach layer,$(LAYERS),$(eval $(call unit_rules,$(layer))))
 
-$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/driver.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
+FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
+$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
 $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
@@ -104,6 +114,23 @@ $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(
 .PHONY: unit
 unit: $(UNIT_TESTS) ## unit tests of this variant
 	@utils/run-tests $(UNIT_TESTS)
+
+.PHONY: fuzz-short
+fuzz-short: $(FUZZ_TESTS) ## every fuzzer for a few seconds (FUZZ_SECONDS=, SEED=)
+	@utils/run-tests $(FUZZ_TESTS)
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_TESTS)
+
+# New inputs are kept under build/corpus from run to run.
+.PHONY: fuzz
+fuzz: ## every fuzzer under libFuzzer, FUZZ_SECONDS= each (60); needs clang
+	@$(MAKE) --no-print-directory fuzz-programs
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-programs
+	@for name in $(notdir $(FUZZ_TESTS)); do \
+		mkdir -p build/corpus/$$name && $(B)/tests/fuzz/$$name --write-seeds build/corpus/$$name && \
+		build/fuzz/tests/fuzz/$$name -max_total_time=$${FUZZ_SECONDS:-60} -verbosity=1 -print_final_stats=1 \
+			-artifact_prefix=build/corpus/$$name- build/corpus/$$name || exit 1; done
 
 .PHONY: layers
 layers: ## the layer check: includes point down only

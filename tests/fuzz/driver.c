@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* A main for a fuzzer, where there is no libFuzzer: runs the files named as arguments, then the
+ * fuzzer's own seeds, then random mutations and splices of all of them.
+ *
+ *      fuzz_resp [file ...]        SEED=n FUZZ_RUNS=n FUZZ_SECONDS=n bound and repeat a run
+ *      fuzz_resp --write-seeds dir writes the seeds as files, a corpus for libFuzzer
+ *
+ * An input that breaks the fuzzer is left behind in fuzz-crash-<program>. */
+#include "fuzz/fuzz.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "lib/seed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { INPUT_BYTES_MAX = 64 * 1024, INPUTS_MAX = 1000, RUNS = 200000, SECONDS = 3 };
+
+struct corpus {
+    struct buffer inputs[INPUTS_MAX];
+    size_t count;
+};
+
+static struct corpus corpus;
+static struct buffer current; /* the input that runs now, for the signal handler */
+static char crash_path[256];
+
+static void save_current(int number)
+{
+    int file = open(crash_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    size_t done = 0;
+
+    while (file >= 0 && done < current.size) {
+        ssize_t written = write(file, current.data + done, current.size - done);
+        if (written <= 0)
+            break;
+        done += (size_t)written;
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Runs a copy of just the input's size, so that a sanitizer sees a byte too far. */
+static void run(const struct buffer *input)
+{
+    current = *input;
+    uint8_t *copy = memory_copy(input->data, input->size);
+    LLVMFuzzerTestOneInput(copy, input->size);
+    memory_free(copy);
+}
+
+static struct buffer *add_input(void)
+{
+    return corpus.count < INPUTS_MAX ? &corpus.inputs[corpus.count++] : NULL;
+}
+
+static bool load_file(const char *path)
+{
+    struct buffer *input = add_input();
+    FILE *file = fopen(path, "rb");
+
+    if (!input || !file) {
+        fprintf(stderr, "%s: %s\n", path, input ? strerror(errno) : "too many inputs");
+        if (file)
+            fclose(file);
+        return false;
+    }
+    buffer_reserve(input, INPUT_BYTES_MAX);
+    input->size = fread(input->data, 1, INPUT_BYTES_MAX, file);
+    fclose(file);
+    return true;
+}
+
+static void load_seeds(void)
+{
+    for (size_t i = 0; fuzz_seed && i < INPUTS_MAX; i++) {
+        struct buffer *input = add_input();
+        if (!input)
+            return;
+        if (!fuzz_seed(i, input)) {
+            corpus.count--;
+            return;
+        }
+    }
+}
+
+static bool write_seeds(const char *directory)
+{
+    char path[512];
+
+    load_seeds();
+    for (size_t i = 0; i < corpus.count; i++) {
+        snprintf(path, sizeof path, "%s/seed-%zu", directory, i);
+        FILE *file = fopen(path, "wb");
+        size_t size = corpus.inputs[i].size;
+        if (!file || fwrite(corpus.inputs[i].data, 1, size, file) != size || fclose(file)) {
+            perror(path);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Mutations
+ * ------------------------------------------------------------------------------------- */
+
+static uint8_t interesting_byte(struct random *random)
+{
+    static const uint8_t bytes[] = {0,   1,   0x7f, 0x80, 0xff, '\r', '\n',
+                                    '$', '*', '"',  '\\', '{',  '}',  '-'};
+
+    return random_below(random, 2) ? bytes[random_below(random, sizeof bytes)]
+                                   : (uint8_t)random_next(random);
+}
+
+static void insert(struct buffer *input, size_t at, const void *data, size_t size)
+{
+    if (input->size + size > INPUT_BYTES_MAX)
+        return;
+    buffer_reserve(input, size);
+    memmove(input->data + at + size, input->data + at, input->size - at);
+    memcpy(input->data + at, data, size);
+    input->size += size;
+}
+
+static void mutate_once(struct random *random, struct buffer *input)
+{
+    size_t at = random_below(random, input->size + 1);
+    size_t left = input->size - at;
+    size_t size = left ? 1 + random_below(random, left < 16 ? left : 16) : 0;
+    uint8_t byte = interesting_byte(random);
+    const struct buffer *other = &corpus.inputs[random_below(random, corpus.count)];
+
+    switch (random_below(random, 7)) {
+    case 0: /* flip a bit */
+        if (left)
+            input->data[at] ^= (uint8_t)(1 << random_below(random, 8));
+        break;
+    case 1: /* set a byte */
+        if (left)
+            input->data[at] = byte;
+        break;
+    case 2: /* insert a byte */
+        insert(input, at, &byte, 1);
+        break;
+    case 3: /* cut a piece out */
+        memmove(input->data + at, input->data + at + size, left - size);
+        input->size -= size;
+        break;
+    case 4: /* double a piece */
+        if (size) {
+            uint8_t piece[16];
+            memcpy(piece, input->data + at, size);
+            insert(input, at, piece, size);
+        }
+        break;
+    case 5: /* cut the end off */
+        if (random_below(random, 4) == 0)
+            input->size = at;
+        break;
+    default: /* go on as another input does */
+        if (other->size) {
+            size_t from = random_below(random, other->size);
+            insert(input, at, other->data + from, random_below(random, other->size - from) + 1);
+        }
+        break;
+    }
+}
+
+static uint64_t environment_number(const char *name, uint64_t otherwise)
+{
+    const char *given = getenv(name);
+
+    return given ? strtoull(given, NULL, 0) : otherwise;
+}
+
+static uint64_t run_mutations(void)
+{
+    uint64_t runs_max = environment_number("FUZZ_RUNS", RUNS), runs = 0;
+    time_t stop = time(NULL) + (time_t)environment_number("FUZZ_SECONDS", SECONDS);
+    struct random random;
+    struct buffer input = {0};
+
+    random_init(&random, test_seed());
+    for (; runs < runs_max && (runs % 64 || time(NULL) < stop); runs++) {
+        const struct buffer *parent = &corpus.inputs[random_below(&random, corpus.count)];
+        buffer_clear(&input);
+        buffer_reserve(&input, 1); /* never without memory */
+        buffer_append(&input, parent->data, parent->size);
+        for (uint64_t count = 1 + random_below(&random, 8); count > 0; count--)
+            mutate_once(&random, &input);
+        run(&input);
+    }
+    buffer_release(&input);
+    return runs;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+
+    if (argc == 3 && strcmp(argv[1], "--write-seeds") == 0)
+        return write_seeds(argv[2]) ? 0 : 1;
+    snprintf(crash_path, sizeof crash_path, "fuzz-crash-%s", name);
+    signal(SIGABRT, save_current);
+    signal(SIGSEGV, save_current);
+    for (int i = 1; i < argc; i++)
+        if (!load_file(argv[i]))
+            return 1;
+    load_seeds();
+    (void)add_input(); /* the empty input; all slots taken is fine, too */
+    for (size_t i = 0; i < corpus.count; i++)
+        run(&corpus.inputs[i]);
+    uint64_t runs = run_mutations();
+    printf("%s: %zu inputs, %llu mutations\n", name, corpus.count, (unsigned long long)runs);
+    for (size_t i = 0; i < corpus.count; i++)
+        buffer_release(&corpus.inputs[i]);
+    return 0;
+}
