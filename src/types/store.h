@@ -64,6 +64,7 @@ struct access {
     struct lsm_reader *own_reader; /* the one given to access_init */
     lsn_t map_lsn;             /* of the newest change of the map that this access saw */
     uint64_t map_version;
+    enum status map_status;    /* the map could not be read: keyspace.c returns it */
     struct buffer tree_key;    /* keyspace.c: the tree key that was made last */
 };
 
@@ -82,11 +83,14 @@ void access_begin_read(struct access *access, unsigned database, bool nowait);
  * writes. `bytes_max` as access_write_bytes. */
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve);
-/* What a command with so many argument bytes in so many arguments writes at most, what this layer
- * adds (headers, counts, expiry index) included. */
+/* What a command with so many argument bytes in so many arguments writes at most, if it names at most
+ * two keys: each stands in the header's and in two records of the expiry index. One that deletes any
+ * number of keys (DEL) adds their bytes once more. */
 static inline size_t access_write_bytes(size_t argument_bytes, size_t argument_count)
 {
-    return argument_bytes + argument_bytes / 512 + 64 * argument_count;
+    size_t key_bytes = 2 * STORE_KEY_BYTES_MAX;
+    return argument_bytes + 2 * (argument_bytes < key_bytes ? argument_bytes : key_bytes) +
+           argument_bytes / 512 + 64 * argument_count;
 }
 /* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
  * newest that was revealed by what was read (0: none). The facts stay until the next begin. */

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* Headers by key; counts; deleting, renaming, flushing, scanning. Active expiry is in expiry.c. */
+#include "types/keyspace.h"
+
+#include "base/hash.h"
+#include "types/encoding.h"
+#include "types/expiry.h"
+#include "types/store_state.h"
+
+#include <assert.h>
+
+/* Makes access->tree_key. Commands ask for the same key several times in a row (find, then put), so the
+ * last one is kept: comparing costs less than hashing. */
+static void make_tree_key(struct access *access, struct slice key)
+{
+    struct buffer *made = &access->tree_key;
+    const struct store *store = access->store;
+    assert(key.size <= STORE_KEY_BYTES_MAX);
+    if (made->size == TREE_KEY_PREFIX_BYTES + key.size &&
+        be32_load(made->data) == access->generation &&
+        (key.size == 0 || memcmp(made->data + TREE_KEY_PREFIX_BYTES, key.data, key.size) == 0))
+        return;
+    uint64_t hash = hash64(key, store->hash_seed) >> (64 - (POSITION_BITS - SLOT_BITS));
+    uint64_t slot = slot_of_key(&store->slots, key);
+    tree_key_encode(made, access->generation, slot << (POSITION_BITS - SLOT_BITS) | hash, key);
+}
+
+/* Gives the space of everything stored under the object's id back. */
+static void reclaim_parts(struct access *access, const struct object *object)
+{
+    uint8_t from[OBJECT_PREFIX_BYTES], to[OBJECT_PREFIX_BYTES];
+    if (object->id == 0)
+        return;
+    object_prefix_store(from, access->generation, object->id);
+    object_prefix_store(to, access->generation, object->id + 1);
+    access_delete_range(access, TREE_PARTS, slice_make(from, sizeof from),
+                        slice_make(to, sizeof to));
+    if (object->type == OBJECT_STREAM)
+        access_delete_range(access, TREE_ENTRIES, slice_make(from, sizeof from),
+                            slice_make(to, sizeof to));
+}
+
+/* Removes the header and the expiry; the parts are somebody else's now, or are reclaimed. */
+static void remove_header(struct access *access, struct slice key, const struct object *object)
+{
+    struct store_database *database = &access->store->databases[access->database];
+    make_tree_key(access, key);
+    access_delete(access, TREE_KEYS, buffer_slice(&access->tree_key));
+    expiry_change(access, buffer_slice(&access->tree_key), object->expire_ms, 0);
+    if (database->key_count > 0) /* it may be 0 after a repair */
+        database->key_count--;
+    store_counts_changed(access->store, access->database);
+}
+
+enum status keyspace_find(struct access *access, struct slice key, struct object *object)
+{
+    struct object found;
+    struct slice record;
+    assert(access->open);
+    if (key.size > STORE_KEY_BYTES_MAX)
+        return STATUS_TOO_LARGE;
+    if (access->map_status)
+        return access->map_status;
+    make_tree_key(access, key);
+    enum status status = access_get(access, TREE_KEYS, buffer_slice(&access->tree_key), &record);
+    if (!status)
+        status = header_decode(record, &found);
+    if (status)
+        return status;
+    if (expiry_is_due(found.expire_ms, access->now_ms)) {
+        if (access->writer) {
+            keyspace_remove(access, key, &found);
+            access_fact(access, 'x', "expired", key);
+        }
+        return STATUS_NOT_FOUND;
+    }
+    *object = found;
+    return STATUS_OK;
+}
+
+enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
+                               struct object *object)
+{
+    enum status status = keyspace_find(access, key, object);
+    if (!status && object->type != type)
+        return STATUS_WRONG_TYPE;
+    return status;
+}
+
+void keyspace_put(struct access *access, struct slice key, const struct object *object,
+                  const struct object *old)
+{
+    uint64_t old_expire_ms = old ? old->expire_ms : 0;
+    make_tree_key(access, key);
+    header_encode(&access->scratch_value, object);
+    access_put(access, TREE_KEYS, buffer_slice(&access->tree_key),
+               buffer_slice(&access->scratch_value));
+    if (!old) {
+        access->store->databases[access->database].key_count++;
+        store_counts_changed(access->store, access->database);
+    } else if (old->id != object->id) {
+        reclaim_parts(access, old);
+    }
+    if (old_expire_ms != object->expire_ms)
+        expiry_change(access, buffer_slice(&access->tree_key), old_expire_ms, object->expire_ms);
+}
+
+void keyspace_remove(struct access *access, struct slice key, const struct object *object)
+{
+    remove_header(access, key, object);
+    reclaim_parts(access, object);
+}
+
+enum status keyspace_delete(struct access *access, struct slice key, bool *deleted)
+{
+    struct object object;
+    enum status status = keyspace_find(access, key, &object);
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    if (!status) {
+        keyspace_remove(access, key, &object);
+        access_fact(access, 'g', "del", key);
+    }
+    *deleted = !status;
+    return STATUS_OK;
+}
+
+enum status keyspace_rename(struct access *access, struct slice from, struct slice to)
+{
+    struct object object, old;
+    enum status status = keyspace_find(access, from, &object);
+    if (status || slice_equal(from, to))
+        return status;
+    enum status target = keyspace_find(access, to, &old);
+    if (target && target != STATUS_NOT_FOUND)
+        return target;
+    keyspace_put(access, to, &object, target ? NULL : &old);
+    remove_header(access, from, &object);
+    access_fact(access, 'g', "rename_from", from);
+    access_fact(access, 'g', "rename_to", to);
+    return STATUS_OK;
+}
+
+void keyspace_set_expire(struct access *access, struct slice key, const struct object *object,
+                         uint64_t expire_ms)
+{
+    struct object changed = *object;
+    if (object->expire_ms == expire_ms)
+        return;
+    changed.expire_ms = expire_ms;
+    keyspace_put(access, key, &changed, object);
+}
+
+enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expires)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    struct slice record;
+    const struct store_database *database = &access->store->databases[access->database];
+    if (access->map_status)
+        return access->map_status;
+    if (access->writer) { /* the record is written at the end of the batch */
+        *keys = database->key_count;
+        *expires = database->expires_count;
+        return STATUS_OK;
+    }
+    enum status status = access_get(access, TREE_KEYS,
+                                    meta_key(key, META_COUNTS, access->generation), &record);
+    if (!status)
+        return meta_counts_decode(record, keys, expires);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    *keys = 0;
+    *expires = 0;
+    return STATUS_OK;
+}
+
+/* ---- Whole databases. ------------------------------------------------------------------------ */
+
+/* Writes the map; readers see it when the batch is visible. */
+static void write_map(struct access *access)
+{
+    struct store *store = access->store;
+    uint8_t key[META_KEY_BYTES_MAX];
+    uint32_t generations[STORE_DATABASES_MAX];
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        generations[i] = store->databases[i].generation;
+    meta_map_encode(&access->scratch_value, store->next_generation, generations);
+    access_put(access, TREE_KEYS, meta_key(key, META_MAP, 0), buffer_slice(&access->scratch_value));
+    atomic_store(&store->map_pending_lsn, lsm_writer_lsn(access->writer));
+    access->map_changed = true;
+    access->generation = store->databases[access->database].generation;
+}
+
+/* Gives a database that is not empty a new generation; the old one's records go. */
+static enum status new_generation(struct access *access, struct store_database *database)
+{
+    uint8_t from[4], to[4], key[META_KEY_BYTES_MAX];
+    struct store *store = access->store;
+    if (store->next_generation == UINT32_MAX)
+        return STATUS_TOO_LARGE;
+    be32_store(from, database->generation);
+    be32_store(to, database->generation + 1);
+    for (unsigned tree = 0; tree < TREE_COUNT; tree++)
+        access_delete_range(access, tree, slice_make(from, sizeof from), slice_make(to, sizeof to));
+    access_delete(access, TREE_KEYS, meta_key(key, META_COUNTS, database->generation));
+    database->generation = store->next_generation++;
+    database->key_count = 0;
+    database->expires_count = 0;
+    database->expire_hint_ms = STORE_EXPIRE_NEVER;
+    return STATUS_OK;
+}
+
+/* Flushes the databases from `first` on, `count` of them, with one new map. */
+static enum status flush_databases(struct access *access, unsigned first, unsigned count)
+{
+    struct store *store = access->store;
+    enum status status = STATUS_OK;
+    bool changed = false;
+    assert(access->writer);
+    assert(first + count <= store->database_count);
+    for (unsigned i = first; i < first + count && !status; i++) {
+        if (store->databases[i].key_count == 0)
+            continue;
+        status = new_generation(access, &store->databases[i]);
+        changed |= !status;
+    }
+    if (changed)
+        write_map(access);
+    return status;
+}
+
+enum status keyspace_flush(struct access *access, unsigned database)
+{
+    return flush_databases(access, database, 1);
+}
+
+enum status keyspace_flush_all(struct access *access)
+{
+    return flush_databases(access, 0, access->store->database_count);
+}
+
+void keyspace_swap(struct access *access, unsigned a, unsigned b)
+{
+    struct store *store = access->store;
+    assert(access->writer);
+    assert(a < store->database_count);
+    assert(b < store->database_count);
+    if (a == b)
+        return;
+    /* A count that changed before in this batch is listed by its database: list both. */
+    bool counts_changed = store->databases[a].counts_changed || store->databases[b].counts_changed;
+    if (counts_changed) {
+        store_counts_changed(store, a);
+        store_counts_changed(store, b);
+    }
+    struct store_database swapped = store->databases[a];
+    store->databases[a] = store->databases[b];
+    store->databases[b] = swapped;
+    write_map(access);
+}
+
+/* ---- SCAN. ----------------------------------------------------------------------------------- */
+
+struct scan {
+    uint64_t cursor;
+    size_t count;
+    void (*each)(void *context, struct slice key, const struct object *object);
+    void *context;
+};
+
+static enum status scan_from(struct access *access, struct lsm_iter *iter, const struct scan *scan,
+                             uint64_t *next)
+{
+    size_t seen = 0;
+    uint64_t position, last = 0;
+    uint32_t generation;
+    struct slice key;
+    struct object object;
+    for (lsm_iter_seek_first(iter); lsm_iter_valid(iter); lsm_iter_next(iter)) {
+        if (tree_key_decode(lsm_iter_key(iter), &generation, &position, &key))
+            return STATUS_CORRUPT;
+        if (seen >= scan->count && position != last) {
+            *next = position;
+            return STATUS_OK;
+        }
+        enum status status = header_decode(lsm_iter_value(iter), &object);
+        if (status)
+            return status;
+        if (!expiry_is_due(object.expire_ms, access->now_ms))
+            scan->each(scan->context, key, &object);
+        seen++;
+        last = position;
+    }
+    enum status status = lsm_iter_status(iter);
+    if (!status)
+        *next = 0;
+    return status;
+}
+
+enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
+                          void (*each)(void *context, struct slice key, const struct object *object),
+                          void *context)
+{
+    struct scan scan = {cursor, count, each, context};
+    uint8_t lower[TREE_KEY_PREFIX_BYTES], upper[4];
+    assert(count > 0);
+    if (access->map_status)
+        return access->map_status;
+    if (cursor >> POSITION_BITS) {
+        *next = 0;
+        return STATUS_OK;
+    }
+    be32_store(lower, access->generation);
+    position_store(lower + 4, cursor);
+    be32_store(upper, access->generation + 1);
+    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_KEYS, &(struct lsm_iter_options){
+        .lower = slice_make(lower, sizeof lower),
+        .upper = slice_make(upper, sizeof upper),
+        .ignore_range_deletes = true,
+        .keep_cache = true,
+    });
+    enum status status = scan_from(access, iter, &scan, next);
+    lsm_iter_close(iter);
+    return status;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing: the three trees, and the meta records that the store keeps in memory. */
+#include "types/store.h"
+
+#include "base/memory.h"
+#include "types/encoding.h"
+#include "types/store_state.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static void engine_options_fill(struct lsm_options *engine, const struct store_options *options)
+{
+    *engine = (struct lsm_options){
+        .trees = {
+            [TREE_KEYS] = {.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
+            [TREE_PARTS] = {.name = "parts", .compaction = LSM_LEVELED, .filter_bits_per_key = 10,
+                            .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
+                            .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
+            [TREE_ENTRIES] = {.name = "entries", .compaction = LSM_TIME_RUNS,
+                              .block_bytes = 16 * 1024, .filter_bits_per_key = 10,
+                              .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
+                              .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
+        },
+        .tree_count = TREE_COUNT,
+        .memtable_bytes = options->memtable_bytes,
+        .block_cache_bytes = options->block_cache_bytes,
+        .wal_segment_bytes = options->wal_segment_bytes,
+        .work_ready = options->work_ready,
+        .context = options->context,
+    };
+}
+
+/* A new store: its secret seed. Everything else has a default. */
+static enum status write_first_record(struct store *store)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    struct lsm_writer *writer;
+    struct buffer value = {0};
+    store->env.random_bytes(store->env.context, &store->hash_seed, sizeof store->hash_seed);
+    meta_store_encode(&value, store->hash_seed);
+    lsm_lock(store->engine);
+    enum status status = lsm_write_begin(store->engine, 256, false, &writer);
+    if (!status) {
+        lsm_put(writer, TREE_KEYS, meta_key(key, META_STORE, 0), buffer_slice(&value));
+        lsm_write_end(writer);
+    }
+    lsm_unlock(store->engine);
+    buffer_release(&value);
+    return status;
+}
+
+static enum status read_meta(struct lsm_reader *reader, enum meta_tag tag, uint32_t generation,
+                             struct slice *record)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    return lsm_get(reader, TREE_KEYS, meta_key(key, tag, generation), record);
+}
+
+static enum status read_map(struct lsm_reader *reader, uint32_t *next_generation,
+                            uint32_t *generations)
+{
+    struct slice record;
+    enum status status = read_meta(reader, META_MAP, 0, &record);
+    if (!status)
+        return meta_map_decode(record, next_generation, generations);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    *next_generation = generation_default(STORE_DATABASES_MAX);
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        generations[i] = generation_default(i);
+    return STATUS_OK;
+}
+
+static enum status load_ids(struct store *store, struct lsm_reader *reader)
+{
+    struct slice record;
+    enum status status = read_meta(reader, META_IDS, 0, &record);
+    store->reserved_id = 1;
+    if (!status)
+        status = meta_ids_decode(record, &store->reserved_id);
+    store->next_id = store->reserved_id;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status load_database(struct lsm_reader *reader, struct store_database *database)
+{
+    struct slice record;
+    enum status status = read_meta(reader, META_COUNTS, database->generation, &record);
+    if (!status)
+        status = meta_counts_decode(record, &database->key_count, &database->expires_count);
+    database->expire_hint_ms = database->expires_count ? 0 : STORE_EXPIRE_NEVER;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status load_records(struct store *store, struct lsm_reader *reader)
+{
+    uint32_t generations[STORE_DATABASES_MAX];
+    enum status status = read_map(reader, &store->next_generation, generations);
+    if (!status)
+        status = load_ids(store, reader);
+    for (unsigned i = 0; i < STORE_DATABASES_MAX && !status; i++) {
+        store->databases[i].generation = generations[i];
+        if (i < store->database_count)
+            status = load_database(reader, &store->databases[i]);
+    }
+    return status;
+}
+
+/* Everything that the store keeps in memory, from its meta records; makes the first one. */
+static enum status load_store(struct store *store)
+{
+    struct slice record;
+    struct lsm_reader *reader = lsm_reader_create(store->engine);
+    lsm_read_begin(reader);
+    enum status status = read_meta(reader, META_STORE, 0, &record);
+    if (!status)
+        status = meta_store_decode(record, &store->hash_seed);
+    else if (status == STATUS_NOT_FOUND)
+        status = write_first_record(store);
+    if (!status)
+        status = load_records(store, reader);
+    lsm_read_end(reader);
+    lsm_reader_destroy(reader);
+    return status;
+}
+
+void store_publish_map(struct store *store, lsn_t lsn)
+{
+    uint64_t version = atomic_load_explicit(&store->map_version, memory_order_relaxed);
+    assert(version % 2 == 0);
+    /* Sequentially consistent, so that a reader that sees a new value below sees the odd version. */
+    atomic_store(&store->map_version, version + 1);
+    atomic_store(&store->map_lsn, lsn);
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        if (atomic_load_explicit(&store->published[i], memory_order_relaxed) !=
+            store->databases[i].generation)
+            atomic_store(&store->published[i], store->databases[i].generation);
+    atomic_store(&store->map_version, version + 2);
+}
+
+enum status store_read_generation(struct store *store, struct lsm_reader *reader, unsigned database,
+                                  uint32_t *generation)
+{
+    uint32_t next, generations[STORE_DATABASES_MAX];
+    assert(database < store->database_count);
+    enum status status = read_map(reader, &next, generations);
+    if (!status)
+        *generation = generations[database];
+    return status;
+}
+
+enum status store_open(const struct env *env, const char *directory,
+                       const struct store_options *options, struct lsm_report *report,
+                       struct store **store)
+{
+    struct lsm_options engine;
+    assert(options->databases <= STORE_DATABASES_MAX);
+    struct store *opened = memory_zeroed(1, sizeof *opened);
+    opened->env = *env;
+    opened->database_count = options->databases ? options->databases : 16;
+    slot_table_init(&opened->slots);
+    engine_options_fill(&engine, options);
+    enum status status = lsm_open(env, directory, &engine, report, &opened->engine);
+    if (status) {
+        memory_free(opened);
+        return status;
+    }
+    lsm_set_ack_durable(opened->engine, options->ack_durable);
+    status = load_store(opened);
+    if (status) {
+        snprintf(report->text, sizeof report->text, "the store's own records in %s: %s", directory,
+                 status_text(status));
+        (void)store_close(opened); /* the first error is the one to tell */
+        return status;
+    }
+    store_publish_map(opened, 0);
+    *store = opened;
+    return STATUS_OK;
+}
+
+enum status store_close(struct store *store)
+{
+    enum status status = lsm_close(store->engine);
+    memory_free(store);
+    return status;
+}
+
+struct lsm *store_engine(struct store *store)
+{
+    return store->engine;
+}
+
+const struct env *store_env(struct store *store)
+{
+    return &store->env;
+}
+
+unsigned store_database_count(const struct store *store)
+{
+    return store->database_count;
+}
