@@ -14,8 +14,7 @@
 #include "types/stream_header.h"
 
 enum {
-    STREAM_NODE_ENTRIES = 100,           /* trimming with ~ goes by so many ordinals */
-    STREAM_ENTRY_BYTES_MAX = 1 << 30,    /* names and values of one entry */
+    STREAM_ENTRY_BYTES_MAX = 1 << 30, /* names and values of one entry */
 };
 
 struct stream {
@@ -39,14 +38,14 @@ struct stream_range {
     struct lsm_iter *iter; /* NULL: nothing to read */
     struct stream_id first, last;
     bool is_reverse;
-    bool is_started;
+    enum { RANGE_BEGINS, RANGE_ON_ENTRY, RANGE_BEFORE_ENTRY } place;
 };
 
 void stream_range_open(struct access *access, const struct stream *stream, struct stream_id first,
                        struct stream_id last, bool is_reverse, struct stream_range *range);
 /* STATUS_NOT_FOUND at the end. The entry is valid until the next call. */
 enum status stream_range_next(struct stream_range *range, struct stream_entry *entry);
-/* Goes on behind `id` in the direction of reading: from there, not from it. */
+/* Goes on behind `id`, in the direction of reading. */
 void stream_range_skip(struct stream_range *range, const struct stream *stream,
                        struct stream_id id);
 void stream_range_close(struct stream_range *range);
@@ -54,15 +53,19 @@ void stream_range_close(struct stream_range *range);
 /* One entry: STATUS_NOT_FOUND if it is not visible. Valid until the access ends. */
 enum status stream_get(struct access *access, const struct stream *stream, struct stream_id id,
                        struct stream_entry *entry);
+/* The newest entry: STATUS_NOT_FOUND if there is none. `range` keeps the entry valid; the caller
+ * closes it in any case. */
+enum status stream_last(struct access *access, const struct stream *stream,
+                        struct stream_range *range, struct stream_entry *entry);
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
 struct stream_trim {
     enum { STREAM_TRIM_NONE, STREAM_TRIM_MAXLEN, STREAM_TRIM_MINID } kind;
-    bool is_approximate; /* by whole nodes of STREAM_NODE_ENTRIES */
     uint64_t maxlen;
     struct stream_id minid;
-    uint64_t limit; /* approximate: removes at most so many; 0: no limit */
+    uint64_t node_entries; /* > 0: approximate, by whole nodes of so many ordinals; 0: exact */
+    uint64_t limit;        /* approximate: removes at most so many; 0: no limit */
 };
 
 /* Why an ID cannot be given to the next entry. */

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* A radix tree of counters over ordinals. */
+#include "types/stream_deletions.h"
+
+#include "base/coding.h"
+
+#include <assert.h>
+
+enum {
+    LEAF_BITS = 10,
+    LEAF_BYTES = (1 << LEAF_BITS) / 8,
+    FANOUT_BITS = 6,
+    FANOUT = 1 << FANOUT_BITS,
+    LEVELS_MAX = 10, /* 10 + 9 * 6 = 64 bits */
+    KEY_BYTES = OBJECT_PREFIX_BYTES + 1 + 1 + 8,
+    NODE_BYTES_MAX = FANOUT * (1 + VARINT_BYTES_MAX),
+    RECLAIM_LEAVES = 64, /* a range tombstone for so many dead leaves */
+};
+
+struct node {
+    uint8_t bits[LEAF_BYTES];   /* level 0 */
+    uint64_t counts[FANOUT];    /* other levels */
+};
+
+/* Ordinals below one node of this level, as a power of two. */
+static unsigned node_shift(unsigned level)
+{
+    return LEAF_BITS + level * FANOUT_BITS;
+}
+
+static uint64_t node_index(unsigned level, uint64_t ordinal)
+{
+    unsigned shift = node_shift(level);
+    return shift < 64 ? ordinal >> shift : 0;
+}
+
+/* Which child of the node of this level (1 and up) holds the ordinal. */
+static unsigned child_index(unsigned level, uint64_t ordinal)
+{
+    return (unsigned)(ordinal >> node_shift(level - 1)) & (FANOUT - 1);
+}
+
+static unsigned levels_for(uint64_t ordinal)
+{
+    unsigned levels = 1;
+    while (node_index(levels - 1, ordinal) > 0)
+        levels++;
+    assert(levels <= LEVELS_MAX);
+    return levels;
+}
+
+static void key_store(uint8_t at[KEY_BYTES], const struct stream *stream, unsigned level,
+                      uint64_t index)
+{
+    memcpy(at, stream->prefix, OBJECT_PREFIX_BYTES);
+    at[OBJECT_PREFIX_BYTES] = 'D';
+    at[OBJECT_PREFIX_BYTES + 1] = (uint8_t)level;
+    be64_store(at + OBJECT_PREFIX_BYTES + 2, index);
+}
+
+/* ---- Nodes as bytes ------------------------------------------------------------------------- */
+
+/* A leaf: number of zero bytes left out in front, the bytes up to the last one that is not zero. */
+static size_t leaf_encode(const struct node *node, uint8_t *at)
+{
+    size_t first = 0, end = LEAF_BYTES;
+    while (first < end && node->bits[first] == 0)
+        first++;
+    while (end > first && node->bits[end - 1] == 0)
+        end--;
+    at[0] = (uint8_t)first;
+    memcpy(at + 1, node->bits + first, end - first);
+    return 1 + end - first;
+}
+
+/* Another node: { child (1), varint count } for every child that has deleted ordinals. */
+static size_t inner_encode(const struct node *node, uint8_t *at)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < FANOUT; i++) {
+        if (node->counts[i] == 0)
+            continue;
+        at[size++] = (uint8_t)i;
+        size += varint_store(at + size, node->counts[i]);
+    }
+    return size;
+}
+
+static enum status leaf_decode(struct slice value, struct node *node)
+{
+    uint8_t first;
+    if (!slice_take_byte(&value, &first) || first + value.size > LEAF_BYTES || value.size == 0)
+        return STATUS_CORRUPT;
+    memcpy(node->bits + first, value.data, value.size);
+    return STATUS_OK;
+}
+
+static enum status inner_decode(struct slice value, struct node *node)
+{
+    int last = -1;
+    while (value.size > 0) {
+        uint8_t child;
+        uint64_t count;
+        if (!slice_take_byte(&value, &child) || child >= FANOUT || child <= last ||
+            !slice_take_varint(&value, &count) || count == 0)
+            return STATUS_CORRUPT;
+        node->counts[child] = count;
+        last = child;
+    }
+    return STATUS_OK;
+}
+
+/* A node that is not there is empty. */
+static enum status node_load(struct access *access, const struct stream *stream, unsigned level,
+                             uint64_t index, struct node *node)
+{
+    uint8_t key[KEY_BYTES];
+    struct slice value;
+    memset(node, 0, sizeof *node);
+    key_store(key, stream, level, index);
+    enum status status = access_get(access, TREE_PARTS, slice_make(key, sizeof key), &value);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status)
+        return status;
+    return level == 0 ? leaf_decode(value, node) : inner_decode(value, node);
+}
+
+static void node_save(struct access *access, const struct stream *stream, unsigned level,
+                      uint64_t index, const struct node *node)
+{
+    uint8_t key[KEY_BYTES], value[NODE_BYTES_MAX];
+    key_store(key, stream, level, index);
+    size_t size = level == 0 ? leaf_encode(node, value) : inner_encode(node, value);
+    access_put(access, TREE_PARTS, slice_make(key, sizeof key), slice_make(value, size));
+}
+
+/* ---- Questions ------------------------------------------------------------------------------ */
+
+static uint64_t bits_below(const struct node *leaf, unsigned bit)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < bit / 8; i++)
+        count += (uint64_t)__builtin_popcount(leaf->bits[i]);
+    if (bit % 8)
+        count += (uint64_t)__builtin_popcount(leaf->bits[bit / 8] & ((1u << bit % 8) - 1));
+    return count;
+}
+
+static bool node_covers(unsigned levels, uint64_t ordinal)
+{
+    return node_index(levels - 1, ordinal) == 0;
+}
+
+/* Members below `ordinal`, dead ones included. */
+static enum status count_below(struct access *access, const struct stream *stream,
+                               uint64_t ordinal, uint64_t *count)
+{
+    unsigned levels = stream->header.deletion_levels;
+    bool is_beyond = !node_covers(levels, ordinal);
+    uint64_t sum = 0;
+    for (unsigned level = levels; level-- > 0;) {
+        struct node node;
+        uint64_t index = is_beyond ? 0 : node_index(level, ordinal);
+        enum status status = node_load(access, stream, level, index, &node);
+        if (status)
+            return status;
+        if (level == 0) {
+            sum += bits_below(&node, is_beyond ? 1u << LEAF_BITS
+                                               : (unsigned)(ordinal & ((1u << LEAF_BITS) - 1)));
+            break;
+        }
+        unsigned end = is_beyond ? FANOUT : child_index(level, ordinal);
+        for (unsigned i = 0; i < end; i++)
+            sum += node.counts[i];
+        if (is_beyond)
+            break;
+    }
+    *count = sum;
+    return STATUS_OK;
+}
+
+enum status stream_deletions_count(struct access *access, const struct stream *stream,
+                                   uint64_t from, uint64_t to, uint64_t *count)
+{
+    assert(from >= stream->header.first_ordinal);
+    assert(from <= to);
+    if (stream_header_deleted_count(&stream->header) == 0) {
+        *count = 0;
+        return STATUS_OK;
+    }
+    uint64_t below_from, below_to;
+    enum status status = count_below(access, stream, from, &below_from);
+    if (status)
+        return status;
+    status = count_below(access, stream, to, &below_to);
+    if (status)
+        return status;
+    if (below_to < below_from || below_to - below_from > to - from)
+        return STATUS_CORRUPT;
+    *count = below_to - below_from;
+    return STATUS_OK;
+}
+
+/* The place of the zero bit number `rank` in a leaf. */
+static enum status leaf_select(const struct node *leaf, uint64_t rank, unsigned *bit)
+{
+    for (unsigned i = 0; i < 1u << LEAF_BITS; i++) {
+        if (leaf->bits[i / 8] >> i % 8 & 1)
+            continue;
+        if (rank-- == 0) {
+            *bit = i;
+            return STATUS_OK;
+        }
+    }
+    return STATUS_CORRUPT;
+}
+
+/* The ordinal that is not a member and has `rank` such ordinals below it, from 0 on. */
+static enum status select_absent(struct access *access, const struct stream *stream, uint64_t rank,
+                                 uint64_t *ordinal)
+{
+    uint64_t base = 0;
+    for (unsigned level = stream->header.deletion_levels; level-- > 0;) {
+        struct node node;
+        enum status status = node_load(access, stream, level, node_index(level, base), &node);
+        if (status)
+            return status;
+        if (level == 0) {
+            unsigned bit;
+            status = leaf_select(&node, rank, &bit);
+            if (status)
+                return status;
+            *ordinal = base + bit;
+            return STATUS_OK;
+        }
+        unsigned child = 0;
+        uint64_t child_span = (uint64_t)1 << node_shift(level - 1);
+        for (; child < FANOUT; child++) {
+            if (node.counts[child] > child_span)
+                return STATUS_CORRUPT;
+            uint64_t absent = child_span - node.counts[child];
+            if (rank < absent)
+                break;
+            rank -= absent;
+        }
+        base += child * child_span;
+        if (child == FANOUT) { /* behind everything in the set; only the root can say so */
+            *ordinal = base + rank;
+            return level + 1 == stream->header.deletion_levels ? STATUS_OK : STATUS_CORRUPT;
+        }
+    }
+    return STATUS_CORRUPT;
+}
+
+enum status stream_deletions_select(struct access *access, const struct stream *stream,
+                                    uint64_t rank, uint64_t *ordinal)
+{
+    const struct stream_header *header = &stream->header;
+    assert(rank <= header->length);
+    if (rank == header->length) {
+        *ordinal = header->next_ordinal;
+        return STATUS_OK;
+    }
+    if (stream_header_deleted_count(header) == 0) {
+        *ordinal = header->first_ordinal + rank;
+        return STATUS_OK;
+    }
+    uint64_t below_first, selected;
+    enum status status = count_below(access, stream, header->first_ordinal, &below_first);
+    if (status)
+        return status;
+    if (below_first > header->first_ordinal)
+        return STATUS_CORRUPT;
+    status = select_absent(access, stream, header->first_ordinal - below_first + rank, &selected);
+    if (status)
+        return status;
+    if (selected < header->first_ordinal || selected >= header->next_ordinal)
+        return STATUS_CORRUPT;
+    *ordinal = selected;
+    return STATUS_OK;
+}
+
+/* ---- Changes -------------------------------------------------------------------------------- */
+
+enum status stream_deletions_fetch(struct access *access, const struct stream *stream,
+                                   const uint64_t *ordinals, size_t count)
+{
+    struct node node;
+    if (count == 0)
+        return STATUS_OK;
+    unsigned levels = levels_for(ordinals[count - 1]);
+    if (levels < stream->header.deletion_levels)
+        levels = stream->header.deletion_levels;
+    for (unsigned level = 0; level < levels; level++) {
+        for (size_t i = 0; i < count; i++) {
+            if (i > 0 && node_index(level, ordinals[i]) == node_index(level, ordinals[i - 1]))
+                continue;
+            enum status status =
+                node_load(access, stream, level, node_index(level, ordinals[i]), &node);
+            if (status)
+                return status;
+        }
+        /* What a higher root will count. */
+        enum status status = node_load(access, stream, level, 0, &node);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static uint64_t node_total(const struct node *node, unsigned level)
+{
+    if (level == 0)
+        return bits_below(node, 1u << LEAF_BITS);
+    uint64_t total = 0;
+    for (unsigned i = 0; i < FANOUT; i++)
+        total += node->counts[i];
+    return total;
+}
+
+/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first
+ * child. */
+static enum status grow(struct access *access, struct stream *stream, uint64_t ordinal)
+{
+    unsigned levels = levels_for(ordinal);
+    unsigned old_levels = stream->header.deletion_levels;
+    if (levels <= old_levels)
+        return STATUS_OK;
+    if (old_levels > 0) {
+        struct node node;
+        enum status status = node_load(access, stream, old_levels - 1, 0, &node);
+        if (status)
+            return status;
+        uint64_t total = node_total(&node, old_levels - 1);
+        memset(&node, 0, sizeof node);
+        node.counts[0] = total;
+        for (unsigned level = old_levels; total > 0 && level < levels; level++)
+            node_save(access, stream, level, 0, &node);
+    } else {
+        stream->header.deletion_reclaimed_leaf =
+            node_index(0, stream->header.first_ordinal);
+    }
+    stream->header.deletion_levels = levels;
+    return STATUS_OK;
+}
+
+static enum status insert_at_level(struct access *access, struct stream *stream, unsigned level,
+                                   const uint64_t *ordinals, size_t count)
+{
+    struct node node;
+    for (size_t i = 0; i < count;) {
+        uint64_t index = node_index(level, ordinals[i]);
+        enum status status = node_load(access, stream, level, index, &node);
+        if (status)
+            return status;
+        for (; i < count && node_index(level, ordinals[i]) == index; i++) {
+            unsigned bit = (unsigned)(ordinals[i] & ((1u << LEAF_BITS) - 1));
+            if (level == 0)
+                node.bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+            else
+                node.counts[child_index(level, ordinals[i])]++;
+        }
+        node_save(access, stream, level, index, &node);
+    }
+    return STATUS_OK;
+}
+
+enum status stream_deletions_insert(struct access *access, struct stream *stream,
+                                    const uint64_t *ordinals, size_t count)
+{
+    if (count == 0)
+        return STATUS_OK;
+    enum status status = grow(access, stream, ordinals[count - 1]);
+    for (unsigned level = 0; !status && level < stream->header.deletion_levels; level++)
+        status = insert_at_level(access, stream, level, ordinals, count);
+    return status;
+}
+
+static void delete_nodes(struct access *access, const struct stream *stream, unsigned level,
+                         uint64_t from, unsigned level_to, uint64_t to)
+{
+    uint8_t first[KEY_BYTES], end[KEY_BYTES];
+    key_store(first, stream, level, from);
+    key_store(end, stream, level_to, to);
+    access_delete_range(access, TREE_PARTS, slice_make(first, sizeof first),
+                        slice_make(end, sizeof end));
+}
+
+void stream_deletions_reclaim(struct access *access, struct stream *stream)
+{
+    struct stream_header *header = &stream->header;
+    if (header->deletion_levels == 0)
+        return;
+    uint64_t leaf = node_index(0, header->first_ordinal);
+    if (leaf - header->deletion_reclaimed_leaf < RECLAIM_LEAVES)
+        return;
+    if (stream_header_deleted_count(header) == 0) {
+        delete_nodes(access, stream, 0, 0, UINT8_MAX, 0);
+        header->deletion_levels = 0;
+        header->deletion_reclaimed_leaf = 0;
+        return;
+    }
+    /* Only nodes that lie below the first ordinal as a whole: those on the path to it are needed. */
+    uint64_t old_first = header->deletion_reclaimed_leaf << LEAF_BITS;
+    for (unsigned level = 0; level < header->deletion_levels; level++) {
+        uint64_t from = node_index(level, old_first);
+        uint64_t to = node_index(level, header->first_ordinal);
+        if (from < to)
+            delete_nodes(access, stream, level, from, level, to);
+    }
+    header->deletion_reclaimed_leaf = leaf;
+}
+

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The ordered set of ordinals whose entries were deleted one by one (XDEL) among entries that are
+ * still there. With it, "how many entries between two ordinals" and "which entry is the n-th" need
+ * no entry: each costs one record a level, and there are at most ten levels.
+ *
+ *   level 0   a bitmap of 1024 ordinals
+ *   level k   counts of deleted ordinals below each of 64 nodes of level k - 1
+ *
+ * Ordinals below the stream's first one stay in the set until whole leaves of them are reclaimed by a
+ * range tombstone; questions are only asked about ordinals from the first one on, so they do no harm.
+ * Key: prefix | 'D' | level | index (8, BE), in TREE_PARTS; values: ENCODING.md. */
+#ifndef TYPES_STREAM_DELETIONS_H
+#define TYPES_STREAM_DELETIONS_H
+
+#include "types/stream.h"
+
+/* Deleted ordinals in [from, to); first_ordinal <= from <= to. */
+enum status stream_deletions_count(struct access *access, const struct stream *stream,
+                                   uint64_t from, uint64_t to, uint64_t *count);
+/* The ordinal that has exactly `rank` entries between first_ordinal and itself and is not deleted;
+ * rank <= length. */
+enum status stream_deletions_select(struct access *access, const struct stream *stream,
+                                    uint64_t rank, uint64_t *ordinal);
+/* Reads everything that _insert of these will need; `ordinals` ascend. */
+enum status stream_deletions_fetch(struct access *access, const struct stream *stream,
+                                   const uint64_t *ordinals, size_t count);
+/* Adds ordinals that are not in the set; ascending. Changes the header's levels. */
+enum status stream_deletions_insert(struct access *access, struct stream *stream,
+                                    const uint64_t *ordinals, size_t count);
+/* Puts a range tombstone on nodes below first_ordinal, when there are enough of them. */
+void stream_deletions_reclaim(struct access *access, struct stream *stream);
+
+#endif
