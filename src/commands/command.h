@@ -28,6 +28,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What INFO and HELLO say. Clients branch on redis_version. */
+#define REDIS_VERSION    "7.2.4"
+#define CORDWOOD_VERSION "0.1.0"
+
 enum command_flags {
     /* As COMMAND INFO shows them. */
     COMMAND_WRITE = 1 << 0,
@@ -45,8 +49,7 @@ enum command_flags {
     COMMAND_NO_MULTI = 1 << 12,
     /* Our own, not shown. */
     COMMAND_READS = 1 << 24,    /* has a read access though not shown as readonly (INFO) */
-    COMMAND_REWRITES = 1 << 25, /* writes an existing object's header again: RENAME, EXPIRE */
-    COMMAND_EXPANDS = 1 << 26,  /* its records may be 16 times the size of its arguments (NDJSON) */
+    COMMAND_EXPANDS = 1 << 25,  /* its records may be 16 times the size of its arguments (NDJSON) */
 };
 
 /* Where a command's keys stand, as Redis's key specifications say it. */
@@ -121,7 +124,7 @@ bool slice_parse_double(struct slice text, double *value); /* no NaN */
 
 /* "ERR value is not an integer or out of range". */
 bool argument_integer(struct command_context *c, size_t index, int64_t *value);
-/* The same; and "ERR value is out of range, must be positive" below 0. */
+/* A number that is 0 or more; else "ERR value is out of range, must be positive". */
 bool argument_count(struct command_context *c, size_t index, int64_t *value);
 /* Milliseconds of a BLOCK or timeout: "ERR timeout is not an integer or out of range", "ERR timeout
  * is negative". */

@@ -26,9 +26,9 @@ struct service_host {
 };
 
 struct service_stats { /* counters since start; INFO shows them */
-    atomic_ullong connections_received, connections_rejected, commands_processed;
+    atomic_ullong connections_received, connections_rejected; /* counted by the host */
     atomic_ullong net_input_bytes, net_output_bytes;
-    atomic_ullong expired_keys, keyspace_hits, keyspace_misses, error_replies;
+    atomic_ullong expired_keys, error_replies;
     atomic_ullong json_requests, json_errors;
 };
 
@@ -41,7 +41,9 @@ struct store *service_store(struct service *service);
 void service_set_store(struct service *service, struct store *store);
 struct config *service_config(struct service *service);
 struct service_stats *service_stats(struct service *service);
-/* Active expiry: deletes some due keys; true: more are due now. Called by the host's timer. */
+/* Active expiry: deletes some due keys; true: more are due now. Called by the host every tenth of a
+ * second or so, and again at once while it says true; not on a loop, since it may wait for the disk
+ * and for the write lock. */
 bool service_expire(struct service *service);
 
 
@@ -51,7 +53,5 @@ enum { SERVICE_THREADS_MAX = 192 }; /* threads that ever run sessions of one ser
  * could not be freed otherwise). A loop calls it from a timer of a tenth of a second or so, a worker
  * before it waits for work. */
 void service_thread_idle(struct service *service);
-/* For CONFIG SET made by the host itself (SIGHUP): takes over cached values. */
-void service_config_changed(struct service *service);
 
 #endif

@@ -13,7 +13,7 @@
  *
  * A session is touched by its own loop alone; session_work runs on a worker. During session_work the
  * loop may go on with session_feed and the session_output functions (the worker writes elsewhere; its
- * reply appears with session_resume), but not with session_resume or session_destroy.
+ * reply appears with session_resume), but not with session_destroy.
  *
  * Every thread that calls in here uses a reader of its own, made at its first call and kept by the
  * service (service.h, service_thread_idle): at most SERVICE_THREADS_MAX threads. */
@@ -52,7 +52,8 @@ enum session_state session_feed(struct session *session, struct slice bytes);
 bool session_is_paused(const struct session *session); /* complete or partial input waits for that */
 /* Executes the parked request with waiting reads. On any one thread. */
 void session_work(struct session *session);
-/* After session_work, a wake or a timeout, on the session's loop. */
+/* After session_work or a wake, on the session's loop. A call without reason changes nothing, also
+ * while a worker is inside session_work. */
 enum session_state session_resume(struct session *session);
 enum session_state session_state(const struct session *session);
 /* The peer sends no more: half a JSON line gets its error reply. CLOSING when READY; a session that is
@@ -62,6 +63,7 @@ size_t session_input_bytes(const struct session *session); /* kept and not execu
 
 /* BLOCKED: monotonic microseconds at which the host calls session_timeout, 0: never. */
 uint64_t session_deadline_us(const struct session *session);
+/* When that time has come; a call before it changes nothing. */
 enum session_state session_timeout(struct session *session);
 /* PARKED because writers are held back: wait so long before session_work; 0: at once. */
 unsigned session_delay_us(const struct session *session);
@@ -74,6 +76,10 @@ struct slice session_output(const struct session *session);
 size_t session_output_released(struct session *session, lsn_t acked);
 /* The acknowledgement that the next held byte waits for: it may go when acked > this. 0: none held. */
 lsn_t session_output_awaits(const struct session *session);
+/* The client has more released output, or sends more, than its limits allow
+ * (client-output-buffer-limit, checked by session_output_released; client-query-buffer-limit): drop the
+ * connection without sending the rest. A session that is at work ends first. */
+bool session_is_over_limit(const struct session *session);
 void session_output_consume(struct session *session, size_t count);
 
 #endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* CLIENT: what a client may know and say about itself, and the list of all. */
+#include "commands/service_state.h"
+
+#include <stdio.h>
+
+bool session_is_valid_name(struct slice name)
+{
+    if (name.size > SESSION_NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] < '!' || name.data[i] > '~')
+            return false;
+    return true;
+}
+
+void session_set_name(struct session *session, struct buffer *field, struct slice name)
+{
+    pthread_mutex_lock(&session->service->clients_mutex);
+    buffer_clear(field);
+    buffer_append_slice(field, name);
+    pthread_mutex_unlock(&session->service->clients_mutex);
+}
+
+enum status client_id_command(struct command_context *c)
+{
+    return reply_integer(c, (int64_t)c->session->id);
+}
+
+enum status client_getname_command(struct command_context *c)
+{
+    if (c->session->name.size == 0)
+        return reply_null(c);
+    return reply_bulk(c, buffer_slice(&c->session->name));
+}
+
+enum status client_setname_command(struct command_context *c)
+{
+    if (!session_is_valid_name(c->arguments[2]))
+        return reply_error(
+            c, "ERR Client names cannot contain spaces, newlines or special characters.");
+    session_set_name(c->session, &c->session->name, c->arguments[2]);
+    return reply_ok(c);
+}
+
+enum status client_setinfo_command(struct command_context *c)
+{
+    bool is_name = argument_is(c, 2, "lib-name");
+    if (!is_name && !argument_is(c, 2, "lib-ver"))
+        return reply_errorf(c, "ERR Unrecognized option '%.*s'",
+                            (int)(c->arguments[2].size < 128 ? c->arguments[2].size : 128),
+                            (const char *)c->arguments[2].data);
+    if (!session_is_valid_name(c->arguments[3]))
+        return reply_errorf(c, "ERR %s cannot contain spaces, newlines or special characters.",
+                            is_name ? "lib-name" : "lib-ver");
+    session_set_name(c->session, is_name ? &c->session->library_name : &c->session->library_version,
+                     c->arguments[3]);
+    return reply_ok(c);
+}
+
+/* ---- The list ------------------------------------------------------------------------------------ */
+
+struct client_list {
+    struct buffer text;
+    uint64_t now_ms;
+    const struct slice *ids; /* NULL: all */
+    size_t id_count;
+};
+
+static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
+{
+    return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+}
+
+/* One client's line, as Redis has it. Under the clients mutex. */
+static void append_client(struct client_list *list, struct session *session)
+{
+    const struct command *command =
+        atomic_load_explicit(&session->last_command, memory_order_relaxed);
+    size_t input = atomic_load_explicit(&session->input_bytes, memory_order_relaxed);
+    size_t output = atomic_load_explicit(&session->output_bytes, memory_order_relaxed);
+    bool is_blocked = atomic_load_explicit(&session->is_blocked, memory_order_relaxed);
+    buffer_printf(
+        &list->text,
+        "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s db=%u sub=0 psub=0 "
+        "ssub=0 multi=-1 qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
+        "omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%.*s "
+        "lib-ver=%.*s\n",
+        (unsigned long long)session->id, session->address, session->local_address,
+        session->file_descriptor, (int)session->name.size, (const char *)session->name.data,
+        (unsigned long long)seconds_since(list->now_ms, session->created_ms),
+        (unsigned long long)seconds_since(list->now_ms, atomic_load_explicit(&session->active_ms,
+                                                                             memory_order_relaxed)),
+        is_blocked ? "b" : "N", atomic_load_explicit(&session->database, memory_order_relaxed),
+        input, output, output, sizeof *session + input + output, output ? "rw" : "r",
+        command ? command->name : session->json ? "json" : "NULL",
+        atomic_load_explicit(&session->protocol, memory_order_relaxed),
+        (int)session->library_name.size, (const char *)session->library_name.data,
+        (int)session->library_version.size, (const char *)session->library_version.data);
+}
+
+static void append_if_asked(void *context, struct session *session)
+{
+    struct client_list *list = context;
+    bool is_asked = !list->ids;
+    for (size_t i = 0; i < list->id_count && !is_asked; i++) {
+        uint64_t id = 0;
+        is_asked = slice_parse_unsigned(list->ids[i], &id) && id == session->id;
+    }
+    if (is_asked)
+        append_client(list, session);
+}
+
+static enum status reply_list(struct command_context *c, struct client_list *list)
+{
+    resp_verbatim(c->reply, "txt", buffer_slice(&list->text));
+    buffer_release(&list->text);
+    return STATUS_OK;
+}
+
+enum status client_info_command(struct command_context *c)
+{
+    struct client_list list = {.now_ms = c->now_ms};
+    pthread_mutex_lock(&c->service->clients_mutex);
+    append_client(&list, c->session);
+    pthread_mutex_unlock(&c->service->clients_mutex);
+    return reply_list(c, &list);
+}
+
+enum status client_list_command(struct command_context *c)
+{
+    struct client_list list = {.now_ms = c->now_ms};
+    bool none = false;
+    if (c->count == 4 && argument_is(c, 2, "TYPE")) {
+        if (!argument_is(c, 3, "normal")) {
+            none = argument_is(c, 3, "master") || argument_is(c, 3, "replica") ||
+                   argument_is(c, 3, "slave") || argument_is(c, 3, "pubsub");
+            if (!none)
+                return reply_errorf(c, "ERR Unknown client type '%.*s'",
+                                    (int)(c->arguments[3].size < 128 ? c->arguments[3].size : 128),
+                                    (const char *)c->arguments[3].data);
+        }
+    } else if (c->count > 3 && argument_is(c, 2, "ID")) {
+        for (size_t i = 3; i < c->count; i++) {
+            int64_t id = 0;
+            if (!slice_parse_integer(c->arguments[i], &id) || id < 1)
+                return reply_error(c, "ERR Invalid client ID");
+        }
+        list.ids = c->arguments + 3;
+        list.id_count = c->count - 3;
+    } else if (c->count != 2) {
+        return reply_syntax_error(c);
+    }
+    if (!none)
+        service_each_client(c->service, append_if_asked, &list);
+    return reply_list(c, &list);
+}
+
+enum status client_help_command(struct command_context *c)
+{
+    static const char *const lines[] = {
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "LIST [options ...]",
+        "    Return information about client connections. Options:",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Return clients of specified type.",
+        "    * ID <client id> [<client id> ...]",
+        "      Return clients of specified IDs only.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "SETINFO <option> <value>",
+        "    Set client meta attr. Options are:",
+        "    * LIB-NAME: the client lib name.",
+        "    * LIB-VER: the client lib version.",
+        NULL,
+    };
+    return reply_help(c, lines);
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* Executes one request: finds the command, checks what Redis checks in Redis's order, gives the
+ * handler the access that its flags ask for, and learns what the reply reveals.
+ *
+ * A write on a loop:
+ *
+ *      delayed? -> PARKED        lock busy for 1 ms? -> PARKED
+ *      lock | begin batch | handler | end batch | wake waiters | next pipelined write ... | unlock
+ *                            `- not in memory: end empty batch, unlock -> PARKED
+ *
+ * On a worker the same request takes its time: lock, try, unlock, fetch what was missing, again. */
+#include "base/memory.h"
+#include "commands/service_state.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum {
+    ERROR_ARGUMENT_BYTES_MAX = 128,
+    EXPANSION = 16, /* of COMMAND_EXPANDS */
+};
+static const int64_t TIMEOUT_MS_MAX = INT64_C(1) << 48; /* longer is for ever */
+
+/* One run of one request. */
+struct run {
+    struct session *session;
+    struct service *service;
+    struct service_thread *thread;
+    struct command_context context;
+    struct resp_writer writer;
+    size_t start; /* of the reply in the output */
+    bool nowait;
+    lsn_t lsn;
+};
+
+/* ---- Access -------------------------------------------------------------------------------------- */
+
+static enum status call(struct run *run)
+{
+    struct command_context *c = &run->context;
+    return c->command ? c->command->run(c) : json_request_run(run->thread->json, c);
+}
+
+static enum status run_plain(struct run *run)
+{
+    run->context.access = NULL;
+    run->context.now_ms = env_wall_ms(run->service->env);
+    return call(run);
+}
+
+static void raise_lsn(struct run *run, lsn_t lsn)
+{
+    if (lsn > run->lsn)
+        run->lsn = lsn;
+}
+
+static void begin_context(struct run *run, struct access *access)
+{
+    run->context.access = access;
+    run->context.now_ms = access->now_ms;
+}
+
+static enum status run_read(struct run *run)
+{
+    service_thread_unlock(run->thread);
+    struct access *access = service_thread_access(run->thread);
+    access_begin_read(access, run->context.database, run->nowait);
+    begin_context(run, access);
+    enum status status = call(run);
+    raise_lsn(run, access_end(access));
+    return status;
+}
+
+/* Takes the write lock unless a write before this one left it. */
+static bool take_lock(struct run *run)
+{
+    struct service_thread *thread = run->thread;
+    if (thread->has_lock)
+        return true;
+    struct lsm *engine = store_engine(run->service->store);
+    if (run->nowait) {
+        run->session->delay_us = lsm_write_delay_us(engine);
+        if (run->session->delay_us > 0 || !lsm_try_lock(engine, LOCK_WAIT_US_MAX))
+            return false;
+    } else {
+        lsm_lock(engine);
+    }
+    thread->has_lock = true;
+    thread->lock_commands = 0;
+    thread->lock_began_us = env_monotonic_us(run->service->env);
+    return true;
+}
+
+/* The lock is kept for the next pipelined write, within bounds. */
+static void keep_lock(struct run *run)
+{
+    struct service_thread *thread = run->thread;
+    thread->lock_commands++;
+    if (!run->nowait || thread->lock_commands >= LOCK_COMMANDS_MAX ||
+        (thread->lock_commands % 8 == 0 &&
+         env_monotonic_us(run->service->env) - thread->lock_began_us > LOCK_TIME_US_MAX))
+        service_thread_unlock(thread);
+}
+
+/* What the batch did, to those who wait for it. */
+static void handle_facts(struct run *run, struct access *access)
+{
+    struct service *service = run->service;
+    bool any = waiters_any(&service->waiters);
+    for (size_t i = 0; i < access->fact_count; i++) {
+        const struct fact *fact = &access->facts[i];
+        if (fact->class_letter == 'x')
+            atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
+        if (any)
+            waiters_signal(&service->waiters, fact->database,
+                           slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
+    }
+    if (any && run->session->touched_all)
+        waiters_signal_all(&service->waiters);
+    run->session->touched_all = false;
+}
+
+static size_t bytes_max_of(const struct command_context *c)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < c->count; i++)
+        bytes += c->arguments[i].size;
+    size_t total = access_write_bytes(bytes, c->count);
+    return c->command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
+}
+
+/* One try under the lock, which is held. */
+static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
+{
+    struct access *access = service_thread_access(run->thread);
+    const struct command *command = run->context.command;
+    bool may_use_reserve = command && !(command->flags & COMMAND_DENYOOM);
+    enum status status =
+        access_begin_write(access, run->context.database, nowait, bytes_max, may_use_reserve);
+    if (status)
+        return status;
+    begin_context(run, access);
+    status = call(run);
+    raise_lsn(run, access_end(access));
+    if (access->fact_count > 0 || run->session->touched_all)
+        handle_facts(run, access);
+    return status;
+}
+
+static enum status run_write(struct run *run, size_t bytes_max)
+{
+    struct buffer *out = run->writer.out;
+    for (unsigned fetches = 0;; fetches++) {
+        if (!take_lock(run))
+            return STATUS_WOULD_BLOCK;
+        enum status status = try_write(run, run->nowait || fetches < FETCHES_MAX, bytes_max);
+        if (status != STATUS_WOULD_BLOCK) {
+            keep_lock(run);
+            return status;
+        }
+        service_thread_unlock(run->thread);
+        if (run->nowait)
+            return status;
+        out->size = run->start;
+        status = access_fetch_missing(&run->thread->access);
+        if (status)
+            return status;
+    }
+}
+
+static enum status run_command(struct run *run)
+{
+    uint32_t flags = run->context.command->flags;
+    if (!(flags & (COMMAND_WRITE | COMMAND_READONLY | COMMAND_READS))) {
+        service_thread_unlock(run->thread);
+        return run_plain(run);
+    }
+    if (!run->service->store) {
+        resp_error(&run->writer, "LOADING Cordwood is loading the dataset from disk");
+        return STATUS_OK;
+    }
+    if (flags & COMMAND_WRITE)
+        return run_write(run, bytes_max_of(&run->context));
+    return run_read(run);
+}
+
+static enum status run_json(struct run *run)
+{
+    if (!run->thread->json)
+        run->thread->json = json_request_create();
+    run->context.access = NULL;
+    run->context.now_ms = env_wall_ms(run->service->env);
+    if (run->session->line_dropped) {
+        json_reply_line_too_long(&run->context, session_line_bytes_max(run->session));
+        return STATUS_OK;
+    }
+    switch (json_request_parse(run->thread->json, &run->context)) {
+    case JSON_ACCESS_NONE:
+        return STATUS_OK;
+    case JSON_ACCESS_READ:
+        return run->service->store ? run_read(run) : STATUS_READ_ONLY;
+    case JSON_ACCESS_WRITE:
+        return run->service->store ? run_write(run, json_request_bytes_max(run->thread->json))
+                                   : STATUS_READ_ONLY;
+    }
+    return STATUS_INVALID;
+}
+
+/* ---- Checks before a command ----------------------------------------------------------------------- */
+
+/* Bytes of a client in an error text: up to a NUL, `limit` at most. */
+static int shown_bytes(struct slice text, size_t limit)
+{
+    size_t size = text.size < limit ? text.size : limit;
+    const uint8_t *end = memchr(text.data, 0, size);
+    return (int)(end ? (size_t)(end - text.data) : size);
+}
+
+static void reply_unknown_command(struct command_context *c)
+{
+    struct buffer words = {0};
+    for (size_t i = 1; i < c->count && words.size < ERROR_ARGUMENT_BYTES_MAX; i++) {
+        int size = shown_bytes(c->arguments[i], ERROR_ARGUMENT_BYTES_MAX - words.size);
+        buffer_printf(&words, "'%.*s' ", size, (const char *)c->arguments[i].data);
+    }
+    reply_errorf(c, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                 shown_bytes(c->arguments[0], ERROR_ARGUMENT_BYTES_MAX),
+                 (const char *)c->arguments[0].data, (int)words.size, (const char *)words.data);
+    buffer_release(&words);
+}
+
+static void reply_unknown_subcommand(struct command_context *c, const struct command *container)
+{
+    char name[64];
+    size_t size = strlen(container->name);
+    for (size_t i = 0; i <= size && i < sizeof name; i++) {
+        char letter = container->name[i];
+        name[i] = (char)(letter >= 'a' && letter <= 'z' ? letter - 32 : letter);
+    }
+    reply_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                 shown_bytes(c->arguments[1], ERROR_ARGUMENT_BYTES_MAX),
+                 (const char *)c->arguments[1].data, name);
+}
+
+/* NULL: the error is answered. */
+static const struct command *check_command(struct run *run)
+{
+    struct command_context *c = &run->context;
+    bool has_subcommands = false;
+    const struct command *top = command_find_top(c->arguments[0], &has_subcommands);
+    if (!top) {
+        reply_unknown_command(c);
+        return NULL;
+    }
+    c->command = top;
+    if (has_subcommands && c->count > 1) {
+        const struct command *sub =
+            c->arguments[1].size ? command_find(c->arguments[0], c->arguments[1]) : NULL;
+        if (!sub) {
+            reply_unknown_subcommand(c, top);
+            return NULL;
+        }
+        c->command = sub;
+    }
+    int arity = c->command->arity;
+    if (arity >= 0 ? c->count != (size_t)arity : c->count < (size_t)-arity) {
+        reply_wrong_arity(c);
+        return NULL;
+    }
+    if (!(c->command->flags & COMMAND_NO_AUTH) && !session_is_authenticated(run->session)) {
+        resp_error(c->reply, "NOAUTH Authentication required.");
+        return NULL;
+    }
+    assert(c->command->run);
+    return c->command;
+}
+
+/* ---- A request ------------------------------------------------------------------------------------- */
+
+static void run_begin(struct run *run, struct session *session, struct service_thread *thread,
+                      bool nowait, struct buffer *out)
+{
+    *run = (struct run){
+        .session = session,
+        .service = session->service,
+        .thread = thread,
+        .writer = {.out = out,
+                   .protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed)},
+        .start = out->size,
+        .nowait = nowait,
+    };
+    run->context = (struct command_context){
+        .session = session,
+        .service = session->service,
+        .reply = &run->writer,
+        .arguments = session->request.arguments,
+        .count = session->request.count,
+        .database = atomic_load_explicit(&session->database, memory_order_relaxed),
+        .nowait = nowait,
+        .resumed = session->resumed,
+        .may_block = true,
+    };
+}
+
+static void register_waiters(struct session *session, unsigned database)
+{
+    const struct command_wait *wait = &session->wait;
+    session->waiters = memory_zeroed(wait->key_count, sizeof *session->waiters);
+    session->waiter_count = wait->key_count;
+    for (size_t i = 0; i < wait->key_count; i++)
+        waiters_add(&session->service->waiters, &session->waiters[i], database,
+                    session->request.arguments[wait->first_key + i], session->owner);
+}
+
+static void count_result(struct run *run)
+{
+    const struct buffer *out = run->writer.out;
+    struct service_thread *thread = run->thread;
+    const struct command *command = run->context.command;
+    size_t index = command ? (size_t)(command - command_table) : 0;
+    counter_add(&thread->commands, 1);
+    if (command)
+        counter_add(&thread->calls[index], 1);
+    if (run->session->json) {
+        static const char failed[] = "{\"status\":\"error\"";
+        atomic_fetch_add_explicit(&run->service->stats.json_requests, 1, memory_order_relaxed);
+        if (slice_starts_with(slice_make(out->data + run->start, out->size - run->start),
+                              slice_make(failed, sizeof failed - 1)))
+            atomic_fetch_add_explicit(&run->service->stats.json_errors, 1, memory_order_relaxed);
+        return;
+    }
+    if (out->size == run->start || out->data[run->start] != '-')
+        return;
+    if (command)
+        counter_add(&thread->failed[index], 1);
+    service_count_error(run->service,
+                        slice_make(out->data + run->start, out->size - run->start));
+}
+
+static void answer_status(struct run *run, enum status status)
+{
+    run->writer.out->size = run->start;
+    if (run->session->json)
+        json_reply_status(&run->context, status);
+    else
+        reply_status(&run->context, status);
+}
+
+enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
+                               struct buffer *out, lsn_t *lsn)
+{
+    struct run run;
+    run_begin(&run, session, thread, nowait, out);
+    session->delay_us = 0;
+    if (!session->json && !check_command(&run)) {
+        count_result(&run);
+        return EXECUTION_DONE;
+    }
+    atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
+    for (;;) {
+        session->wait_asked = false;
+        enum status status = session->json ? run_json(&run) : run_command(&run);
+        if (status == STATUS_WOULD_BLOCK && nowait) {
+            out->size = run.start;
+            session_hold_request(session);
+            return EXECUTION_PARKED;
+        }
+        if (status)
+            answer_status(&run, status);
+        if (status || !session->wait_asked)
+            break;
+        assert(out->size == run.start);
+        session_hold_request(session);
+        if (session->waiters || session->wait.key_count == 0)
+            return EXECUTION_BLOCKED;
+        register_waiters(session, run.context.database);
+    }
+    raise_lsn(&run, *lsn);
+    *lsn = run.lsn;
+    count_result(&run);
+    return EXECUTION_DONE;
+}
+
+void session_execute_timeout(struct session *session, struct service_thread *thread,
+                             struct buffer *out)
+{
+    struct run run;
+    run_begin(&run, session, thread, true, out);
+    run.context.command = atomic_load_explicit(&session->last_command, memory_order_relaxed);
+    run.context.now_ms = env_wall_ms(session->service->env);
+    if (session->wait.timed_out)
+        session->wait.timed_out(&run.context);
+    else
+        resp_null_array(&run.writer);
+    count_result(&run);
+}
+
+void session_execute_half_line(struct session *session, struct service_thread *thread,
+                               struct buffer *out)
+{
+    struct run run;
+    run_begin(&run, session, thread, true, out);
+    if (session->line_dropped)
+        json_reply_line_too_long(&run.context, session_line_bytes_max(session));
+    else
+        json_reply_half_line(&run.context);
+    count_result(&run);
+}
+
+void command_block(struct command_context *c, const struct command_wait *wait)
+{
+    struct session *session = c->session;
+    assert(wait->key_count == 0 || wait->first_key + wait->key_count <= c->count);
+    assert(c->may_block);
+    session->wait = *wait;
+    session->wait_asked = true;
+    if (session->deadline_us == 0 && wait->timeout_ms > 0 && wait->timeout_ms < TIMEOUT_MS_MAX)
+        session->deadline_us =
+            env_monotonic_us(c->service->env) + (uint64_t)wait->timeout_ms * 1000;
+}
+
+void command_set_argument(struct command_context *c, size_t index, struct slice value)
+{
+    assert(index < c->count);
+    c->arguments[index] =
+        slice_make(arena_copy(&c->session->set_arguments, value.data, value.size), value.size);
+}
+
+enum status command_lookup(struct command_context *c, enum status status)
+{
+    struct service_thread *thread = service_thread(c->service);
+    if (status == STATUS_OK)
+        counter_add(&thread->hits, 1);
+    else if (status == STATUS_NOT_FOUND)
+        counter_add(&thread->misses, 1);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* What a service consists of; for src/commands alone. */
+#ifndef COMMANDS_SERVICE_STATE_H
+#define COMMANDS_SERVICE_STATE_H
+
+#include "commands/command.h"
+#include "commands/json_request.h"
+#include "commands/session_state.h"
+#include "commands/waiters.h"
+
+#include <pthread.h>
+
+enum {
+    COMMANDS_MAX = 256,     /* lines of commands.def */
+    ERROR_KINDS_MAX = 128,  /* kinds of errorstats that are told apart */
+    ERROR_KIND_BYTES = 24,
+    LOCK_COMMANDS_MAX = 64, /* pipelined writes that share one taking of the write lock */
+    LOCK_TIME_US_MAX = 200,
+    LOCK_WAIT_US_MAX = 1000, /* no loop waits longer */
+    FETCHES_MAX = 64,        /* of a write's missing blocks, before it waits under the lock */
+};
+
+/* What one thread needs to run commands: the engine allows few readers, so they belong to threads and
+ * not to sessions. Made at the thread's first call, kept until the service ends. All but the counters
+ * is touched by the thread alone. */
+struct service_thread {
+    struct service_thread *next; /* guarded by service->threads_mutex */
+    struct service *service;
+    pthread_t id;
+    struct lsm_reader *reader; /* NULL: no store, or not used since it was set */
+    struct access access;
+    struct json_request *json; /* NULL until the first JSON line */
+
+    bool has_lock; /* the engine's write lock is held, for the pipelined writes of one feed */
+    unsigned lock_commands;
+    uint64_t lock_began_us;
+
+    /* Written by the thread, read by INFO. */
+    atomic_ullong commands, hits, misses;
+    atomic_ullong calls[COMMANDS_MAX], failed[COMMANDS_MAX];
+};
+
+struct error_kind {
+    char name[ERROR_KIND_BYTES]; /* "ERR", "WRONGTYPE" */
+    uint64_t count;
+};
+
+struct service {
+    uint64_t number; /* of all services of the process; never reused */
+    const struct env *env;
+    struct store *store;
+    struct config *config;
+    struct service_host host;
+    struct service_stats stats;
+    struct waiters waiters;
+    uint64_t started_ms, started_us;
+    char run_id[41];
+    atomic_bool active_expire;
+
+    pthread_mutex_t threads_mutex; /* guards the list */
+    struct service_thread *threads;
+    unsigned thread_count;
+
+    pthread_mutex_t clients_mutex; /* guards the list and the sessions' names */
+    struct session *clients;       /* oldest first */
+    struct session *clients_last;
+    size_t client_count;
+    atomic_ullong next_client_id;
+
+    pthread_mutex_t errors_mutex;
+    struct error_kind errors[ERROR_KINDS_MAX];
+    size_t error_kind_count;
+
+    pthread_mutex_t rates_mutex; /* guards the samples, see service_expire */
+    struct service_rates *rates;
+    struct service_baseline *baseline; /* guarded by rates_mutex */
+};
+
+/* Sums over threads, and rates of the last second or so. */
+struct service_totals {
+    uint64_t commands, hits, misses;
+    double commands_per_second, input_bytes_per_second, output_bytes_per_second;
+};
+
+struct service_thread *service_thread(struct service *service); /* the calling thread's */
+/* Its access, with a reader of the present store. */
+struct access *service_thread_access(struct service_thread *thread);
+void service_thread_unlock(struct service_thread *thread); /* no-op without the lock */
+
+void service_add_client(struct service *service, struct session *session);
+void service_remove_client(struct service *service, struct session *session);
+/* Under the clients mutex, oldest first. */
+void service_each_client(struct service *service,
+                         void (*each)(void *context, struct session *session), void *context);
+void service_count_error(struct service *service, struct slice reply);
+void service_totals(struct service *service, struct service_totals *totals);
+void service_command_totals(struct service *service, const struct command *command,
+                            uint64_t *calls, uint64_t *failed);
+void service_reset_stats(struct service *service);
+
+/* A counter with one writing thread. */
+static inline void counter_add(atomic_ullong *counter, uint64_t count)
+{
+    atomic_store_explicit(counter,
+                          atomic_load_explicit(counter, memory_order_relaxed) + count,
+                          memory_order_relaxed);
+}
+
+#endif

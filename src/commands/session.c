@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a session: bytes in, requests executed one after another, replies kept behind the gate.
+ * What a request does is execute.c's business. */
+#include "commands/session.h"
+
+#include "base/memory.h"
+#include "commands/service_state.h"
+
+#include <assert.h>
+
+enum {
+    INLINE_BYTES_MAX = 64 * 1024,
+    ARGUMENTS_MAX = 1024 * 1024,
+    LINE_BYTES_MAX = 64 * 1024 * 1024, /* JSON; a line may carry many entries */
+    LINE_BYTES_MAX_UNKNOWN = 16 * 1024, /* before auth */
+    JOIN_BYTES = 1024, /* copied at once to a partial request of unknown length */
+    SET_ARGUMENT_CHUNK_BYTES = 256,
+};
+
+static const char denied_text[] =
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password is "
+    "set for the default user. In this mode connections are only accepted from the loopback "
+    "interface. If you want to connect from external computers to Redis you may adopt one of the "
+    "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
+    "protected-mode no' from the loopback interface by connecting to Redis from the same host the "
+    "server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
+    "so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the "
+    "protected mode by editing the Redis configuration file, and setting the protected mode option "
+    "to 'no', and then restarting the server. 3) If you started the server manually just for "
+    "testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication "
+    "password for the default user. NOTE: You only need to do one of the above things in order for "
+    "the server to start accepting connections from the outside.";
+
+/* ---- Life ---------------------------------------------------------------------------------------- */
+
+static void deny(struct session *session)
+{
+    session->state = SESSION_CLOSING;
+    if (session->json)
+        return;
+    struct resp_writer writer = {.out = &session->output, .protocol = 2};
+    resp_error(&writer, denied_text);
+}
+
+struct session *session_create(struct service *service, const struct session_options *options)
+{
+    struct session *session = memory_zeroed(1, sizeof *session);
+    session->service = service;
+    session->owner = options->owner;
+    session->is_local = options->is_local;
+    session->json = options->json;
+    session->file_descriptor = options->file_descriptor;
+    const char *address = options->address ? options->address : "";
+    const char *local = options->local_address ? options->local_address : "";
+    session->address = memory_copy(address, strlen(address) + 1);
+    session->local_address = memory_copy(local, strlen(local) + 1);
+    session->created_ms = env_wall_ms(service->env);
+    atomic_init(&session->active_ms, session->created_ms);
+    atomic_init(&session->protocol, 2);
+    session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
+    arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);
+    service_add_client(service, session);
+    if (!session->is_local && session->authenticated &&
+        config_integer(service->config, CONFIG_protected_mode))
+        deny(session);
+    return session;
+}
+
+void session_request_end(struct session *session)
+{
+    for (size_t i = 0; i < session->waiter_count; i++)
+        waiters_remove(&session->service->waiters, &session->waiters[i]);
+    memory_free(session->waiters);
+    session->waiters = NULL;
+    session->waiter_count = 0;
+    session->resumed = false;
+    session->deadline_us = 0;
+    if (session->set_arguments.chunks)
+        arena_release(&session->set_arguments);
+    if (session->held.capacity > 0)
+        buffer_release(&session->held);
+    session->raw = slice_make(NULL, 0);
+}
+
+void session_destroy(struct session *session)
+{
+    if (!session)
+        return;
+    session_request_end(session);
+    service_remove_client(session->service, session);
+    arena_release(&session->set_arguments);
+    resp_request_release(&session->request);
+    buffer_release(&session->input);
+    buffer_release(&session->work_output);
+    buffer_release(&session->output);
+    buffer_release(&session->name);
+    buffer_release(&session->library_name);
+    buffer_release(&session->library_version);
+    memory_free(session->marks);
+    memory_free(session->address);
+    memory_free(session->local_address);
+    memory_free(session);
+}
+
+void *session_owner(const struct session *session)
+{
+    return session->owner;
+}
+
+enum session_state session_state(const struct session *session)
+{
+    return session->state;
+}
+
+bool session_is_authenticated(const struct session *session)
+{
+    return session->authenticated ||
+           config_integer(session->service->config, CONFIG_requirepass) == 0;
+}
+
+/* ---- Output -------------------------------------------------------------------------------------- */
+
+static uint64_t output_end(const struct session *session)
+{
+    return session->output_base + session->output.size;
+}
+
+static void push_mark(struct session *session, lsn_t lsn)
+{
+    if (session->mark_first == session->mark_count)
+        session->mark_first = session->mark_count = 0;
+    if (session->mark_count == session->mark_capacity) {
+        session->mark_capacity = session->mark_capacity ? session->mark_capacity * 2 : 4;
+        session->marks =
+            memory_resize(session->marks, session->mark_capacity * sizeof *session->marks);
+    }
+    session->marks[session->mark_count++] =
+        (struct gate_mark){.end = output_end(session), .lsn = lsn};
+}
+
+/* What was appended since the last mark reveals `lsn`. A mark that would not wait longer than the one
+ * before it is merged with it. */
+static void mark_output(struct session *session, lsn_t lsn)
+{
+    bool any = session->mark_first < session->mark_count;
+    struct gate_mark *last = any ? &session->marks[session->mark_count - 1] : NULL;
+    if (last && last->lsn >= lsn)
+        last->end = output_end(session);
+    else if (lsn > 0)
+        push_mark(session, lsn);
+    atomic_store_explicit(&session->output_bytes, session->output.size - session->output_offset,
+                          memory_order_relaxed);
+}
+
+struct slice session_output(const struct session *session)
+{
+    return slice_make(session->output.data + session->output_offset,
+                      session->output.size - session->output_offset);
+}
+
+/* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
+static void check_output_limit(struct session *session, size_t released)
+{
+    struct config_output_limit limit =
+        config_output_limit(session->service->config, CONFIG_CLASS_NORMAL);
+    bool over = limit.hard_bytes && released > limit.hard_bytes;
+    if (limit.soft_bytes && released > limit.soft_bytes) {
+        uint64_t now_us = env_monotonic_us(session->service->env);
+        if (session->over_soft_since_us == 0)
+            session->over_soft_since_us = now_us;
+        over = over || now_us - session->over_soft_since_us > limit.soft_seconds * 1000000;
+    } else {
+        session->over_soft_since_us = 0;
+    }
+    if (over && !session->is_over_limit) {
+        env_log(session->service->env, LOG_WARNING,
+                "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
+                (unsigned long long)session->id, session->address);
+        session->is_over_limit = true;
+    }
+}
+
+size_t session_output_released(struct session *session, lsn_t acked)
+{
+    while (session->mark_first < session->mark_count &&
+           session->marks[session->mark_first].lsn < acked)
+        session->released_end = session->marks[session->mark_first++].end;
+    uint64_t position = session->output_base + session->output_offset;
+    uint64_t end = session->released_end;
+    if (session->mark_first == session->mark_count)
+        end = output_end(session);
+    size_t released = end > position ? (size_t)(end - position) : 0;
+    if (released > 0)
+        check_output_limit(session, released);
+    return released;
+}
+
+lsn_t session_output_awaits(const struct session *session)
+{
+    return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
+}
+
+void session_output_consume(struct session *session, size_t count)
+{
+    assert(count <= session->output.size - session->output_offset);
+    atomic_fetch_add_explicit(&session->service->stats.net_output_bytes, count,
+                              memory_order_relaxed);
+    session->output_offset += count;
+    struct buffer *output = &session->output;
+    size_t left = output->size - session->output_offset;
+    atomic_store_explicit(&session->output_bytes, left, memory_order_relaxed);
+    if (left == 0) {
+        session->output_base += output->size;
+        session->output_offset = 0;
+        buffer_clear(output);
+        if (output->capacity > OUTPUT_KEPT_BYTES)
+            buffer_release(output);
+    } else if (session->output_offset > OUTPUT_KEPT_BYTES && session->output_offset > left) {
+        session->output_base += session->output_offset;
+        buffer_consume(output, session->output_offset);
+        session->output_offset = 0;
+    }
+}
+
+bool session_is_over_limit(const struct session *session)
+{
+    return session->is_over_limit;
+}
+
+static bool output_is_full(const struct session *session)
+{
+    return session->output.size - session->output_offset > SESSION_OUTPUT_PAUSE_BYTES;
+}
+
+bool session_is_paused(const struct session *session)
+{
+    return session->state == SESSION_READY && session->input.size > 0 && output_is_full(session);
+}
+
+/* ---- Parsing ------------------------------------------------------------------------------------- */
+
+size_t session_line_bytes_max(const struct session *session)
+{
+    return session_is_authenticated(session) ? LINE_BYTES_MAX : LINE_BYTES_MAX_UNKNOWN;
+}
+
+static struct slice trim_line(struct slice line)
+{
+    while (line.size > 0 && strchr(" \t\r\n", line.data[line.size - 1]) &&
+           line.data[line.size - 1] != 0)
+        line.size--;
+    while (line.size > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
+        line = slice_skip(line, 1);
+    return line;
+}
+
+static void set_line(struct session *session, struct slice line)
+{
+    struct resp_request *request = &session->request;
+    if (request->capacity == 0) {
+        request->arguments = memory_allocate(sizeof *request->arguments);
+        request->capacity = 1;
+    }
+    request->arguments[0] = line;
+    request->count = line.size > 0 || session->line_dropped ? 1 : 0;
+}
+
+/* A browser's POST does not begin with {. */
+static bool is_json_client(struct session *session, struct slice line)
+{
+    if (session->line_seen || line.size == 0)
+        return true;
+    session->line_seen = line.data[0] == '{';
+    return session->line_seen;
+}
+
+static enum resp_result parse_line(struct session *session, struct slice input, size_t *consumed)
+{
+    session->request.error = NULL;
+    if (!is_json_client(session, trim_line(input)))
+        return RESP_BAD;
+    size_t from = session->line_scanned < input.size ? session->line_scanned : input.size;
+    const uint8_t *end = input.size > from ? memchr(input.data + from, '\n', input.size - from) : NULL;
+    size_t size = end ? (size_t)(end - input.data) : input.size;
+    session->line_dropped = size > session_line_bytes_max(session);
+    if (!end) {
+        session->line_scanned = input.size;
+        return RESP_PARTIAL;
+    }
+    session->line_scanned = 0;
+    *consumed = size + 1;
+    set_line(session, session->line_dropped ? slice_make(input.data, 0)
+                                            : trim_line(slice_make(input.data, size)));
+    return RESP_CONSUMED;
+}
+
+static enum resp_result parse_request(struct session *session, struct slice input, size_t *consumed)
+{
+    if (session->json)
+        return parse_line(session, input, consumed);
+    struct resp_limits limits = {
+        .bulk_bytes_max =
+            (size_t)config_integer(session->service->config, CONFIG_proto_max_bulk_len),
+        .inline_bytes_max = INLINE_BYTES_MAX,
+        .arguments_max = ARGUMENTS_MAX,
+        .authenticated = session_is_authenticated(session),
+    };
+    return resp_parse(input, &limits, &session->request, consumed);
+}
+
+static void refuse_protocol(struct session *session)
+{
+    session->state = SESSION_CLOSING;
+    if (!session->request.error)
+        return;
+    struct resp_writer writer = {.out = &session->output, .protocol = 2};
+    resp_errorf(&writer, "ERR Protocol error: %s", session->request.error);
+    service_count_error(session->service, slice_from("-ERR"));
+}
+
+/* ---- Running ------------------------------------------------------------------------------------- */
+
+void session_hold_request(struct session *session)
+{
+    struct slice raw = session->raw;
+    if (session->held.size > 0)
+        return;
+    assert(raw.size > 0);
+    buffer_append_slice(&session->held, raw);
+    struct resp_request *request = &session->request;
+    for (size_t i = 0; i < request->count; i++) {
+        const uint8_t *data = request->arguments[i].data;
+        if (data >= raw.data && data <= raw.data + raw.size)
+            request->arguments[i].data = session->held.data + (data - raw.data);
+    }
+    session->raw = buffer_slice(&session->held);
+}
+
+/* After a request has ended, or has not. */
+static void settle(struct session *session, enum execution execution)
+{
+    switch (execution) {
+    case EXECUTION_PARKED:
+        session->state = SESSION_PARKED;
+        session->work_done = false;
+        break;
+    case EXECUTION_BLOCKED:
+        session->state = SESSION_BLOCKED;
+        break;
+    case EXECUTION_DONE:
+        session->state = session->closing ? SESSION_CLOSING : SESSION_READY;
+        session->line_dropped = false;
+        session_request_end(session);
+        break;
+    }
+    atomic_store_explicit(&session->is_blocked, session->state == SESSION_BLOCKED,
+                          memory_order_relaxed);
+}
+
+/* What one feed or resume executes. */
+struct feed {
+    struct service_thread *thread;
+    lsn_t lsn; /* the newest that its replies reveal */
+};
+
+static void execute_parsed(struct session *session, struct feed *feed, struct slice raw)
+{
+    if (session->request.count == 0)
+        return;
+    session->raw = raw;
+    settle(session,
+           session_execute(session, feed->thread, true, &session->output, &feed->lsn));
+}
+
+/* The partial request at the start of `rest` needs more bytes, unless it is thrown away. */
+static size_t keep_partial(struct session *session, struct slice rest)
+{
+    session->input_is_partial = !session->line_dropped;
+    return session->line_dropped ? rest.size : 0;
+}
+
+/* Executes the complete requests at the start of `input`; returns how many bytes are used up. */
+static size_t execute_all(struct session *session, struct feed *feed, struct slice input)
+{
+    size_t used = 0;
+    session->input_is_partial = false;
+    while (session->state == SESSION_READY && used < input.size && !output_is_full(session)) {
+        struct slice rest = slice_skip(input, used);
+        size_t consumed = 0;
+        switch (parse_request(session, rest, &consumed)) {
+        case RESP_PARTIAL:
+            return used + keep_partial(session, rest);
+        case RESP_BAD:
+            refuse_protocol(session);
+            return input.size;
+        case RESP_CONSUMED:
+            used += consumed;
+            execute_parsed(session, feed, slice_make(rest.data, consumed));
+            break;
+        }
+    }
+    return used;
+}
+
+/* How much of the new bytes to put behind the partial request: what it lacks, if that is known. */
+static size_t join_size(const struct session *session, struct slice bytes)
+{
+    size_t size = JOIN_BYTES;
+    if (session->json) {
+        const uint8_t *end = memchr(bytes.data, '\n', bytes.size);
+        size = end ? (size_t)(end - bytes.data) + 1 : bytes.size;
+    } else if (session->request.bytes_needed > session->input.size) {
+        size = session->request.bytes_needed - session->input.size;
+    }
+    return size < bytes.size ? size : bytes.size;
+}
+
+static void clear_input(struct session *session)
+{
+    buffer_clear(&session->input);
+    session->input_is_partial = false;
+    if (session->input.capacity > INPUT_KEPT_BYTES)
+        buffer_release(&session->input);
+}
+
+/* Completes the partial request in `input` with the start of the bytes and executes it, so that the
+ * bytes behind it need no copy. Returns how many are used up; all of them when it is still partial. */
+static size_t join_partial(struct session *session, struct feed *feed, struct slice bytes)
+{
+    struct buffer *input = &session->input;
+    size_t kept = input->size, used = 0;
+    while (used < bytes.size) {
+        struct slice rest = slice_skip(bytes, used);
+        size_t size = join_size(session, rest);
+        buffer_append(input, rest.data, size);
+        used += size;
+        size_t consumed = 0;
+        switch (parse_request(session, buffer_slice(input), &consumed)) {
+        case RESP_PARTIAL:
+            if (keep_partial(session, rest) > 0) {
+                clear_input(session);
+                return bytes.size;
+            }
+            break;
+        case RESP_BAD:
+            refuse_protocol(session);
+            clear_input(session);
+            return bytes.size;
+        case RESP_CONSUMED:
+            assert(consumed >= kept);
+            execute_parsed(session, feed, slice_make(input->data, consumed));
+            clear_input(session);
+            return consumed - kept;
+        }
+    }
+    return used;
+}
+
+/* The rest of a JSON line over the limit is thrown away; its end brings the error reply. */
+static size_t drop_line(struct session *session, struct feed *feed, struct slice bytes)
+{
+    const uint8_t *end = bytes.size ? memchr(bytes.data, '\n', bytes.size) : NULL;
+    if (!end)
+        return bytes.size;
+    set_line(session, slice_make(bytes.data, 0));
+    session->line_scanned = 0;
+    execute_parsed(session, feed, slice_make(NULL, 0));
+    return (size_t)(end - bytes.data) + 1;
+}
+
+static void keep_input(struct session *session, struct slice bytes)
+{
+    if (bytes.size == 0 || session->state == SESSION_CLOSING)
+        return;
+    size_t limit =
+        (size_t)config_integer(session->service->config, CONFIG_client_query_buffer_limit);
+    if (session->input.size + bytes.size > limit) {
+        env_log(session->service->env, LOG_WARNING,
+                "Closing client that reached max query buffer length: id=%llu addr=%s",
+                (unsigned long long)session->id, session->address);
+        session->is_over_limit = true;
+        if (session->state == SESSION_READY)
+            session->state = SESSION_CLOSING;
+        return;
+    }
+    buffer_append_slice(&session->input, bytes);
+}
+
+static void feed_bytes(struct session *session, struct feed *feed, struct slice bytes)
+{
+    if (session->input.size > 0 && !session->input_is_partial) {
+        keep_input(session, bytes);
+        size_t used = execute_all(session, feed, buffer_slice(&session->input));
+        if (used == session->input.size)
+            buffer_clear(&session->input);
+        else
+            buffer_consume(&session->input, used);
+        return;
+    }
+    size_t used = 0;
+    if (session->line_dropped)
+        used = drop_line(session, feed, bytes);
+    else if (session->input.size > 0)
+        used = join_partial(session, feed, bytes);
+    if (session->state == SESSION_READY && session->input.size == 0)
+        used += execute_all(session, feed, slice_skip(bytes, used));
+    keep_input(session, slice_skip(bytes, used));
+}
+
+/* When the peer has ended and everything whole is executed. */
+static void end_if_finished(struct session *session, struct feed *feed)
+{
+    bool has_rest = session->input.size > 0 || session->line_dropped;
+    if (!session->input_ended || session->state != SESSION_READY ||
+        (session->input.size > 0 && !session->input_is_partial))
+        return;
+    if (session->json && has_rest)
+        session_execute_half_line(session, feed->thread, &session->output);
+    session->state = SESSION_CLOSING;
+}
+
+static enum session_state feed_end(struct session *session, struct feed *feed)
+{
+    end_if_finished(session, feed);
+    service_thread_unlock(feed->thread);
+    mark_output(session, feed->lsn);
+    atomic_store_explicit(&session->input_bytes, session->input.size, memory_order_relaxed);
+    return session->state;
+}
+
+/* ---- The door ------------------------------------------------------------------------------------ */
+
+enum session_state session_feed(struct session *session, struct slice bytes)
+{
+    struct service *service = session->service;
+    if (bytes.size > 0) {
+        atomic_fetch_add_explicit(&service->stats.net_input_bytes, bytes.size,
+                                  memory_order_relaxed);
+        atomic_store_explicit(&session->active_ms, env_wall_ms(service->env), memory_order_relaxed);
+    }
+    if (session->state != SESSION_READY) {
+        keep_input(session, bytes);
+        return session->state;
+    }
+    struct feed feed = {.thread = service_thread(service)};
+    feed_bytes(session, &feed, bytes);
+    return feed_end(session, &feed);
+}
+
+void session_work(struct session *session)
+{
+    assert(session->state == SESSION_PARKED);
+    assert(!atomic_load(&session->work_done));
+    struct service_thread *thread = service_thread(session->service);
+    session->work_lsn = 0;
+    session->work_result =
+        session_execute(session, thread, false, &session->work_output, &session->work_lsn);
+    service_thread_unlock(thread);
+    assert(session->work_result != EXECUTION_PARKED);
+    atomic_store_explicit(&session->work_done, true, memory_order_release);
+}
+
+static void take_work(struct session *session)
+{
+    if (session->output.size == 0) {
+        struct buffer empty = session->output;
+        session->output = session->work_output;
+        session->work_output = empty;
+    } else {
+        buffer_append_slice(&session->output, buffer_slice(&session->work_output));
+        buffer_clear(&session->work_output);
+    }
+    buffer_release(&session->work_output);
+    mark_output(session, session->work_lsn);
+    settle(session, session->work_result);
+}
+
+enum session_state session_resume(struct session *session)
+{
+    struct feed feed = {.thread = service_thread(session->service)};
+    if (session->state == SESSION_PARKED) {
+        if (!atomic_load_explicit(&session->work_done, memory_order_acquire))
+            return session->state;
+        take_work(session);
+    } else if (session->state == SESSION_BLOCKED) {
+        session->resumed = true;
+        settle(session,
+               session_execute(session, feed.thread, true, &session->output, &feed.lsn));
+    }
+    if (session->state == SESSION_READY)
+        feed_bytes(session, &feed, slice_make(NULL, 0));
+    return feed_end(session, &feed);
+}
+
+enum session_state session_end_input(struct session *session)
+{
+    session->input_ended = true;
+    struct feed feed = {.thread = service_thread(session->service)};
+    return feed_end(session, &feed);
+}
+
+size_t session_input_bytes(const struct session *session)
+{
+    return session->input.size;
+}
+
+uint64_t session_deadline_us(const struct session *session)
+{
+    return session->state == SESSION_BLOCKED ? session->deadline_us : 0;
+}
+
+enum session_state session_timeout(struct session *session)
+{
+    if (session->state != SESSION_BLOCKED || session->deadline_us == 0 ||
+        env_monotonic_us(session->service->env) < session->deadline_us)
+        return session->state;
+    struct feed feed = {.thread = service_thread(session->service)};
+    session_execute_timeout(session, feed.thread, &session->output);
+    settle(session, EXECUTION_DONE);
+    if (session->state == SESSION_READY)
+        feed_bytes(session, &feed, slice_make(NULL, 0));
+    return feed_end(session, &feed);
+}
+
+unsigned session_delay_us(const struct session *session)
+{
+    return session->state == SESSION_PARKED ? session->delay_us : 0;
+}

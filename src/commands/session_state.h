@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session consists of; for session.c, execute.c, clients.c and the connection family alone.
+ *
+ * The bytes of a request stand in the host's buffer while it runs. A request that parks or blocks is
+ * moved to `held`, and its arguments with it; from then on nothing of it points outside the session.
+ *
+ *      fed bytes:  | request | request | request that parks | rest |
+ *                   executed  executed        -> held         -> input
+ */
+#ifndef COMMANDS_SESSION_STATE_H
+#define COMMANDS_SESSION_STATE_H
+
+#include "base/arena.h"
+#include "commands/command.h"
+#include "commands/waiters.h"
+
+#include <stdatomic.h>
+
+enum {
+    SESSION_NAME_BYTES_MAX = 1024,
+    OUTPUT_KEPT_BYTES = 64 * 1024, /* an empty output buffer larger than this is given back */
+    INPUT_KEPT_BYTES = 64 * 1024,
+};
+
+/* Why a request did not end. */
+enum execution {
+    EXECUTION_DONE, /* it did */
+    EXECUTION_PARKED,
+    EXECUTION_BLOCKED,
+};
+
+/* Output up to `end` may go when the acknowledged LSN is above `lsn`. Both ascend from mark to mark;
+ * output behind the last mark waits for nothing but what is before it. */
+struct gate_mark {
+    uint64_t end; /* counted from the session's first output byte */
+    lsn_t lsn;
+};
+
+struct session {
+    struct service *service;
+    void *owner;
+    bool is_local, json;
+    bool authenticated;
+    bool closing;         /* CLOSING after the request that runs now */
+    bool input_ended;
+    enum session_state state;
+
+    /* Shown by CLIENT LIST, also to other threads: fixed, atomic (relaxed), or guarded by the service's
+     * clients mutex. */
+    struct session *next, *previous; /* guarded by that mutex */
+    uint64_t id;
+    char *address, *local_address;
+    int file_descriptor;
+    uint64_t created_ms;
+    struct buffer name, library_name, library_version; /* guarded by that mutex */
+    atomic_uint database;
+    atomic_int protocol;
+    atomic_ullong active_ms; /* last request */
+    atomic_size_t input_bytes, output_bytes;
+    atomic_bool is_blocked;
+    _Atomic(const struct command *) last_command;
+
+    /* Input. */
+    struct buffer input;         /* not executed yet */
+    bool input_is_partial;       /* it holds the start of a request and no whole one */
+    struct resp_request request; /* the one that runs, or the partial one at the input's start */
+    size_t line_scanned;         /* JSON: bytes of the partial line that hold no line end */
+    bool line_dropped;           /* JSON: the line is over the limit, its bytes are thrown away */
+    bool line_seen;              /* JSON: the first line began with {, so this is no browser */
+
+    /* The request that is parked or blocked. */
+    struct slice raw;   /* bytes of the request that runs, while it is not held */
+    struct buffer held; /* empty: none */
+    struct arena set_arguments; /* bytes of command_set_argument, until the request ends */
+    unsigned delay_us;
+    atomic_bool work_done; /* session_work has run since it parked; what follows is the loop's again */
+    enum execution work_result;
+    struct buffer work_output; /* the worker's reply and what it reveals */
+    lsn_t work_lsn;
+
+    /* Blocking. */
+    bool wait_asked; /* the handler called command_block in this run */
+    bool resumed;    /* it has blocked before */
+    bool touched_all; /* the handler changed whole databases */
+    struct command_wait wait;
+    struct waiter *waiters; /* registered ones */
+    size_t waiter_count;
+    uint64_t deadline_us; /* 0: none */
+
+    /* Output. */
+    struct buffer output;
+    size_t output_offset;   /* bytes of `output` already consumed */
+    uint64_t output_base;   /* position of output.data[0], as marks count */
+    uint64_t released_end;  /* position up to which marks were passed */
+    struct gate_mark *marks;
+    size_t mark_first, mark_count, mark_capacity;
+    uint64_t over_soft_since_us; /* 0: output is below the soft limit */
+    bool is_over_limit;
+};
+
+/* ---- execute.c ----------------------------------------------------------------------------------- */
+
+struct service_thread;
+
+/* Runs session->request: appends its reply to `out` and raises *lsn to what the reply reveals. */
+enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
+                               struct buffer *out, lsn_t *lsn);
+/* The longest JSON line that this session takes now. */
+size_t session_line_bytes_max(const struct session *session);
+/* Ends the blocked request with its answer for "time is over". */
+void session_execute_timeout(struct session *session, struct service_thread *thread,
+                             struct buffer *out);
+/* JSON: the error reply for what a peer left unfinished. */
+void session_execute_half_line(struct session *session, struct service_thread *thread,
+                               struct buffer *out);
+/* Moves the running request into the session, if it is not there yet. */
+void session_hold_request(struct session *session);
+/* Lets go of the held request, its waiters and what it had set. */
+void session_request_end(struct session *session);
+
+/* ---- client_commands.c ----------------------------------------------------------------------------- */
+
+bool session_is_valid_name(struct slice name); /* printable, no spaces; also a library's name */
+/* `field` is the session's name, library_name or library_version. */
+void session_set_name(struct session *session, struct buffer *field, struct slice name);
+
+#endif
