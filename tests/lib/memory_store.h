@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* A store in memory for tests of the types: its clock stands where the test puts it, its random bytes
+ * are all 0x5a, and calls of the file system are counted. Zeroed before the first use. */
+#ifndef LIB_MEMORY_STORE_H
+#define LIB_MEMORY_STORE_H
+
+#include "types/store.h"
+#include "vfs/vfs_fault.h"
+#include "vfs/vfs_memory.h"
+
+struct memory_store {
+    struct vfs *memory, *vfs; /* vfs: the counting one over memory */
+    struct env env;
+    uint64_t now_ms;          /* what the clock says; 1,000,000 at first */
+    struct store_options options;
+    struct store *store;
+    struct lsm_reader *reader;
+    struct access access;
+};
+
+/* Asserts that all goes well, as everything here does. */
+void memory_store_open(struct memory_store *ms, const struct store_options *options);
+void memory_store_reopen(struct memory_store *ms);
+/* As after kill -9 (VFS_KEEP_ALL) or a power loss. */
+void memory_store_crash(struct memory_store *ms, enum vfs_power_loss mode, uint64_t seed);
+void memory_store_release(struct memory_store *ms);
+
+/* Runs background work until nothing is due; with `flush`, all memtables become tables first. */
+void memory_store_work(struct memory_store *ms, bool flush);
+
+/* ms->access in database 0, waiting. A write takes and releases the engine's lock. */
+void memory_store_write(struct memory_store *ms);
+void memory_store_read(struct memory_store *ms);
+lsn_t memory_store_end(struct memory_store *ms);
+
+/* The facts of the last write: "class event key" each, joined by ", ". Static. */
+const char *memory_store_facts(struct memory_store *ms);
+/* Every record of a tree in order, a line each: "key = value" in hex, appended; what a range
+ * deletion covers is not shown. */
+void memory_store_dump(struct memory_store *ms, enum store_tree tree, struct buffer *into);
+
+#endif
