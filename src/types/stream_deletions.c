@@ -319,29 +319,29 @@ static uint64_t node_total(const struct node *node, unsigned level)
     return total;
 }
 
-/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first
- * child. */
+/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first child,
+ * unless all of that lies below the first ordinal. */
 static enum status grow(struct access *access, struct stream *stream, uint64_t ordinal)
 {
+    struct stream_header *header = &stream->header;
     unsigned levels = levels_for(ordinal);
-    unsigned old_levels = stream->header.deletion_levels;
+    unsigned old_levels = header->deletion_levels;
     if (levels <= old_levels)
         return STATUS_OK;
-    if (old_levels > 0) {
-        struct node node;
-        enum status status = node_load(access, stream, old_levels - 1, 0, &node);
-        if (status)
-            return status;
-        uint64_t total = node_total(&node, old_levels - 1);
-        memset(&node, 0, sizeof node);
-        node.counts[0] = total;
-        for (unsigned level = old_levels; total > 0 && level < levels; level++)
-            node_save(access, stream, level, 0, &node);
-    } else {
-        stream->header.deletion_reclaimed_leaf =
-            node_index(0, stream->header.first_ordinal);
-    }
-    stream->header.deletion_levels = levels;
+    header->deletion_levels = levels;
+    if (old_levels == 0)
+        header->deletion_reclaimed_leaf = node_index(0, header->first_ordinal);
+    if (old_levels == 0 || !node_covers(old_levels, header->first_ordinal))
+        return STATUS_OK;
+    struct node node;
+    enum status status = node_load(access, stream, old_levels - 1, 0, &node);
+    if (status)
+        return status;
+    uint64_t total = node_total(&node, old_levels - 1);
+    memset(&node, 0, sizeof node);
+    node.counts[0] = total;
+    for (unsigned level = old_levels; total > 0 && level < levels; level++)
+        node_save(access, stream, level, 0, &node);
     return STATUS_OK;
 }
 
@@ -378,11 +378,11 @@ enum status stream_deletions_insert(struct access *access, struct stream *stream
 }
 
 static void delete_nodes(struct access *access, const struct stream *stream, unsigned level,
-                         uint64_t from, unsigned level_to, uint64_t to)
+                         uint64_t from, uint64_t to)
 {
     uint8_t first[KEY_BYTES], end[KEY_BYTES];
     key_store(first, stream, level, from);
-    key_store(end, stream, level_to, to);
+    key_store(end, stream, level, to);
     access_delete_range(access, TREE_PARTS, slice_make(first, sizeof first),
                         slice_make(end, sizeof end));
 }
@@ -395,19 +395,14 @@ void stream_deletions_reclaim(struct access *access, struct stream *stream)
     uint64_t leaf = node_index(0, header->first_ordinal);
     if (leaf - header->deletion_reclaimed_leaf < RECLAIM_LEAVES)
         return;
-    if (stream_header_deleted_count(header) == 0) {
-        delete_nodes(access, stream, 0, 0, UINT8_MAX, 0);
-        header->deletion_levels = 0;
-        header->deletion_reclaimed_leaf = 0;
-        return;
-    }
-    /* Only nodes that lie below the first ordinal as a whole: those on the path to it are needed. */
+    /* Only nodes that lie below the first ordinal as a whole: those on the path to it are needed. Reads
+     * look past range deletions, so a node that is given back must never be asked for again. */
     uint64_t old_first = header->deletion_reclaimed_leaf << LEAF_BITS;
     for (unsigned level = 0; level < header->deletion_levels; level++) {
         uint64_t from = node_index(level, old_first);
         uint64_t to = node_index(level, header->first_ordinal);
         if (from < to)
-            delete_nodes(access, stream, level, from, level, to);
+            delete_nodes(access, stream, level, from, to);
     }
     header->deletion_reclaimed_leaf = leaf;
 }
