@@ -256,9 +256,3 @@ uint64_t access_new_id(struct access *access)
     }
     return store->next_id++;
 }
-
-void object_prefix_store(uint8_t at[OBJECT_PREFIX_BYTES], uint32_t generation, uint64_t id)
-{
-    be32_store(at, generation);
-    be64_store(at + 4, id);
-}

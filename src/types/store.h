@@ -7,6 +7,7 @@
 #ifndef TYPES_STORE_H
 #define TYPES_STORE_H
 
+#include "base/coding.h"
 #include "lsm/lsm.h"
 
 enum store_tree { TREE_KEYS, TREE_PARTS, TREE_ENTRIES, TREE_COUNT };
@@ -124,6 +125,11 @@ uint64_t access_new_id(struct access *access);
 /* Prefix of an object's parts and entries: generation (4, BE) | id (8, BE). What follows is a tag
  * byte of the type and its own key: ENCODING.md. */
 enum { OBJECT_PREFIX_BYTES = 12 };
-void object_prefix_store(uint8_t at[OBJECT_PREFIX_BYTES], uint32_t generation, uint64_t id);
+static inline void object_prefix_store(uint8_t at[OBJECT_PREFIX_BYTES], uint32_t generation,
+                                       uint64_t id)
+{
+    be32_store(at, generation);
+    be64_store(at + 4, id);
+}
 
 #endif
