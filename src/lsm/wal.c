@@ -550,7 +550,7 @@ static enum status sync_written(struct wal *wal)
         end = wal_header_end(&dirty[count - 1]->header);
     pthread_mutex_unlock(&wal->mutex);
     for (size_t k = 0; status == STATUS_OK && k < count; k++)
-        status = vfs_sync(dirty[k]->file);
+        status = vfs_sync_at(dirty[k]->file, "wal.frames");
     pthread_mutex_lock(&wal->mutex);
     wal->syncing = false;
     if (status != STATUS_OK)

@@ -193,9 +193,9 @@ enum status wal_segment_create(const struct env *env, const char *directory,
     if (status == STATUS_OK)
         status = write_header(made);
     if (status == STATUS_OK)
-        status = vfs_sync(file);
+        status = vfs_sync_at(file, "wal_segment.create");
     if (status == STATUS_OK)
-        status = vfs_sync_directory(env->vfs, directory);
+        status = vfs_sync_directory_at(env->vfs, directory, "wal_segment.create_name");
     if (status != STATUS_OK) {
         wal_segment_close(made);
         /* The first error is the one to tell; a leftover is removed at the next open. */
@@ -239,11 +239,11 @@ enum status wal_segment_recycle(const struct env *env, const char *directory,
     /* Between these steps the file's name and header disagree, and it counts as no segment. */
     enum status status = write_header(segment);
     if (status == STATUS_OK)
-        status = vfs_sync(segment->file);
+        status = vfs_sync_at(segment->file, "wal_segment.recycle");
     if (status == STATUS_OK)
         status = vfs_rename(env->vfs, from, to);
     if (status == STATUS_OK)
-        status = vfs_sync_directory(env->vfs, directory);
+        status = vfs_sync_directory_at(env->vfs, directory, "wal_segment.recycle_name");
     segment->dirty = false;
     return status;
 }
@@ -252,7 +252,7 @@ enum status wal_segment_set_epoch(struct wal_segment *segment, uint64_t epoch)
 {
     segment->header.epoch = epoch;
     enum status status = write_header(segment);
-    return status == STATUS_OK ? vfs_sync(segment->file) : status;
+    return status == STATUS_OK ? vfs_sync_at(segment->file, "wal_segment.epoch") : status;
 }
 
 enum status wal_segment_erase(struct wal_segment *segment, lsn_t from, lsn_t to)
@@ -261,7 +261,7 @@ enum status wal_segment_erase(struct wal_segment *segment, lsn_t from, lsn_t to)
     assert(to <= wal_header_end(&segment->header));
     enum status status = write_zeros(segment->file, wal_header_offset(&segment->header, from),
                                      wal_header_offset(&segment->header, to));
-    return status == STATUS_OK ? vfs_sync(segment->file) : status;
+    return status == STATUS_OK ? vfs_sync_at(segment->file, "wal_segment.erase") : status;
 }
 
 void wal_segment_close(struct wal_segment *segment)
