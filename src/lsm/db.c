@@ -324,17 +324,34 @@ static void release(struct lsm *db)
     free(db);
 }
 
+/* The name of a directory that we make is on the medium before anything in it is relied on. */
+static enum status make_directory(struct lsm *db)
+{
+    struct vfs *vfs = db->env.vfs;
+    enum status status = vfs->ops->make_directory(vfs, db->directory);
+    if (status != STATUS_OK)
+        return status == STATUS_EXISTS ? STATUS_OK : status;
+    size_t end = strlen(db->directory);
+    while (end > 1 && db->directory[end - 1] == '/')
+        end--;
+    const char *slash = memrchr(db->directory, '/', end);
+    size_t length = slash ? (size_t)(slash - db->directory) : 0;
+    char *parent = memory_zeroed(1, length + 2);
+    parent[0] = slash ? '/' : '.';
+    memcpy(parent, db->directory, length);
+    status = vfs_sync_directory_at(vfs, parent, "db.parent");
+    memory_free(parent);
+    return status;
+}
+
 static enum status take_lock(struct lsm *db, struct lsm_report *report)
 {
     char path[4096];
     enum status status = STATUS_OK;
     bool exists;
     struct vfs *vfs = db->env.vfs;
-    if (!db->options.must_exist && !db->options.read_only) {
-        status = vfs->ops->make_directory(vfs, db->directory);
-        if (status == STATUS_EXISTS)
-            status = STATUS_OK;
-    }
+    if (!db->options.must_exist && !db->options.read_only)
+        status = make_directory(db);
     if (status == STATUS_OK && (db->options.must_exist || db->options.read_only)) {
         snprintf(path, sizeof(path), "%s/CURRENT", db->directory);
         status = vfs->ops->exists(vfs, path, &exists);
