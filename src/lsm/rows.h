@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The content of a block of rows: sorted entries with prefix-compressed keys (FORMAT.md, "Rows").
+ * The index and the range deletions use it, too. Order of rows is cursor order: key ascending, LSN
+ * descending. */
+#ifndef LSM_ROWS_H
+#define LSM_ROWS_H
+
+#include "lsm/cursor.h"
+
+enum {
+    ROWS_RESTART_INTERVAL = 16,
+    ROWS_KEY_INLINE_BYTES = 128,
+};
+/* LSNs fit into a tag beside three bits of kind and a sign. */
+#define ROWS_LSN_MAX (((uint64_t)1 << 60) - 1)
+
+struct rows_builder {
+    struct buffer bytes;
+    struct buffer restarts; /* le32 each */
+    struct buffer last_key;
+    lsn_t base_lsn, last_lsn;
+    size_t entries_at; /* offset of the first entry in `bytes` */
+    unsigned interval, since_restart;
+};
+
+void rows_builder_init(struct rows_builder *rows, unsigned restart_interval);
+void rows_builder_release(struct rows_builder *rows);
+void rows_builder_clear(struct rows_builder *rows);
+/* Rows come in order. lsn <= ROWS_LSN_MAX. */
+void rows_builder_add(struct rows_builder *rows, struct slice key, lsn_t lsn, enum entry_kind kind,
+                      struct slice value);
+bool rows_builder_is_empty(const struct rows_builder *rows);
+size_t rows_builder_size(const struct rows_builder *rows); /* as finish would give it */
+/* The content; valid until the builder is cleared. Not empty before. */
+struct slice rows_builder_finish(struct rows_builder *rows);
+
+/* A place in the content. Not to be copied. The content outlives it. A decoding error makes it
+ * invalid and sets `damaged`, until the next attach. */
+struct rows_iter {
+    bool valid, damaged;
+    enum entry_kind kind;
+    lsn_t lsn;
+    struct slice key, value;
+
+    struct slice entries;
+    const uint8_t *restarts; /* le32 each, offsets into entries */
+    uint32_t restart_count;
+    lsn_t base_lsn;
+    uint32_t restart_index; /* the last restart at or before `at` */
+    size_t at, next_at; /* offsets of this row and of the next */
+    uint8_t *key_bytes; /* key_inline or from the heap */
+    size_t key_capacity;
+    uint8_t key_inline[ROWS_KEY_INLINE_BYTES];
+};
+
+void rows_iter_init(struct rows_iter *iter);
+void rows_iter_release(struct rows_iter *iter);
+/* STATUS_CORRUPT when the frame of the content is malformed. Starts invalid. */
+enum status rows_iter_attach(struct rows_iter *iter, struct slice content);
+void rows_iter_first(struct rows_iter *iter);
+void rows_iter_last(struct rows_iter *iter);
+/* The first row >= (key, lsn) in cursor order. lsn 0: the first one with a larger key. */
+void rows_iter_seek(struct rows_iter *iter, struct slice key, lsn_t lsn);
+void rows_iter_next(struct rows_iter *iter);
+void rows_iter_prev(struct rows_iter *iter);
+
+/* Whether every byte is what the builder would have written: order, restarts, no gaps. */
+bool rows_check(struct slice content);
+
+/* <0, 0, >0 in cursor order. */
+static inline int entry_compare(struct slice a, lsn_t a_lsn, struct slice b, lsn_t b_lsn)
+{
+    int order = slice_compare(a, b);
+    return order ? order : (a_lsn < b_lsn) - (a_lsn > b_lsn);
+}
+
+#endif
