@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* A block as it lies in a file: a head, then the content, compressed if that helps (FORMAT.md,
+ * "Blocks").
+ *
+ *   kind 1 | codec 1 | stored bytes le32 | raw bytes le32 | checksum le32 | stored bytes...
+ *
+ * The checksum is a masked CRC32C over the block's file offset (le64), the head before the checksum,
+ * and the stored bytes: a block that lies at the wrong place is damaged, too. */
+#ifndef LSM_BLOCK_H
+#define LSM_BLOCK_H
+
+#include "base/buffer.h"
+
+/* On disk; never reuse a number. A reader refuses kinds and codecs that it does not know. */
+enum block_kind {
+    BLOCK_ROWS = 1,          /* entries of the table, rows.h */
+    BLOCK_INDEX = 2,         /* rows of separators and handles */
+    BLOCK_FILTER = 3,        /* filter.h */
+    BLOCK_RANGE_DELETES = 4, /* rows: from, to */
+    BLOCK_PROPERTIES = 5,    /* tagged fields */
+};
+enum block_codec { CODEC_PLAIN = 0, CODEC_LZ4 = 1 };
+
+enum {
+    BLOCK_HEAD_BYTES = 14,
+    BLOCK_RAW_BYTES_MAX = (512 + 16) << 20, /* a value of 512 MiB, its key, a little more */
+};
+
+/* Where a block lies. stored_bytes includes the head; 0: there is no such block. */
+struct block_handle {
+    uint64_t offset;
+    uint32_t stored_bytes;
+};
+
+struct block_head {
+    enum block_kind kind;
+    enum block_codec codec;
+    uint32_t stored_bytes; /* behind the head */
+    uint32_t raw_bytes;
+    uint32_t checksum;
+};
+
+/* Appends head and content of a block that will lie at `offset`. raw.size <= BLOCK_RAW_BYTES_MAX. */
+void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
+                uint64_t offset);
+/* false: too short, or not a head that block_seal could have made. */
+bool block_head_parse(struct slice bytes, struct block_head *head);
+/* `stored`: exactly head and content. *raw comes from memory_allocate. STATUS_CORRUPT; *raw and
+ * *raw_bytes are then unchanged. */
+enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *kind, uint8_t **raw,
+                         size_t *raw_bytes);
+
+#endif

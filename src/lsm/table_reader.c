@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsm/table_reader.h"
+
+#include "base/memory.h"
+#include "lsm/filter.h"
+
+#include <assert.h>
+
+enum {
+    TAIL_BYTES = 16 * 1024,        /* read at once at open: footer and most of what it names */
+    AHEAD_BYTES_MIN = 32 * 1024,   /* a scan's second read; doubles */
+    AHEAD_BYTES_MAX = 256 * 1024,
+};
+
+enum status table_log_damage(const struct table *table, uint64_t offset, const char *what)
+{
+    struct lsm_report report;
+    enum status status = table_damaged(&report, table->path, offset, what);
+    env_log(table->env, LOG_WARNING, "%s", report.text);
+    return status;
+}
+
+/* ---- Open ---------------------------------------------------------------------------------- */
+
+/* The end of the file, read at once. */
+struct file_tail {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t offset;
+};
+
+/* Reads a block that the footer names and checks its kind. *raw is allocated. */
+static enum status open_block(struct table *table, const struct file_tail *tail,
+                              struct block_handle handle, enum block_kind kind, bool nowait,
+                              struct lsm_report *report, uint8_t **raw, size_t *raw_bytes)
+{
+    uint8_t *bytes = NULL;
+    struct slice stored;
+    enum block_kind found;
+    if (handle.offset >= tail->offset) {
+        stored = slice_make(tail->bytes + (handle.offset - tail->offset), handle.stored_bytes);
+    } else {
+        bytes = memory_allocate(handle.stored_bytes);
+        stored = slice_make(bytes, handle.stored_bytes);
+        enum status status =
+            vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, nowait);
+        if (status != STATUS_OK) {
+            memory_free(bytes);
+            return status;
+        }
+    }
+    enum status status = block_unseal(stored, handle.offset, &found, raw, raw_bytes);
+    if (status != STATUS_OK)
+        status = table_damaged(report, table->path, handle.offset, "checksum of a block");
+    else if (found != kind) {
+        memory_free(*raw);
+        *raw = NULL;
+        status = table_damaged(report, table->path, handle.offset, "a block of another kind");
+    }
+    memory_free(bytes);
+    return status;
+}
+
+static enum status open_properties(struct table *table, const struct file_tail *tail,
+                                   struct block_handle handle, bool nowait,
+                                   struct lsm_report *report)
+{
+    uint8_t *raw;
+    size_t size;
+    enum status status =
+        open_block(table, tail, handle, BLOCK_PROPERTIES, nowait, report, &raw, &size);
+    if (status != STATUS_OK)
+        return status;
+    struct table_file_properties properties = {{0}};
+    status = table_file_properties_decode(slice_make(raw, size), &properties);
+    if (status == STATUS_OK && properties.data_bytes > tail->offset + tail->size)
+        status = STATUS_CORRUPT;
+    if (status != STATUS_OK)
+        status = table_damaged(report, table->path, handle.offset, "properties are malformed");
+    table->data_bytes = properties.data_bytes;
+    table->filter_prefix_bytes = properties.options.filter_prefix_bytes;
+    table_properties_release(&properties.shared);
+    memory_free(raw);
+    return status;
+}
+
+static enum status open_top_index(struct table *table, const struct file_tail *tail,
+                                  struct block_handle handle, bool nowait,
+                                  struct lsm_report *report)
+{
+    size_t size;
+    enum status status = open_block(table, tail, handle, BLOCK_INDEX, nowait, report,
+                                    &table->top_memory, &size);
+    if (status != STATUS_OK)
+        return status;
+    table->top_index = slice_make(table->top_memory, size);
+    table->memory_bytes += size;
+    if (!rows_check(table->top_index))
+        return table_damaged(report, table->path, handle.offset, "the top index is malformed");
+    return STATUS_OK;
+}
+
+/* The filter's lines begin on cache lines. */
+static enum status open_filter(struct table *table, const struct file_tail *tail,
+                               struct block_handle handle, bool nowait, struct lsm_report *report)
+{
+    uint8_t *raw;
+    size_t size;
+    enum status status = open_block(table, tail, handle, BLOCK_FILTER, nowait, report, &raw, &size);
+    if (status != STATUS_OK)
+        return status;
+    if (!filter_is_sound(slice_make(raw, size))) {
+        memory_free(raw);
+        return table_damaged(report, table->path, handle.offset, "the filter is malformed");
+    }
+    table->filter_memory = memory_allocate(size + FILTER_LINE_BYTES);
+    size_t misplaced = (uintptr_t)table->filter_memory % FILTER_LINE_BYTES;
+    uint8_t *aligned = table->filter_memory + (misplaced ? FILTER_LINE_BYTES - misplaced : 0);
+    memcpy(aligned, raw, size);
+    memory_free(raw);
+    table->filter = slice_make(aligned, size);
+    table->memory_bytes += size + FILTER_LINE_BYTES;
+    return STATUS_OK;
+}
+
+/* Turns rows into an array; keys and values are copied behind each other into range_memory. */
+static bool parse_ranges(struct table *table, struct slice content)
+{
+    size_t count = 0, bytes = 0;
+    struct rows_iter iter;
+    rows_iter_init(&iter);
+    bool sound = rows_check(content) && rows_iter_attach(&iter, content) == STATUS_OK;
+    if (sound) {
+        for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
+            sound = sound && iter.kind == ENTRY_DELETE_RANGE && iter.lsn > 0 &&
+                    slice_compare(iter.key, iter.value) < 0;
+            count++;
+            bytes += iter.key.size + iter.value.size;
+        }
+    }
+    if (sound) {
+        table->ranges = memory_allocate(count * sizeof(table->ranges[0]));
+        table->range_memory = memory_allocate(bytes);
+        uint8_t *at = table->range_memory;
+        for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
+            memcpy(at, iter.key.data, iter.key.size);
+            memcpy(at + iter.key.size, iter.value.data, iter.value.size);
+            table->ranges[table->range_count++] = (struct range_delete){
+                slice_make(at, iter.key.size), slice_make(at + iter.key.size, iter.value.size),
+                iter.lsn};
+            at += iter.key.size + iter.value.size;
+        }
+        table->memory_bytes += count * sizeof(table->ranges[0]) + bytes;
+    }
+    rows_iter_release(&iter);
+    return sound;
+}
+
+static enum status open_range_deletes(struct table *table, const struct file_tail *tail,
+                                      struct block_handle handle, bool nowait,
+                                      struct lsm_report *report)
+{
+    uint8_t *raw;
+    size_t size;
+    enum status status =
+        open_block(table, tail, handle, BLOCK_RANGE_DELETES, nowait, report, &raw, &size);
+    if (status != STATUS_OK)
+        return status;
+    if (!parse_ranges(table, slice_make(raw, size)))
+        status = table_damaged(report, table->path, handle.offset, "range deletions are malformed");
+    memory_free(raw);
+    return status;
+}
+
+/* Reads the tail of the file and the footer in it. */
+static enum status open_tail(struct table *table, bool nowait, struct lsm_report *report,
+                             struct file_tail *tail, struct table_footer *footer)
+{
+    uint64_t file_bytes;
+    enum status status = vfs_size(table->file, &file_bytes);
+    if (status != STATUS_OK)
+        return status;
+    if (file_bytes < TABLE_FOOTER_BYTES)
+        return table_damaged(report, table->path, file_bytes, "too short for a table");
+    tail->size = file_bytes < TAIL_BYTES ? (size_t)file_bytes : TAIL_BYTES;
+    tail->offset = file_bytes - tail->size;
+    tail->bytes = memory_allocate(tail->size);
+    status = vfs_read_exactly(table->file, tail->offset, tail->bytes, tail->size, nowait);
+    if (status != STATUS_OK)
+        return status;
+    status = table_footer_decode(tail->bytes + tail->size - TABLE_FOOTER_BYTES, file_bytes, footer);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    (void)table_damaged(report, table->path, file_bytes - TABLE_FOOTER_BYTES,
+                        status == STATUS_UNSUPPORTED ? "a format version of the future"
+                                                     : "the footer is damaged"); /* for its text */
+    return status;
+}
+
+static enum status open_parts(struct table *table, bool nowait, struct lsm_report *report)
+{
+    struct file_tail tail = {0};
+    struct table_footer footer;
+    enum status status = open_tail(table, nowait, report, &tail, &footer);
+    if (status == STATUS_OK)
+        status = open_properties(table, &tail, footer.properties, nowait, report);
+    if (status == STATUS_OK && footer.top_index.stored_bytes)
+        status = open_top_index(table, &tail, footer.top_index, nowait, report);
+    if (status == STATUS_OK && footer.filter.stored_bytes)
+        status = open_filter(table, &tail, footer.filter, nowait, report);
+    if (status == STATUS_OK && footer.range_deletes.stored_bytes)
+        status = open_range_deletes(table, &tail, footer.range_deletes, nowait, report);
+    memory_free(tail.bytes);
+    return status;
+}
+
+enum status table_open(const struct env *env, const char *path, uint64_t number,
+                       struct block_cache *cache, bool nowait, struct lsm_report *report,
+                       struct table **table)
+{
+    struct vfs_file *file;
+    enum status status = vfs_open(env->vfs, path, VFS_READ, &file);
+    if (status != STATUS_OK)
+        return status;
+    size_t path_size = strlen(path) + 1;
+    struct table *opened = memory_zeroed(1, sizeof(*opened) + path_size);
+    memcpy(opened->path, path, path_size);
+    opened->env = env;
+    opened->file = file;
+    opened->cache = cache;
+    opened->number = number;
+    opened->memory_bytes = sizeof(*opened) + path_size;
+    status = open_parts(opened, nowait, report);
+    if (status != STATUS_OK) {
+        table_close(opened);
+        return status;
+    }
+    *table = opened;
+    return STATUS_OK;
+}
+
+void table_close(struct table *table)
+{
+    if (!table)
+        return;
+    vfs_close(table->file);
+    memory_free(table->top_memory);
+    memory_free(table->filter_memory);
+    memory_free(table->range_memory);
+    memory_free(table->ranges);
+    memory_free(table);
+}
+
+size_t table_memory_bytes(const struct table *table)
+{
+    return table->memory_bytes;
+}
+
+void table_range_deletes(const struct table *table, const struct range_delete **ranges,
+                         size_t *count)
+{
+    *ranges = table->ranges;
+    *count = table->range_count;
+}
+
+/* ---- Blocks -------------------------------------------------------------------------------- */
+
+/* Unseals a block that was read and gives it to the cache, or only wraps it. */
+static enum status load_bytes(struct table *table, struct block_handle handle,
+                              enum block_kind kind, struct slice stored, bool insert,
+                              struct block_pin *pin, struct slice *content)
+{
+    enum block_kind found;
+    uint8_t *raw;
+    size_t raw_bytes;
+    if (block_unseal(stored, handle.offset, &found, &raw, &raw_bytes) != STATUS_OK)
+        return table_log_damage(table, handle.offset, "checksum of a block");
+    if (found != kind) {
+        memory_free(raw);
+        return table_log_damage(table, handle.offset, "a block of another kind");
+    }
+    block_cache_insert(table->cache, table->number, handle.offset, raw, raw_bytes,
+                       insert && table->cache, pin, content);
+    return STATUS_OK;
+}
+
+static bool ahead_has(const struct table_ahead *ahead, struct block_handle handle)
+{
+    return handle.offset >= ahead->offset &&
+           handle.offset + handle.stored_bytes <= ahead->offset + ahead->size;
+}
+
+/* Reads the block and, when the scan is sequential, a growing piece of the file behind it. */
+static enum status ahead_fill(struct table *table, struct table_ahead *ahead,
+                              struct block_handle handle)
+{
+    uint64_t left = table->data_bytes - handle.offset;
+    uint64_t size = handle.stored_bytes;
+    if (handle.offset == ahead->expected && ahead->window_bytes > size)
+        size = ahead->window_bytes < left ? ahead->window_bytes : left;
+    if (size > ahead->capacity) {
+        memory_free(ahead->bytes);
+        ahead->bytes = memory_allocate((size_t)size);
+        ahead->capacity = (size_t)size;
+    }
+    ahead->size = 0;
+    enum status status =
+        vfs_read_exactly(table->file, handle.offset, ahead->bytes, (size_t)size, false);
+    if (status != STATUS_OK)
+        return status;
+    ahead->offset = handle.offset;
+    ahead->size = (size_t)size;
+    ahead->window_bytes = ahead->window_bytes == 0 ? AHEAD_BYTES_MIN : 2 * ahead->window_bytes;
+    if (ahead->window_bytes > AHEAD_BYTES_MAX)
+        ahead->window_bytes = AHEAD_BYTES_MAX;
+    return STATUS_OK;
+}
+
+static enum status load_ahead(struct table *table, struct block_handle handle, enum block_kind kind,
+                              bool insert, struct table_ahead *ahead, struct block_pin *pin,
+                              struct slice *content)
+{
+    if (!ahead_has(ahead, handle)) {
+        enum status status = ahead_fill(table, ahead, handle);
+        if (status != STATUS_OK)
+            return status;
+    }
+    ahead->expected = handle.offset + handle.stored_bytes;
+    struct slice stored =
+        slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
+    return load_bytes(table, handle, kind, stored, insert, pin, content);
+}
+
+static enum status load_single(struct table *table, struct block_handle handle,
+                               enum block_kind kind, const struct table_read *read,
+                               struct block_pin *pin, struct slice *content)
+{
+    uint8_t *bytes = memory_allocate(handle.stored_bytes);
+    enum status status =
+        vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
+    if (status == STATUS_OK)
+        status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes),
+                            !read->keep_cache, pin, content);
+    else if (status == STATUS_WOULD_BLOCK)
+        *read->miss = (struct table_miss){.table = table, .offset = handle.offset,
+                                          .stored_bytes = handle.stored_bytes};
+    memory_free(bytes);
+    return status;
+}
+
+enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,
+                       const struct table_read *read, struct table_ahead *ahead,
+                       struct block_pin *pin, struct slice *content)
+{
+    assert(handle.offset + handle.stored_bytes <= table->data_bytes);
+    if (table->cache &&
+        block_cache_find(table->cache, table->number, handle.offset, pin, content))
+        return STATUS_OK;
+    if (ahead && !read->nowait)
+        return load_ahead(table, handle, kind, !read->keep_cache, ahead, pin, content);
+    enum status status = load_single(table, handle, kind, read, pin, content);
+    if (status == STATUS_WOULD_BLOCK && ahead) {
+        bool is_sequential = handle.offset == ahead->expected;
+        read->miss->ahead_bytes = is_sequential ? AHEAD_BYTES_MAX / 2 : AHEAD_BYTES_MIN / 2;
+    }
+    if (ahead)
+        ahead->expected = handle.offset + handle.stored_bytes;
+    return status;
+}
+
+/* Puts the whole blocks found in `bytes` into the cache; the first one, at `offset`, is pinned. */
+static enum status fetch_blocks(struct table *table, uint64_t offset, struct slice bytes,
+                                struct block_pin *pin)
+{
+    struct block_head head;
+    enum status status = STATUS_OK;
+    for (bool is_first = true; block_head_parse(bytes, &head); is_first = false) {
+        size_t size = BLOCK_HEAD_BYTES + (size_t)head.stored_bytes;
+        if (size > bytes.size)
+            break;
+        struct block_pin loaded = {NULL};
+        struct slice content;
+        enum status one =
+            load_bytes(table, (struct block_handle){offset, (uint32_t)size}, head.kind,
+                       slice_make(bytes.data, size), true, &loaded, &content);
+        if (is_first && one == STATUS_OK) {
+            block_unpin(pin);
+            *pin = loaded;
+        } else {
+            block_unpin(&loaded);
+        }
+        if (is_first)
+            status = one;
+        if (one != STATUS_OK)
+            break; /* behind the first block this is only haste: whoever wants it will see */
+        offset += size;
+        bytes = slice_skip(bytes, size);
+    }
+    return status;
+}
+
+enum status table_fetch(const struct table_miss *miss, struct block_pin *pin)
+{
+    struct table *table = miss->table;
+    assert(!miss->ref);
+    assert(miss->offset + miss->stored_bytes <= table->data_bytes);
+    uint64_t size = table->data_bytes - miss->offset;
+    if (size > (uint64_t)miss->stored_bytes + miss->ahead_bytes)
+        size = (uint64_t)miss->stored_bytes + miss->ahead_bytes;
+    uint8_t *bytes = memory_allocate((size_t)size);
+    struct block_pin held = {NULL};
+    enum status status = vfs_read_exactly(table->file, miss->offset, bytes, (size_t)size, false);
+    if (status == STATUS_OK)
+        status = fetch_blocks(table, miss->offset, slice_make(bytes, (size_t)size), &held);
+    if (status == STATUS_OK && !held.block)
+        status = table_log_damage(table, miss->offset, "head of a block");
+    memory_free(bytes);
+    if (pin && status == STATUS_OK)
+        *pin = held;
+    else
+        block_unpin(&held);
+    return status;
+}
+
+/* ---- Point reads --------------------------------------------------------------------------- */
+
+bool table_may_contain(struct table *table, struct slice key)
+{
+    if (table->top_index.size == 0)
+        return false;
+    return table->filter.size == 0 ||
+           filter_may_contain(table->filter, filter_hash(key, table->filter_prefix_bytes));
+}
+
+/* The handle under the row of an index; damage is logged. */
+static enum status index_handle(const struct table *table, const struct rows_iter *index,
+                                struct block_handle *handle)
+{
+    if (index->damaged || !block_handle_decode(index->value, table->data_bytes, handle))
+        return table_log_damage(table, 0, "a row of the index");
+    return STATUS_OK;
+}
+
+/* Seeks in a block's content. STATUS_NOT_FOUND: all rows are before (key, lsn). */
+static enum status rows_place(const struct table *table, struct rows_iter *rows,
+                              struct slice content, struct slice key, lsn_t lsn,
+                              struct block_handle at)
+{
+    if (rows_iter_attach(rows, content) == STATUS_OK)
+        rows_iter_seek(rows, key, lsn);
+    if (rows->damaged)
+        return table_log_damage(table, at.offset, "rows of a block");
+    return rows->valid ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+/* One step down: from a placed index row to the block that it names, pinned, and the place in it. */
+static enum status get_descend(struct table *table, const struct rows_iter *index,
+                               enum block_kind kind, struct slice key, lsn_t lsn,
+                               const struct table_read *read, struct rows_iter *rows,
+                               struct block_pin *pin)
+{
+    struct block_handle handle;
+    struct slice content;
+    enum status status = index_handle(table, index, &handle);
+    if (status == STATUS_OK)
+        status = table_load(table, handle, kind, read, NULL, pin, &content);
+    if (status == STATUS_OK)
+        status = rows_place(table, rows, content, key, lsn, handle);
+    return status;
+}
+
+enum status table_get(struct table *table, struct slice key, lsn_t lsn, const struct table_read *read,
+                      enum entry_kind *kind, lsn_t *found_lsn, struct slice *value,
+                      struct block_pin *pin)
+{
+    if (!table_may_contain(table, key))
+        return STATUS_NOT_FOUND;
+    struct rows_iter top, leaf, rows;
+    struct block_pin leaf_pin = {NULL}, rows_pin = {NULL};
+    rows_iter_init(&top);
+    rows_iter_init(&leaf);
+    rows_iter_init(&rows);
+    /* A separator covers its block in cursor order, so a miss below means that the table has no such
+     * version: the next block begins behind the separator, with a larger key or, when the versions of
+     * one key go on there, with exactly what the seek then finds. */
+    enum status status =
+        rows_place(table, &top, table->top_index, key, lsn, (struct block_handle){0});
+    if (status == STATUS_OK)
+        status = get_descend(table, &top, BLOCK_INDEX, key, lsn, read, &leaf, &leaf_pin);
+    if (status == STATUS_OK)
+        status = get_descend(table, &leaf, BLOCK_ROWS, key, lsn, read, &rows, &rows_pin);
+    if (status == STATUS_OK && !slice_equal(rows.key, key))
+        status = STATUS_NOT_FOUND;
+    if (status == STATUS_OK) {
+        *kind = rows.kind;
+        *found_lsn = rows.lsn;
+        *value = rows.value;
+        *pin = rows_pin;
+        rows_pin.block = NULL;
+    }
+    block_unpin(&rows_pin);
+    block_unpin(&leaf_pin);
+    rows_iter_release(&rows);
+    rows_iter_release(&leaf);
+    rows_iter_release(&top);
+    return status;
+}

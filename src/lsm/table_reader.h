@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* An open table, as table_reader.c and table_cursor.c see it. Internal to src/lsm.
+ *
+ *   top index (in memory) --> leaf of the index --> block of rows
+ *
+ * A seek reads at most the last two, each through the cache. */
+#ifndef LSM_TABLE_READER_H
+#define LSM_TABLE_READER_H
+
+#include "lsm/rows.h"
+#include "lsm/table_format.h"
+
+/* Immutable after table_open. */
+struct table {
+    const struct env *env;
+    struct vfs_file *file;
+    struct block_cache *cache; /* NULL: blocks are not kept (verify) */
+    uint64_t number;
+    uint64_t data_bytes;       /* blocks of rows and leaves lie in the first so many bytes */
+    uint32_t filter_prefix_bytes;
+    struct slice top_index;    /* content of a block of rows; empty: no entries */
+    struct slice filter;       /* empty: none */
+    struct range_delete *ranges;
+    size_t range_count;
+    size_t memory_bytes;
+    uint8_t *top_memory, *filter_memory, *range_memory;
+    char path[];
+};
+
+/* What a scan has read ahead: file bytes from `offset` on. Belongs to one cursor. */
+struct table_ahead {
+    uint8_t *bytes;
+    size_t size, capacity;
+    uint64_t offset;
+    uint64_t expected;  /* where the next block of a sequential scan begins */
+    size_t window_bytes; /* to read next time */
+};
+
+/* The content of a block, pinned. `ahead` may be NULL. On failure *pin is untouched. */
+enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,
+                       const struct table_read *read, struct table_ahead *ahead,
+                       struct block_pin *pin, struct slice *content);
+
+/* Logs damage of this table at `offset`; returns STATUS_CORRUPT. */
+enum status table_log_damage(const struct table *table, uint64_t offset, const char *what);
+
+#endif
