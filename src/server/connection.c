@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading: into the loop's shared buffer, straight into session_feed. The socket is read as long as
+ * the session executes what it gets; see may_read.
+ *
+ * Sending: from the session's output, without a copy, by uv_try_write; when the socket takes no more,
+ * the rest (at most CONNECTION_SEND_BYTES_MAX) is copied to `sending`, which lives until uv_write's
+ * callback. Nothing else is sent meanwhile. */
+#include "server/connection.h"
+
+#include "base/memory.h"
+#include "commands/session.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum connection_phase { CONNECTION_OPEN, CONNECTION_FINISHING, CONNECTION_CLOSING };
+enum event { EVENT_WAKE = 1, EVENT_DISCONNECT = 2, EVENT_WORK_DONE = 4 };
+
+struct connection {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    uv_timer_t timer; /* BLOCKED: the deadline; PARKED: the delay of a held-back write */
+    uv_write_t write;
+    struct loop *loop;
+    struct session *session;
+    struct link all_link, link; /* in loop.connections; in loop.dirty or loop.held */
+    struct buffer sending;      /* owned by uv_write while `is_writing` */
+    enum connection_phase phase;
+    bool is_reading, is_writing;
+    bool is_at_work; /* a worker has, or will get, the session */
+    bool has_ended;  /* the peer sends no more */
+    unsigned open_handles;
+    uint64_t active_ms; /* uv_now of the last byte */
+    atomic_uint events; /* enum event: from other threads */
+    struct loop_task task;
+    struct worker_job job;
+    char address[128];
+};
+
+struct connection *connection_of_link(struct link *link)
+{
+    return LINK_OWNER(link, struct connection, link);
+}
+
+struct connection *connection_of_all_link(struct link *link)
+{
+    return LINK_OWNER(link, struct connection, all_link);
+}
+
+static struct server *server_of(const struct connection *connection)
+{
+    return connection->loop->server;
+}
+
+/* ---- The end ---------------------------------------------------------------------------------- */
+
+static void free_if_done(struct connection *connection)
+{
+    if (connection->open_handles > 0 || connection->is_at_work)
+        return;
+    loop_cancel(connection->loop, &connection->task);
+    link_remove(&connection->all_link);
+    connection->loop->connection_count--;
+    atomic_fetch_sub(&server_of(connection)->client_count, 1);
+    buffer_release(&connection->sending);
+    memory_free(connection);
+}
+
+/* While the session exists, other threads may wake it; after it, nobody knows the connection. */
+static void destroy_session(struct connection *connection)
+{
+    if (connection->session && !connection->is_at_work) {
+        session_destroy(connection->session);
+        connection->session = NULL;
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct connection *connection = handle->data;
+    connection->open_handles--;
+    free_if_done(connection);
+}
+
+static void close_now(struct connection *connection)
+{
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    connection->phase = CONNECTION_CLOSING;
+    if (uv_is_active((uv_handle_t *)&connection->timer))
+        connection->is_at_work = false; /* its delay was not over: no worker has it */
+    destroy_session(connection);
+    link_remove(&connection->link);
+    connection->is_reading = false;
+    uv_close(&connection->handle, on_closed);
+    uv_close((uv_handle_t *)&connection->timer, on_closed);
+}
+
+/* Sends what there is first. */
+static void finish(struct connection *connection)
+{
+    if (connection->phase == CONNECTION_OPEN)
+        connection->phase = CONNECTION_FINISHING;
+}
+
+/* ---- What follows from the session's state ---------------------------------------------------- */
+
+static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
+static void on_timer(uv_timer_t *timer);
+
+static bool may_read(const struct connection *connection)
+{
+    if (connection->phase != CONNECTION_OPEN || connection->has_ended ||
+        session_is_paused(connection->session))
+        return false;
+    bool is_waiting = session_state(connection->session) != SESSION_READY;
+    if (is_waiting && session_input_bytes(connection->session) > CONNECTION_INPUT_KEPT_MAX)
+        return false;
+    return session_output(connection->session).size + connection->sending.size <=
+           CONNECTION_OUTPUT_HELD_MAX;
+}
+
+static void update_reading(struct connection *connection)
+{
+    bool may = may_read(connection);
+    if (may == connection->is_reading)
+        return;
+    connection->is_reading = may;
+    if (may)
+        (void)uv_read_start(&connection->stream, on_allocate, on_readable); /* an open stream */
+    else
+        uv_read_stop(&connection->stream);
+}
+
+static void run_job(struct worker_job *job)
+{
+    struct connection *connection = LINK_OWNER(job, struct connection, job);
+    session_work(connection->session);
+    atomic_fetch_or(&connection->events, EVENT_WORK_DONE);
+    loop_post(connection->loop, &connection->task);
+}
+
+static void start_timer(struct connection *connection, uint64_t delay_us)
+{
+    uint64_t delay_ms = (delay_us + 999) / 1000;
+    /* uv_timer counts from the iteration's start. */
+    uv_update_time(&connection->loop->uv);
+    uv_timer_start(&connection->timer, on_timer, delay_ms ? delay_ms : 1, 0);
+}
+
+static void start_work(struct connection *connection)
+{
+    unsigned delay_us = session_delay_us(connection->session);
+    connection->is_at_work = true;
+    if (delay_us > 0)
+        start_timer(connection, delay_us);
+    else
+        workers_submit(server_of(connection)->workers, &connection->job);
+}
+
+static void start_waiting(struct connection *connection)
+{
+    uint64_t deadline_us = session_deadline_us(connection->session);
+    if (deadline_us == 0)
+        return;
+    uint64_t now_us = env_monotonic_us(server_of(connection)->env);
+    start_timer(connection, deadline_us > now_us ? deadline_us - now_us : 0);
+}
+
+/* After every call that may have changed the session. */
+static void advance(struct connection *connection, enum session_state state)
+{
+    if (state == SESSION_PARKED && !connection->is_at_work)
+        start_work(connection);
+    else if (state == SESSION_CLOSING || (state == SESSION_BLOCKED && connection->has_ended))
+        finish(connection);
+    else if (state == SESSION_BLOCKED)
+        start_waiting(connection);
+    if (session_is_over_limit(connection->session)) {
+        close_now(connection);
+        return;
+    }
+    if (session_output(connection->session).size > 0 || connection->phase == CONNECTION_FINISHING)
+        link_append(&connection->loop->dirty, &connection->link);
+    update_reading(connection);
+}
+
+/* ---- Reading ---------------------------------------------------------------------------------- */
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct connection *connection = handle->data;
+    *buffer = uv_buf_init((char *)connection->loop->read_buffer, LOOP_READ_BYTES);
+}
+
+/* The peer has sent its last byte: who waits for something to come does not wait for it any more. */
+static void end_input(struct connection *connection)
+{
+    connection->has_ended = true;
+    if (session_state(connection->session) == SESSION_BLOCKED)
+        close_now(connection);
+    else
+        advance(connection, session_end_input(connection->session));
+}
+
+static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct connection *connection = stream->data;
+    if (count > 0) {
+        connection->active_ms = uv_now(&connection->loop->uv);
+        advance(connection,
+                session_feed(connection->session, slice_make(buffer->base, (size_t)count)));
+    } else if (count == UV_EOF) {
+        end_input(connection);
+    } else if (count < 0) {
+        close_now(connection);
+    }
+}
+
+/* ---- Sending ---------------------------------------------------------------------------------- */
+
+static void on_written(uv_write_t *write, int error)
+{
+    struct connection *connection = write->data;
+    connection->is_writing = false;
+    connection->sending.size = 0;
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    if (error) {
+        close_now(connection);
+        return;
+    }
+    buffer_release(&connection->sending); /* slow clients are few; do not keep a mebibyte each */
+    connection->active_ms = uv_now(&connection->loop->uv);
+    link_append(&connection->loop->dirty, &connection->link);
+}
+
+/* Hands the front of `rest` to libuv; returns the bytes taken, -1 after a failure. */
+static ssize_t send_later(struct connection *connection, struct slice rest)
+{
+    size_t size = rest.size < CONNECTION_SEND_BYTES_MAX ? rest.size : CONNECTION_SEND_BYTES_MAX;
+    buffer_append(&connection->sending, rest.data, size);
+    uv_buf_t buffer = uv_buf_init((char *)connection->sending.data, (unsigned)size);
+    if (uv_write(&connection->write, &connection->stream, &buffer, 1, on_written) != 0)
+        return -1;
+    connection->is_writing = true;
+    return (ssize_t)size;
+}
+
+static ssize_t send_now(struct connection *connection, struct slice bytes)
+{
+    size_t size = bytes.size < INT32_MAX ? bytes.size : INT32_MAX;
+    uv_buf_t buffer = uv_buf_init((char *)bytes.data, (unsigned)size);
+    int count = uv_try_write(&connection->stream, &buffer, 1);
+    return count == UV_EAGAIN ? 0 : count < 0 ? -1 : count;
+}
+
+/* Sends up to `count` bytes of the output. false: the connection is broken. */
+static bool send_output(struct connection *connection, size_t count)
+{
+    ssize_t sent = send_now(connection, slice_make(session_output(connection->session).data, count));
+    if (sent < 0)
+        return false;
+    if ((size_t)sent < count) {
+        const uint8_t *data = session_output(connection->session).data;
+        ssize_t later = send_later(connection, slice_make(data + sent, count - (size_t)sent));
+        if (later < 0)
+            return false;
+        sent += later;
+    }
+    session_output_consume(connection->session, (size_t)sent);
+    return true;
+}
+
+/* Nothing of the output may go now. */
+static void after_flush(struct connection *connection)
+{
+    bool is_empty = session_output(connection->session).size == 0;
+    if (connection->is_writing)
+        return;
+    if (!is_empty && gate_has_failed(server_of(connection)->gate)) {
+        close_now(connection);
+    } else if (!is_empty) {
+        link_append(&connection->loop->held, &connection->link);
+    } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work) {
+        close_now(connection);
+    }
+}
+
+void connection_flush(struct connection *connection, lsn_t acked)
+{
+    assert(connection->phase != CONNECTION_CLOSING);
+    size_t released = session_output_released(connection->session, acked);
+    bool is_broken = session_is_over_limit(connection->session) ||
+                     (released > 0 && !connection->is_writing && !send_output(connection, released));
+    if (is_broken) {
+        close_now(connection);
+        return;
+    }
+    after_flush(connection);
+    if (connection->phase != CONNECTION_OPEN)
+        return;
+    if (session_is_paused(connection->session) &&
+        session_output(connection->session).size < SESSION_OUTPUT_PAUSE_BYTES)
+        advance(connection, session_feed(connection->session, slice_make(NULL, 0)));
+    else
+        update_reading(connection);
+}
+
+/* ---- Time, other threads ---------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct connection *connection = timer->data;
+    if (connection->is_at_work) {
+        workers_submit(server_of(connection)->workers, &connection->job);
+        return;
+    }
+    if (session_state(connection->session) != SESSION_BLOCKED)
+        return;
+    uint64_t deadline_us = session_deadline_us(connection->session);
+    if (deadline_us > env_monotonic_us(server_of(connection)->env))
+        start_waiting(connection);
+    else if (deadline_us > 0)
+        advance(connection, session_timeout(connection->session));
+}
+
+void connection_tick(struct connection *connection, bool force)
+{
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    if (force) {
+        close_now(connection);
+        return;
+    }
+    if (connection->is_writing) /* the soft output limit goes by time */
+        link_append(&connection->loop->dirty, &connection->link);
+    uint64_t limit_ms =
+        (uint64_t)config_integer(server_of(connection)->config, CONFIG_timeout) * 1000;
+    uint64_t idle_ms = uv_now(&connection->loop->uv) - connection->active_ms;
+    if (limit_ms == 0 || idle_ms <= limit_ms || connection->is_at_work ||
+        session_state(connection->session) == SESSION_BLOCKED)
+        return;
+    env_log(server_of(connection)->env, LOG_VERBOSE, "Closing idle client %s", connection->address);
+    close_now(connection);
+}
+
+void connection_finish(struct connection *connection)
+{
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    finish(connection);
+    if (!connection->is_at_work && session_state(connection->session) == SESSION_BLOCKED) {
+        close_now(connection);
+        return;
+    }
+    link_append(&connection->loop->dirty, &connection->link);
+    update_reading(connection);
+}
+
+static void on_events(struct loop_task *task)
+{
+    struct connection *connection = LINK_OWNER(task, struct connection, task);
+    unsigned events = atomic_exchange(&connection->events, 0);
+    if (events & EVENT_WORK_DONE)
+        connection->is_at_work = false;
+    if (connection->phase == CONNECTION_CLOSING) {
+        destroy_session(connection);
+        free_if_done(connection);
+        return;
+    }
+    if (events & EVENT_DISCONNECT) {
+        connection_finish(connection);
+        if (connection->phase == CONNECTION_CLOSING)
+            return;
+    }
+    bool is_woken = (events & EVENT_WAKE) && !connection->is_at_work &&
+                    session_state(connection->session) == SESSION_BLOCKED;
+    if ((events & EVENT_WORK_DONE) || is_woken) {
+        uv_timer_stop(&connection->timer);
+        advance(connection, session_resume(connection->session));
+    }
+}
+
+static void notify(struct connection *connection, enum event event)
+{
+    atomic_fetch_or(&connection->events, event);
+    loop_post(connection->loop, &connection->task);
+}
+
+void connection_wake(struct connection *connection)
+{
+    notify(connection, EVENT_WAKE);
+}
+
+void connection_disconnect(struct connection *connection)
+{
+    notify(connection, EVENT_DISCONNECT);
+}
+
+/* ---- The beginning ---------------------------------------------------------------------------- */
+
+static void set_socket_options(const struct server *server, int fd)
+{
+    /* A socket that refuses one of these still works. */
+    int yes = 1, seconds = (int)config_integer(server->config, CONFIG_tcp_keepalive);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    if (seconds == 0)
+        return;
+    int interval = seconds / 3 ? seconds / 3 : 1, count = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
+#ifdef TCP_KEEPIDLE
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+#else
+    (void)interval;
+    (void)count;
+#endif
+}
+
+static int open_handle(struct connection *connection, const struct connection_socket *socket)
+{
+    uv_loop_t *uv = &connection->loop->uv;
+    if (socket->is_unix) {
+        uv_pipe_init(uv, &connection->pipe, 0);
+        return uv_pipe_open(&connection->pipe, socket->file_descriptor);
+    }
+    set_socket_options(server_of(connection), socket->file_descriptor);
+    uv_tcp_init(uv, &connection->tcp);
+    return uv_tcp_open(&connection->tcp, socket->file_descriptor);
+}
+
+void connection_open(struct loop *loop, const struct connection_socket *socket)
+{
+    struct connection *connection = memory_zeroed(1, sizeof(*connection));
+    connection->loop = loop;
+    connection->active_ms = uv_now(&loop->uv);
+    connection->job.run = run_job;
+    memcpy(connection->address, socket->address, sizeof(connection->address));
+    atomic_init(&connection->events, 0);
+    loop_task_init(&connection->task, on_events);
+    link_init(&connection->link);
+    link_init(&connection->all_link);
+    link_append(&loop->connections, &connection->all_link);
+    loop->connection_count++;
+    connection->open_handles = 2;
+    int error = open_handle(connection, socket);
+    uv_timer_init(&loop->uv, &connection->timer);
+    connection->handle.data = connection->timer.data = connection->write.data = connection;
+    const struct session_options options = {
+        .address = socket->address,
+        .local_address = socket->local_address,
+        .file_descriptor = socket->file_descriptor,
+        .is_local = socket->is_local,
+        .json = socket->json,
+        .owner = connection,
+    };
+    connection->session = session_create(loop->server->service, &options);
+    if (error || loop_is_stopping(loop)) {
+        if (error)
+            close(socket->file_descriptor);
+        close_now(connection);
+        return;
+    }
+    advance(connection, session_state(connection->session));
+}

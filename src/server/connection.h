@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* A client's socket and its session. Belongs to one loop; only connection_wake and
+ * connection_disconnect may be called from other threads.
+ *
+ * Life: OPEN, then FINISHING (no more input; what the gate lets go is sent), then CLOSING (libuv closes
+ * the handles, a worker may still be at the session), then it is freed. */
+#ifndef SERVER_CONNECTION_H
+#define SERVER_CONNECTION_H
+
+#include "lsm/lsm.h"
+#include "server/loop.h"
+
+struct connection;
+
+enum {
+    CONNECTION_INPUT_KEPT_MAX = 256 * 1024, /* unexecuted input after which a socket is not read */
+    CONNECTION_OUTPUT_HELD_MAX = 256 * 1024, /* the same for replies that were not sent */
+    CONNECTION_SEND_BYTES_MAX = 1 << 20,    /* copied for one uv_write */
+};
+
+/* A socket that was accepted. */
+struct connection_socket {
+    int file_descriptor;
+    bool json;
+    bool is_unix;
+    bool is_local;      /* loopback or unix */
+    char address[128];  /* of the peer, as CLIENT LIST shows it */
+    char local_address[128];
+};
+
+/* Takes the descriptor over in any case. */
+void connection_open(struct loop *loop, const struct connection_socket *socket);
+
+/* What could not be sent or was not tried yet: sends as much as `acked` and the socket allow. */
+void connection_flush(struct connection *connection, lsn_t acked);
+/* Once a second: time limits. `force`: close it in any case (a stop that waited long enough). */
+void connection_tick(struct connection *connection, bool force);
+/* A stop: no more input, send what is there, close. */
+void connection_finish(struct connection *connection);
+
+void connection_wake(struct connection *connection);       /* any thread: session_resume, soon */
+void connection_disconnect(struct connection *connection); /* any thread: close after its output */
+
+struct connection *connection_of_link(struct link *link);     /* in loop.dirty and loop.held */
+struct connection *connection_of_all_link(struct link *link); /* in loop.connections */
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/loop.h"
+
+#include "server/connection.h"
+#include "server/server.h"
+
+#include <assert.h>
+
+enum { FLUSH_ROUNDS_MAX = 8 };
+
+/* ---- Tasks from other threads ----------------------------------------------------------------- */
+
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+{
+    task->run = run;
+    link_init(&task->link);
+}
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+    pthread_mutex_lock(&loop->lock);
+    bool is_new = link_is_alone(&task->link);
+    if (is_new)
+        link_append(&loop->tasks, &task->link);
+    pthread_mutex_unlock(&loop->lock);
+    if (is_new)
+        uv_async_send(&loop->async);
+}
+
+void loop_cancel(struct loop *loop, struct loop_task *task)
+{
+    pthread_mutex_lock(&loop->lock);
+    link_remove(&task->link);
+    pthread_mutex_unlock(&loop->lock);
+}
+
+static struct loop_task *take_task(struct loop *loop)
+{
+    struct loop_task *task = NULL;
+    pthread_mutex_lock(&loop->lock);
+    if (!link_is_alone(&loop->tasks)) {
+        task = LINK_OWNER(loop->tasks.next, struct loop_task, link);
+        link_remove(&task->link);
+    }
+    pthread_mutex_unlock(&loop->lock);
+    return task;
+}
+
+void loop_gate_moved(struct loop *loop)
+{
+    /* Pairs with flush(): there awaits_gate is stored before the gate is asked again, here it is read
+     * after the gate has moved; one of the two sees the other. */
+    if (atomic_load(&loop->awaits_gate) && !atomic_exchange(&loop->gate_moved, true))
+        uv_async_send(&loop->async);
+}
+
+static void on_async(uv_async_t *handle)
+{
+    struct loop *loop = handle->data;
+    struct loop_task *task;
+    while ((task = take_task(loop)))
+        task->run(task);
+    if (atomic_exchange(&loop->gate_moved, false))
+        link_append_all(&loop->dirty, &loop->held);
+}
+
+/* ---- Sending ---------------------------------------------------------------------------------- */
+
+/* Sends what may be sent; what must wait goes to `held`. A connection may become dirty again on the
+ * way, because it could execute more of its input. */
+static void flush(struct loop *loop)
+{
+    struct gate *gate = loop->server->gate;
+    for (int round = 0; round < FLUSH_ROUNDS_MAX && !link_is_alone(&loop->dirty); round++) {
+        gate_write(gate);
+        lsn_t acked = gate_acked(gate);
+        struct link batch;
+        link_init(&batch);
+        link_append_all(&batch, &loop->dirty);
+        while (!link_is_alone(&batch)) {
+            struct connection *connection = connection_of_link(batch.next);
+            link_remove(batch.next);
+            connection_flush(connection, acked);
+        }
+    }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct loop *loop = handle->data;
+    flush(loop);
+    bool awaits = !link_is_alone(&loop->held);
+    atomic_store(&loop->awaits_gate, awaits);
+    if (awaits)
+        gate_request(loop->server->gate);
+    if (!link_is_alone(&loop->dirty) || (awaits && gate_has_failed(loop->server->gate))) {
+        atomic_store(&loop->gate_moved, awaits);
+        uv_async_send(&loop->async);
+    }
+}
+
+/* ---- Time, stop ------------------------------------------------------------------------------- */
+
+static void close_handles(struct loop *loop)
+{
+    uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->tick, NULL);
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    struct loop *loop = handle->data;
+    service_thread_idle(loop->server->service);
+    loop->ticks++;
+    bool a_second = loop->ticks % (1000 / LOOP_TICK_MS) == 0;
+    bool force = loop_is_stopping(loop) && uv_now(&loop->uv) >= loop->stop_deadline_ms;
+    if (a_second || force) {
+        struct link *next;
+        for (struct link *link = loop->connections.next; link != &loop->connections; link = next) {
+            next = link->next;
+            connection_tick(connection_of_all_link(link), force);
+        }
+    }
+    if (loop_is_stopping(loop) && loop->connection_count == 0 &&
+        !uv_is_closing((uv_handle_t *)&loop->async))
+        close_handles(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+    assert(!loop_is_stopping(loop));
+    loop->stop_deadline_ms = uv_now(&loop->uv) + LOOP_STOP_GRACE_MS;
+    struct link *next;
+    for (struct link *link = loop->connections.next; link != &loop->connections; link = next) {
+        next = link->next;
+        connection_finish(connection_of_all_link(link));
+    }
+    uv_timer_start(&loop->tick, on_tick, 1, 10);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------- */
+
+int loop_init(struct loop *loop, struct server *server, unsigned index)
+{
+    loop->server = server;
+    loop->index = index;
+    loop->connection_count = 0;
+    loop->ticks = 0;
+    loop->stop_deadline_ms = 0;
+    link_init(&loop->tasks);
+    link_init(&loop->connections);
+    link_init(&loop->dirty);
+    link_init(&loop->held);
+    atomic_init(&loop->gate_moved, false);
+    atomic_init(&loop->awaits_gate, false);
+    int error = uv_loop_init(&loop->uv);
+    if (error)
+        return error;
+    error = uv_async_init(&loop->uv, &loop->async, on_async);
+    if (error) {
+        uv_loop_close(&loop->uv);
+        return error;
+    }
+    pthread_mutex_init(&loop->lock, NULL);
+    uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_timer_init(&loop->uv, &loop->tick);
+    loop->async.data = loop->prepare.data = loop->tick.data = loop;
+    uv_prepare_start(&loop->prepare, on_prepare);
+    uv_timer_start(&loop->tick, on_tick, LOOP_TICK_MS, LOOP_TICK_MS);
+    return 0;
+}
+
+void loop_run(struct loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void loop_release(struct loop *loop)
+{
+    if (!uv_is_closing((uv_handle_t *)&loop->async))
+        close_handles(loop);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    int error = uv_loop_close(&loop->uv);
+    assert(error == 0);
+    (void)error; /* EBUSY would be a handle that was not closed: a mistake of ours */
+    pthread_mutex_destroy(&loop->lock);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* One event loop: a thread, a libuv loop, and the connections that belong to it. An iteration reads
+ * from all sockets that have something, then, before it waits again, writes the log once and sends
+ * what may be sent.
+ *
+ *      poll:     reads -> session_feed -> the connection joins `dirty`
+ *      prepare:  gate_write, then connection_flush of each in `dirty`; who holds back replies
+ *                joins `held` until the gate moves
+ *
+ * Everything here belongs to the loop's own thread but loop_post and loop_gate_moved. */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include "server/link.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct server;
+struct loop;
+
+enum {
+    LOOP_READ_BYTES = 64 * 1024,
+    LOOP_TICK_MS = 100,
+    LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
+};
+
+/* Something another thread wants done on a loop. Lies inside its owner; queued once at a time. */
+struct loop_task {
+    void (*run)(struct loop_task *task);
+    struct link link;
+};
+
+struct loop {
+    struct server *server;
+    unsigned index;
+    uv_loop_t uv;
+    uv_async_t async;
+    uv_prepare_t prepare;
+    uv_timer_t tick;
+
+    pthread_mutex_t lock; /* guards tasks and the links inside them */
+    struct link tasks;
+    atomic_bool gate_moved;
+    atomic_bool awaits_gate; /* some connection is in `held` */
+
+    struct link connections, dirty, held; /* of struct connection */
+    unsigned connection_count;
+    uint64_t ticks;
+    uint64_t stop_deadline_ms; /* of uv_now; 0: not stopping */
+    uint8_t read_buffer[LOOP_READ_BYTES];
+};
+
+/* 0 or a libuv error. */
+int loop_init(struct loop *loop, struct server *server, unsigned index);
+/* Runs until loop_stop was called and all connections are gone. */
+void loop_run(struct loop *loop);
+void loop_release(struct loop *loop); /* after loop_run, or when it never ran */
+
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
+/* Any thread: the task runs on the loop, soon; no effect while it is queued already. */
+void loop_post(struct loop *loop, struct loop_task *task);
+/* Forgets it if it is queued. */
+void loop_cancel(struct loop *loop, struct loop_task *task);
+/* Any thread: held replies may have become free. */
+void loop_gate_moved(struct loop *loop);
+/* Connections finish what they have and close; then loop_run returns. */
+void loop_stop(struct loop *loop);
+static inline bool loop_is_stopping(const struct loop *loop)
+{
+    return loop->stop_deadline_ms != 0;
+}
+
+#endif
