@@ -1,35 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* Which compaction to do next: a pure function of a version's table properties and the options. */
+/* Which compaction to do next: a pure function of the tables' properties, the range deletions and the
+ * options.
+ *
+ *   LSM_LEVELED     level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
+ *                   holds more than its target (4 tables of full size, 10 times more a level deeper)
+ *                   its next table, in turn, goes to level n + 1. What overlaps below joins. A lone
+ *                   table that overlaps nothing is moved without being read.
+ *   LSM_TIME_RUNS   level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
+ *                   level 1, and left there.
+ *   both            a table that lies under one range deletion newer than all of it is dropped unread.
+ *                   On request everything is merged into one level. */
 #ifndef LSM_COMPACTION_PICK_H
 #define LSM_COMPACTION_PICK_H
 
 #include "lsm/version.h"
 
-struct compaction_pick; /* compaction_pick.c and compaction_run.c see inside */
+enum { L0_TABLES_MERGED = 4, L0_TABLES_MAX = 16, L0_RUNS_MERGED = 8, L0_RUNS_MAX = 48 };
 
-struct compaction_request {
-    const struct lsm_options *options;
-    bool everything;     /* lsm_request_compact: merge until nothing is left to gain */
-    lsn_t oldest_read;   /* nobody reads below; UINT64_MAX: only at the newest */
-    lsn_t durable;
-    /* Where the last pick of (tree, level) ended, so that a level is gone through in turn; kept by the
-     * caller from pick to pick, zeroed at first, released by compaction_memory_release. */
-    struct compaction_memory *memory;
+enum compaction_kind {
+    COMPACTION_MERGE, /* read the inputs, write tables at output_level */
+    COMPACTION_MOVE,  /* the one input is listed at output_level */
+    COMPACTION_DROP,  /* the inputs go unread */
 };
 
+struct compaction_input {
+    unsigned level;
+    struct table_ref *table;
+};
+
+struct compaction_pick {
+    enum compaction_kind kind;
+    unsigned tree;
+    unsigned output_level;
+    struct compaction_input *inputs;
+    size_t input_count;
+};
+
+/* Where the last pick of a level ended, so that a level is gone through in turn. Zeroed at first. */
 struct compaction_memory {
     struct buffer next_key[LSM_TREES_MAX][LSM_LEVELS_MAX];
 };
 void compaction_memory_release(struct compaction_memory *memory);
 
-/* The most urgent job, NULL: none is due. Freed by compaction_pick_destroy or taken by
- * compaction_create. */
+struct compaction_request {
+    const struct lsm_options *options;
+    bool everything;   /* lsm_request_compact */
+    lsn_t oldest_read; /* nobody reads at a lower LSN; UINT64_MAX: only at the newest */
+    lsn_t durable;     /* range deletions at or above it do not count yet */
+    /* The range deletions in the tables of each tree. */
+    const struct range_delete *ranges[LSM_TREES_MAX];
+    size_t range_counts[LSM_TREES_MAX];
+    struct compaction_memory *memory; /* changed */
+};
+
+/* The most urgent job, NULL: none is due. Its tables live as long as the version. */
 struct compaction_pick *compaction_pick_create(const struct version *version,
                                                const struct compaction_request *request);
-void compaction_pick_destroy(struct compaction_pick *pick);
-/* One line for logs and tests: "keys L0 [3 2 1] + L1 [7] -> L1". */
+void compaction_pick_destroy(struct compaction_pick *pick); /* NULL is fine */
+/* One line for logs and tests: "tree 0: merge L0:3 L0:2 L1:7 -> L1". */
 void compaction_pick_describe(const struct compaction_pick *pick, struct buffer *text);
-/* How far compaction is behind, in percent: 0 up to date, 100: level 0 is as long as it may become. */
+/* How far compaction is behind, in percent: 100: some level 0 is as long as it may become. */
 unsigned compaction_debt_percent(const struct version *version, const struct lsm_options *options);
 
 #endif

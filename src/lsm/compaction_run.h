@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* One compaction: what compaction_pick.h chose, done in steps, ending in a version edit. Called by
- * work.c; one thread at a time owns a struct compaction. */
+/* One compaction: what compaction_pick.h chose, done in steps, ending in a version edit. One thread at
+ * a time owns it.
+ *
+ * What is not written again:
+ *   a version that nobody reads any more           (version_filter.h)
+ *   a version under a range deletion of the inputs  if nobody reads between the two
+ *   a deletion                                     if nobody reads below it, and no table outside the
+ *                                                  inputs may hold an older version of its key
+ *   a range deletion                               the same for its whole range; and it is durable */
 #ifndef LSM_COMPACTION_RUN_H
 #define LSM_COMPACTION_RUN_H
 
@@ -16,14 +23,14 @@ struct compaction_host {
     struct version_set *versions;
 };
 
-/* Takes over the pick and `read_lsns` (db_read_lsns at this moment; ascending). `visible`: everything
- * in tables is below it, and nobody begins to read below it later. `durable`: range deletions at or
- * above it do not count yet. Holds a reference of `version`. */
+/* Takes over the pick and `read_lsns`: those at which somebody reads now, ascending; who begins later
+ * reads at an LSN above all in the tables. `durable`: range deletions at or above it do not count
+ * yet. Holds a reference of `version`. */
 struct compaction *compaction_create(const struct compaction_host *host, struct version *version,
                                      struct compaction_pick *pick, lsn_t *read_lsns,
-                                     size_t read_count, lsn_t visible, lsn_t durable);
-/* Works through about budget_bytes of input. *finished: compaction_edit is complete, its tables are
- * synced, the directory too. */
+                                     size_t read_count, lsn_t durable);
+/* Works through about budget_bytes of input. *finished: compaction_edit is complete, its tables and
+ * the directory are synced. */
 enum status compaction_step(struct compaction *compaction, size_t budget_bytes, bool *finished);
 struct version_edit *compaction_edit(struct compaction *compaction);
 

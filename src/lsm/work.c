@@ -45,38 +45,66 @@ unsigned lsm_write_delay_us(struct lsm *db)
 
 /* ---- Compaction ---------------------------------------------------------------------------- */
 
-static struct compaction *pick_compaction(struct lsm *db)
+/* The range deletions in a tree's tables; slices into open tables of the version. */
+static enum status collect_ranges(struct lsm *db, const struct version_tree *tree,
+                                  struct range_delete **all, size_t *all_count)
 {
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        for (size_t i = 0; i < tree->levels[depth].count; i++) {
+            struct table_ref *ref = tree->levels[depth].tables[i];
+            struct table *table;
+            const struct range_delete *ranges;
+            size_t count;
+            if (ref->properties.range_delete_count == 0)
+                continue;
+            enum status status = table_ref_open(db->versions, ref, false, &table);
+            if (status != STATUS_OK)
+                return status;
+            table_range_deletes(table, &ranges, &count);
+            *all = memory_resize(*all, (*all_count + count) * sizeof(struct range_delete));
+            memcpy(*all + *all_count, ranges, count * sizeof(struct range_delete));
+            *all_count += count;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* *compaction stays NULL when none is due. */
+static enum status start_compaction(struct lsm *db, struct compaction **compaction)
+{
+    struct range_delete *ranges[LSM_TREES_MAX] = {NULL};
     struct view *view = db_view(db);
     lsn_t *lsns;
     size_t count;
-    lsn_t visible = atomic_load(&db->visible_bound);
+    lsn_t durable = wal_durable_lsn(db->wal);
     db_read_lsns(db, &lsns, &count);
-    const struct compaction_request request = {
+    struct compaction_request request = {
         .options = &db->options,
         .everything = atomic_load(&db->compact_requested),
         .oldest_read = count ? lsns[0] : UINT64_MAX,
-        .durable = wal_durable_lsn(db->wal),
+        .durable = durable,
         .memory = &db->compaction_memory,
     };
-    struct compaction_pick *pick = compaction_pick_create(view->version, &request);
-    struct compaction *compaction = NULL;
+    enum status status = STATUS_OK;
+    for (unsigned tree = 0; tree < db->options.tree_count && status == STATUS_OK; tree++) {
+        status = collect_ranges(db, &view->version->trees[tree], &ranges[tree],
+                                &request.range_counts[tree]);
+        request.ranges[tree] = ranges[tree];
+    }
+    struct compaction_pick *pick =
+        status == STATUS_OK ? compaction_pick_create(view->version, &request) : NULL;
     if (pick) {
-        const struct compaction_host host = {
-            .env = &db->env,
-            .directory = db->directory,
-            .options = &db->options,
-            .versions = db->versions,
-        };
-        compaction = compaction_create(&host, view->version, pick, lsns, count, visible,
-                                       request.durable);
+        const struct compaction_host host = {&db->env, db->directory, &db->options, db->versions};
+        *compaction = compaction_create(&host, view->version, pick, lsns, count, durable);
     } else {
         memory_free(lsns);
-        if (view->flushing_count == 0)
+        if (status == STATUS_OK && view->flushing_count == 0 && !atomic_load(&db->flush_requested))
             atomic_store(&db->compact_requested, false);
     }
+    for (unsigned tree = 0; tree < LSM_TREES_MAX; tree++)
+        memory_free(ranges[tree]);
     view_unref(view);
-    return compaction;
+    return status;
 }
 
 static enum status install_compaction(struct lsm *db, struct compaction *compaction)
@@ -97,13 +125,14 @@ static enum status install_compaction(struct lsm *db, struct compaction *compact
 /* *idle: no compaction is due. */
 static enum status compaction_work(struct lsm *db, size_t budget, bool *idle)
 {
+    enum status status = STATUS_OK;
     if (!db->compaction)
-        db->compaction = pick_compaction(db);
+        status = start_compaction(db, &db->compaction);
     *idle = !db->compaction;
     if (*idle)
-        return STATUS_OK;
+        return status;
     bool finished = false;
-    enum status status = compaction_step(db->compaction, budget, &finished);
+    status = compaction_step(db->compaction, budget, &finished);
     if (status == STATUS_OK && !finished)
         return STATUS_OK;
     if (status == STATUS_OK)
