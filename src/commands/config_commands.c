@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* CONFIG: the table of config.h, as clients see it. */
+#include "commands/glob.h"
+#include "commands/service_state.h"
+
+/* The names that match any of the patterns, each once. */
+static bool is_asked(const struct command_context *c, struct slice name)
+{
+    for (size_t i = 2; i < c->count; i++)
+        if (glob_matches(c->arguments[i], name, true))
+            return true;
+    return false;
+}
+
+enum status config_get_command(struct command_context *c)
+{
+    struct buffer value = {0};
+    size_t count = 0, mark = resp_deferred(c->reply);
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        const char *name = config_name_text((enum config_name)i);
+        if (!is_asked(c, slice_from(name)))
+            continue;
+        buffer_clear(&value);
+        config_get_text(service_config(c->service), (enum config_name)i, &value);
+        resp_bulk_text(c->reply, name);
+        resp_bulk(c->reply, buffer_slice(&value));
+        count++;
+    }
+    buffer_release(&value);
+    resp_deferred_map(c->reply, mark, count);
+    return STATUS_OK;
+}
+
+enum status config_set_command(struct command_context *c)
+{
+    if (c->count % 2 != 0)
+        return reply_wrong_arity(c);
+    struct buffer error = {0};
+    bool is_set =
+        config_set_all(service_config(c->service), c->arguments + 2, c->count - 2, &error);
+    if (!is_set)
+        reply_errorf(c, "ERR %.*s", (int)error.size, (const char *)error.data);
+    buffer_release(&error);
+    if (!is_set)
+        return STATUS_OK;
+    const struct service_host *host = &c->service->host;
+    for (size_t i = 2; i < c->count && host->config_changed; i += 2)
+        for (int name = 0; name < CONFIG_COUNT; name++)
+            if (argument_is(c, i, config_name_text((enum config_name)name)))
+                host->config_changed(host->context, config_name_text((enum config_name)name));
+    return reply_ok(c);
+}
+
+enum status config_resetstat_command(struct command_context *c)
+{
+    service_reset_stats(c->service);
+    return reply_ok(c);
+}
+
+enum status config_help_command(struct command_context *c)
+{
+    static const char *const lines[] = {
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
+        NULL,
+    };
+    return reply_help(c, lines);
+}

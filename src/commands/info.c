@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* INFO: Redis's sections and field names with our values, and a section of our own, cordwood, with
+ * the engine's counters. What has no counterpart here shows the value that says so (0, or "ok"). */
+#include "commands/service_state.h"
+#include "types/keyspace.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+struct info {
+    struct command_context *c;
+    struct service *service;
+    struct buffer *out;
+    struct lsm_stats engine;
+    enum status status;
+};
+
+static void field(struct info *info, const char *name, const char *value)
+{
+    buffer_printf(info->out, "%s:%s\r\n", name, value);
+}
+
+static void number(struct info *info, const char *name, uint64_t value)
+{
+    buffer_printf(info->out, "%s:%llu\r\n", name, (unsigned long long)value);
+}
+
+static uint64_t counter(const atomic_ullong *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static uint64_t config_number(struct info *info, enum config_name name)
+{
+    return (uint64_t)config_integer(service_config(info->service), name);
+}
+
+static uint64_t uptime_seconds(struct info *info)
+{
+    return (env_monotonic_us(info->service->env) - info->service->started_us) / 1000000;
+}
+
+static void append_executable(struct info *info)
+{
+    char path[1024];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[size > 0 ? size : 0] = '\0';
+    field(info, "executable", path);
+}
+
+static void info_server(struct info *info)
+{
+    struct utsname name;
+    uint64_t up = uptime_seconds(info);
+    field(info, "redis_version", REDIS_VERSION);
+    field(info, "cordwood_version", CORDWOOD_VERSION);
+    field(info, "redis_git_sha1", "00000000");
+    field(info, "redis_git_dirty", "0");
+    field(info, "redis_build_id", "0");
+    field(info, "redis_mode", "standalone");
+    if (uname(&name) == 0)
+        buffer_printf(info->out, "os:%s %s %s\r\n", name.sysname, name.release, name.machine);
+    number(info, "arch_bits", sizeof(void *) * 8);
+    field(info, "monotonic_clock", "POSIX clock_gettime");
+    field(info, "multiplexing_api", "libuv");
+    field(info, "atomicvar_api", "c11-builtin");
+    field(info, "gcc_version", __VERSION__);
+    number(info, "process_id", (uint64_t)getpid());
+    field(info, "process_supervised", "no");
+    field(info, "run_id", info->service->run_id);
+    number(info, "tcp_port", config_number(info, CONFIG_port));
+    number(info, "json_port", config_number(info, CONFIG_json_port));
+    number(info, "server_time_usec", env_wall_ms(info->service->env) * 1000);
+    number(info, "uptime_in_seconds", up);
+    number(info, "uptime_in_days", up / 86400);
+    number(info, "hz", config_number(info, CONFIG_hz));
+    number(info, "configured_hz", config_number(info, CONFIG_hz));
+    number(info, "lru_clock", env_wall_ms(info->service->env) / 1000 & 0xffffff);
+    append_executable(info);
+    field(info, "io_threads_active", config_number(info, CONFIG_io_threads) > 1 ? "1" : "0");
+}
+
+struct client_counts {
+    size_t clients, blocked, blocked_in, json;
+    size_t input_max, output_max;
+};
+
+static void count_client(void *context, struct session *session)
+{
+    struct client_counts *counts = context;
+    size_t input = atomic_load_explicit(&session->input_bytes, memory_order_relaxed);
+    size_t output = atomic_load_explicit(&session->output_bytes, memory_order_relaxed);
+    counts->clients++;
+    counts->json += session->json;
+    counts->blocked += atomic_load_explicit(&session->is_blocked, memory_order_relaxed);
+    if (input > counts->input_max)
+        counts->input_max = input;
+    if (output > counts->output_max)
+        counts->output_max = output;
+}
+
+static void info_clients(struct info *info)
+{
+    struct client_counts counts = {0};
+    service_each_client(info->service, count_client, &counts);
+    number(info, "connected_clients", counts.clients);
+    number(info, "cluster_connections", 0);
+    number(info, "maxclients", config_number(info, CONFIG_maxclients));
+    number(info, "client_recent_max_input_buffer", counts.input_max);
+    number(info, "client_recent_max_output_buffer", counts.output_max);
+    number(info, "blocked_clients", counts.blocked);
+    number(info, "tracking_clients", 0);
+    number(info, "clients_in_timeout_table", counts.blocked);
+    number(info, "json_clients", counts.json);
+}
+
+/* From /proc/self/statm; 0 where there is none. */
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages_all = 0, pages_resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &pages_all, &pages_resident) != 2)
+        pages_resident = 0;
+    fclose(file);
+    return pages_resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void human(struct info *info, const char *name, uint64_t bytes)
+{
+    static const char units[] = "BKMGTP";
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1024 && unit < sizeof units - 2) {
+        value /= 1024;
+        unit++;
+    }
+    if (unit == 0)
+        buffer_printf(info->out, "%s:%lluB\r\n", name, (unsigned long long)bytes);
+    else
+        buffer_printf(info->out, "%s:%.2f%c\r\n", name, value, units[unit]);
+}
+
+static void info_memory(struct info *info)
+{
+    struct rusage usage = {0};
+    uint64_t resident = resident_bytes();
+    getrusage(RUSAGE_SELF, &usage);
+    uint64_t peak = (uint64_t)usage.ru_maxrss * 1024;
+    uint64_t system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t engine = info->engine.memtable_bytes + info->engine.cache_bytes;
+    number(info, "used_memory", resident);
+    human(info, "used_memory_human", resident);
+    number(info, "used_memory_rss", resident);
+    human(info, "used_memory_rss_human", resident);
+    number(info, "used_memory_peak", peak > resident ? peak : resident);
+    human(info, "used_memory_peak_human", peak > resident ? peak : resident);
+    number(info, "used_memory_overhead", resident > engine ? resident - engine : 0);
+    number(info, "used_memory_dataset", engine);
+    number(info, "total_system_memory", system);
+    human(info, "total_system_memory_human", system);
+    number(info, "maxmemory", config_number(info, CONFIG_maxmemory));
+    human(info, "maxmemory_human", config_number(info, CONFIG_maxmemory));
+    field(info, "maxmemory_policy", "noeviction");
+    field(info, "mem_fragmentation_ratio", "1.00");
+    field(info, "mem_allocator", "libc");
+    number(info, "lazyfree_pending_objects", 0);
+    number(info, "lazyfreed_objects", 0);
+}
+
+static void info_persistence(struct info *info)
+{
+    const struct lsm_stats *engine = &info->engine;
+    bool is_broken = engine->read_only;
+    number(info, "loading", 0);
+    number(info, "async_loading", 0);
+    number(info, "rdb_changes_since_last_save", 0);
+    number(info, "rdb_bgsave_in_progress", 0);
+    number(info, "rdb_last_save_time", info->service->started_ms / 1000);
+    field(info, "rdb_last_bgsave_status", "ok");
+    number(info, "aof_enabled", 1);
+    number(info, "aof_rewrite_in_progress", 0);
+    number(info, "aof_rewrite_scheduled", 0);
+    field(info, "aof_last_bgrewrite_status", "ok");
+    field(info, "aof_last_write_status", is_broken ? "err" : "ok");
+    number(info, "aof_current_size",
+           engine->visible_lsn > engine->flushed_lsn ? engine->visible_lsn - engine->flushed_lsn
+                                                     : 0);
+    number(info, "aof_base_size", 0);
+    number(info, "aof_pending_rewrite", 0);
+    number(info, "aof_buffer_length",
+           engine->visible_lsn > engine->written_lsn ? engine->visible_lsn - engine->written_lsn
+                                                     : 0);
+    number(info, "aof_pending_bio_fsync", engine->written_lsn > engine->durable_lsn);
+    number(info, "aof_delayed_fsync", 0);
+}
+
+static void info_stats(struct info *info)
+{
+    const struct service_stats *stats = service_stats(info->service);
+    struct service_totals totals;
+    service_totals(info->service, &totals);
+    number(info, "total_connections_received", counter(&stats->connections_received));
+    number(info, "total_commands_processed", totals.commands);
+    number(info, "instantaneous_ops_per_sec", (uint64_t)totals.commands_per_second);
+    number(info, "total_net_input_bytes", counter(&stats->net_input_bytes));
+    number(info, "total_net_output_bytes", counter(&stats->net_output_bytes));
+    buffer_printf(info->out, "instantaneous_input_kbps:%.2f\r\n",
+                  totals.input_bytes_per_second / 1024);
+    buffer_printf(info->out, "instantaneous_output_kbps:%.2f\r\n",
+                  totals.output_bytes_per_second / 1024);
+    number(info, "rejected_connections", counter(&stats->connections_rejected));
+    number(info, "sync_full", 0);
+    number(info, "sync_partial_ok", 0);
+    number(info, "sync_partial_err", 0);
+    number(info, "expired_keys", counter(&stats->expired_keys));
+    number(info, "evicted_keys", 0);
+    number(info, "keyspace_hits", totals.hits);
+    number(info, "keyspace_misses", totals.misses);
+    number(info, "pubsub_channels", 0);
+    number(info, "pubsub_patterns", 0);
+    number(info, "latest_fork_usec", 0);
+    number(info, "total_forks", 0);
+    number(info, "total_error_replies", counter(&stats->error_replies));
+    number(info, "json_requests", counter(&stats->json_requests));
+    number(info, "json_errors", counter(&stats->json_errors));
+}
+
+static void info_replication(struct info *info)
+{
+    field(info, "role", "master");
+    number(info, "connected_slaves", 0);
+    field(info, "master_failover_state", "no-failover");
+    field(info, "master_replid", info->service->run_id);
+    field(info, "master_replid2", "0000000000000000000000000000000000000000");
+    number(info, "master_repl_offset", info->engine.visible_lsn);
+    buffer_append_text(info->out, "second_repl_offset:-1\r\n");
+    number(info, "repl_backlog_active", 0);
+    number(info, "repl_backlog_size", 0);
+    number(info, "repl_backlog_first_byte_offset", 0);
+    number(info, "repl_backlog_histlen", 0);
+}
+
+static void cpu_field(struct info *info, const char *name, struct timeval time)
+{
+    buffer_printf(info->out, "%s:%lld.%06ld\r\n", name, (long long)time.tv_sec,
+                  (long)time.tv_usec);
+}
+
+static void info_cpu(struct info *info)
+{
+    struct rusage self = {0}, children = {0};
+    getrusage(RUSAGE_SELF, &self);
+    getrusage(RUSAGE_CHILDREN, &children);
+    cpu_field(info, "used_cpu_sys", self.ru_stime);
+    cpu_field(info, "used_cpu_user", self.ru_utime);
+    cpu_field(info, "used_cpu_sys_children", children.ru_stime);
+    cpu_field(info, "used_cpu_user_children", children.ru_utime);
+}
+
+static void info_errorstats(struct info *info)
+{
+    pthread_mutex_lock(&info->service->errors_mutex);
+    for (size_t i = 0; i < info->service->error_kind_count; i++)
+        buffer_printf(info->out, "errorstat_%s:count=%llu\r\n", info->service->errors[i].name,
+                      (unsigned long long)info->service->errors[i].count);
+    pthread_mutex_unlock(&info->service->errors_mutex);
+}
+
+static void info_commandstats(struct info *info)
+{
+    for (size_t i = 0; i < command_table_size; i++) {
+        uint64_t calls = 0, failed = 0;
+        service_command_totals(info->service, &command_table[i], &calls, &failed);
+        if (calls > 0)
+            buffer_printf(info->out, "cmdstat_%s:calls=%llu,failed_calls=%llu\r\n",
+                          command_table[i].name, (unsigned long long)calls,
+                          (unsigned long long)failed);
+    }
+}
+
+static void info_cluster(struct info *info)
+{
+    number(info, "cluster_enabled", 0);
+}
+
+static void info_keyspace(struct info *info)
+{
+    unsigned count = store_database_count(info->service->store);
+    for (unsigned i = 0; i < count && !info->status; i++) {
+        uint64_t keys = 0, expires = 0;
+        info->status = access_select(info->c->access, i);
+        if (!info->status)
+            info->status = keyspace_count(info->c->access, &keys, &expires);
+        if (!info->status && keys > 0)
+            buffer_printf(info->out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", i,
+                          (unsigned long long)keys, (unsigned long long)expires);
+    }
+}
+
+static void info_cordwood(struct info *info)
+{
+    const struct lsm_stats *engine = &info->engine;
+    number(info, "visible_lsn", engine->visible_lsn);
+    number(info, "written_lsn", engine->written_lsn);
+    number(info, "durable_lsn", engine->durable_lsn);
+    number(info, "flushed_lsn", engine->flushed_lsn);
+    number(info, "epoch", engine->epoch);
+    number(info, "started_clean", engine->was_clean);
+    number(info, "recovered_batches", engine->recovered_batches);
+    number(info, "recovered_bytes", engine->recovered_bytes);
+    number(info, "recovery_usec", engine->recovery_us);
+    number(info, "recovery_cut_bytes", engine->recovery_cut_bytes);
+    number(info, "read_only", engine->read_only);
+    field(info, "background_error", status_text(engine->background_error));
+    number(info, "memtable_bytes", engine->memtable_bytes);
+    number(info, "memtable_nodes", engine->memtable_nodes);
+    number(info, "memtable_versions", engine->memtable_versions);
+    number(info, "wal_bytes_written", engine->wal_bytes_written);
+    number(info, "wal_syncs", engine->wal_syncs);
+    number(info, "wal_segments", engine->wal_segments);
+    number(info, "flush_count", engine->flush_count);
+    number(info, "flush_bytes", engine->flush_bytes);
+    number(info, "compaction_count", engine->compaction_count);
+    number(info, "compaction_read_bytes", engine->compaction_read_bytes);
+    number(info, "compaction_write_bytes", engine->compaction_write_bytes);
+    number(info, "tables_dropped_unread", engine->tables_dropped_unread);
+    number(info, "block_cache_bytes", engine->cache_bytes);
+    number(info, "block_cache_hits", engine->cache_hits);
+    number(info, "block_cache_misses", engine->cache_misses);
+    number(info, "block_reads", engine->block_reads);
+    number(info, "filter_checks", engine->filter_checks);
+    number(info, "filter_negatives", engine->filter_negatives);
+    number(info, "snapshots", engine->snapshot_count);
+    number(info, "readers", engine->reader_count);
+    for (unsigned i = 0; i < engine->tree_count; i++) {
+        const struct lsm_tree_stats *tree = &engine->trees[i];
+        buffer_printf(info->out,
+                      "tree_%s:tables=%llu,bytes=%llu,l0=%llu,levels=%llu,entries=%llu,"
+                      "range_deletes=%llu\r\n",
+                      tree->name, (unsigned long long)tree->table_count,
+                      (unsigned long long)tree->table_bytes, (unsigned long long)tree->l0_count,
+                      (unsigned long long)tree->levels, (unsigned long long)tree->entry_count,
+                      (unsigned long long)tree->range_delete_count);
+    }
+}
+
+static const struct section {
+    const char *name, *title;
+    bool is_default;
+    void (*append)(struct info *info); /* NULL: there is nothing to say */
+} sections[] = {
+    {"server", "Server", true, info_server},
+    {"clients", "Clients", true, info_clients},
+    {"memory", "Memory", true, info_memory},
+    {"persistence", "Persistence", true, info_persistence},
+    {"stats", "Stats", true, info_stats},
+    {"replication", "Replication", true, info_replication},
+    {"cpu", "CPU", true, info_cpu},
+    {"modules", "Modules", true, NULL},
+    {"commandstats", "Commandstats", false, info_commandstats},
+    {"errorstats", "Errorstats", true, info_errorstats},
+    {"cluster", "Cluster", true, info_cluster},
+    {"keyspace", "Keyspace", true, info_keyspace},
+    {"cordwood", "Cordwood", true, info_cordwood},
+};
+
+static bool is_asked(const struct command_context *c, const struct section *section)
+{
+    if (c->count == 1)
+        return section->is_default;
+    for (size_t i = 1; i < c->count; i++) {
+        if (argument_is(c, i, section->name) || argument_is(c, i, "all") ||
+            argument_is(c, i, "everything"))
+            return true;
+        if (argument_is(c, i, "default") && section->is_default)
+            return true;
+    }
+    return false;
+}
+
+enum status info_command(struct command_context *c)
+{
+    struct buffer text = {0};
+    struct info info = {.c = c, .service = c->service, .out = &text};
+    lsm_get_stats(store_engine(service_store(c->service)), &info.engine);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0] && !info.status; i++) {
+        if (!is_asked(c, &sections[i]))
+            continue;
+        if (text.size > 0)
+            buffer_append_text(&text, "\r\n");
+        buffer_printf(&text, "# %s\r\n", sections[i].title);
+        if (sections[i].append)
+            sections[i].append(&info);
+    }
+    if (!info.status)
+        resp_verbatim(c->reply, "txt", buffer_slice(&text));
+    buffer_release(&text);
+    return info.status;
+}
