@@ -61,6 +61,17 @@ PROGRAMS := $(if $(wildcard src/server/main.c),$(B)/cordwood-server) \
 .PHONY: all
 all: $(PROGRAMS)
 
+.PHONY: run
+run: ## install what is missing, build, and start the server on 127.0.0.1:6379
+	@deps/install.sh build
+	@$(MAKE) --no-print-directory -s -j$$(getconf _NPROCESSORS_ONLN) build/cordwood-server
+	@exec build/cordwood-server
+
+.PHONY: check
+check: ## install what is missing and run every test (under 12 minutes on 2 cores)
+	@deps/install.sh test
+	@utils/check
+
 define layer_rules
 $(B)/lib$(1).a: $(call object,$(call sources,$(1)))
 	@rm -f $$@
@@ -131,6 +142,27 @@ fuzz: ## every fuzzer under libFuzzer, FUZZ_SECONDS= each (60); needs clang
 		mkdir -p build/corpus/$$name && $(B)/tests/fuzz/$$name --write-seeds build/corpus/$$name && \
 		build/fuzz/tests/fuzz/$$name -max_total_time=$${FUZZ_SECONDS:-60} -verbosity=1 -print_final_stats=1 \
 			-artifact_prefix=build/corpus/$$name- build/corpus/$$name || exit 1; done
+
+# The programs of big tests start a server or link all layers; they need the server of their variant.
+.PHONY: big
+big: $(BIG_TESTS) $(PROGRAMS) ## server, fault and simulation tests of this variant
+	@utils/run-tests $(BIG_TESTS)
+
+# Tests in which several threads meet: all that need a look by ThreadSanitizer.
+CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start' \
+	$(UNIT_SOURCES) $(BIG_SOURCES))
+CONCURRENT_TESTS := $(call test_program,$(CONCURRENT_SOURCES))
+.PHONY: concurrent
+concurrent: $(CONCURRENT_TESTS) $(PROGRAMS) ## the tests with several threads
+	@utils/run-tests $(CONCURRENT_TESTS)
+
+.PHONY: tests
+tests: $(UNIT_TESTS) $(BIG_TESTS) $(PROGRAMS) # built, not run
+
+# Documents that the tables in the source yield.
+.PHONY: documents
+documents: $(B)/cordwood-server ## write the generated documents anew
+	@utils/documents write $(B)
 
 .PHONY: layers
 layers: ## the layer check: includes point down only

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a configuration file: parsed or refused with a sentence, and every value that was
  * taken reads back as itself. */
+#include "fuzz/fuzz.h"
+
 #include "commands/config.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+static const char *const seeds[] = {
+    "# comment\nport 6379\nbind 127.0.0.1 -::1\nappendfsync always\n",
+    "requirepass \"a \\x41\\n\\\"\"\nsave \"\"\ndir 'it\\'s'\n",
+    "client-output-buffer-limit normal 1mb 2kb 3 slave 1 2 3\nlog-max-future 10m\n",
+    "include other.conf\n",
+};
+
+bool fuzz_seed(size_t index, struct buffer *out)
+{
+    return fuzz_seed_text(seeds, sizeof(seeds) / sizeof(*seeds), index, out);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
