@@ -206,20 +206,24 @@ void db_work_ready(struct lsm *db)
 static enum status replay_batch(void *context, lsn_t lsn, struct slice records, uint64_t count)
 {
     struct lsm *db = context;
+    struct slice all = records;
     struct wal_record record;
     bool bad = false;
     (void)count; /* the records say themselves where they end */
     if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
         switch_at(db, db->view->active, lsn);
     struct memtable_set *set = db->view->active;
+    const uint8_t *at = all.data; /* where the record begins */
     while (wal_record_next(&records, &record, &bad)) {
         if (record.tree >= db->options.tree_count)
             return STATUS_CORRUPT;
-        struct memtable *table = set->trees[record.tree];
         if (record.kind == ENTRY_DELETE_RANGE)
-            memtable_delete_range(table, (struct range_delete){record.key, record.value, lsn});
+            db_apply_range_delete(set, record.tree,
+                                  (struct range_delete){record.key, record.value, lsn},
+                                  slice_make(all.data, (size_t)(at - all.data)));
         else
-            memtable_put(table, record.key, lsn, record.kind, record.value);
+            memtable_put(set->trees[record.tree], record.key, lsn, record.kind, record.value);
+        at = records.data;
     }
     atomic_store(&db->visible_bound, lsn + 1);
     return bad ? STATUS_CORRUPT : STATUS_OK;

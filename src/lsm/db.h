@@ -72,6 +72,7 @@ struct lsm_writer {
     struct lsm_reader reader;
     lsn_t lsn;
     struct buffer payload;
+    uint64_t put_counts[LSM_TREES_MAX]; /* of this batch */
     uint64_t record_count;
     bool open;
 };
@@ -153,6 +154,10 @@ void db_poison(struct lsm *db);
 void db_work_ready(struct lsm *db);
 size_t db_memtable_bytes(struct lsm *db); /* all sets */
 
+/* Applies a range deletion to a batch's memtable. A range deletion hides what has a lower LSN; puts of
+ * its own batch that stand before it (in `earlier`, the batch's records so far) are deleted one by one. */
+void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range_delete range,
+                           struct slice earlier);
 /* Computes anew how long writers are to be held back (work.c). */
 void db_update_delay(struct lsm *db);
 

@@ -85,7 +85,8 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
                             struct lsm_writer **writer);
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);
 void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key);
-/* Hides every key in [from, to) written before. O(1). */
+/* Hides every key in [from, to) written before, in this batch too. O(1), and the batch's records so far
+ * if it has put something into this tree. */
 void lsm_delete_range(struct lsm_writer *writer, unsigned tree, struct slice from, struct slice to);
 /* A reader that sees the batch's own writes too. Belongs to the writer; no begin and end. */
 struct lsm_reader *lsm_writer_reader(struct lsm_writer *writer);

@@ -369,7 +369,7 @@ enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice k
             return status;
     }
     reader_reveal(reader, found.lsn > hidden ? found.lsn : hidden);
-    if (found.lsn <= hidden || found.kind == ENTRY_DELETE)
+    if (found.lsn < hidden || found.lsn == 0 || found.kind == ENTRY_DELETE)
         return STATUS_NOT_FOUND;
     *value = found.value;
     *lsn = found.lsn;

@@ -64,6 +64,7 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     }
     writer->lsn = wal_next_lsn(db->wal);
     writer->record_count = 0;
+    memset(writer->put_counts, 0, sizeof(writer->put_counts));
     writer->open = true;
     buffer_clear(&writer->payload);
     struct lsm_reader *reader = &writer->reader;
@@ -89,6 +90,7 @@ static struct memtable *writer_log(struct lsm_writer *writer, enum entry_kind ki
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value)
 {
     struct memtable *table = writer_log(writer, ENTRY_PUT, tree, key, value);
+    writer->put_counts[tree]++;
     memtable_put(table, key, writer->lsn, ENTRY_PUT, value);
 }
 
@@ -99,12 +101,30 @@ void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key)
     memtable_put(table, key, writer->lsn, ENTRY_DELETE, none);
 }
 
+void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range_delete range,
+                           struct slice earlier)
+{
+    struct wal_record record;
+    bool bad = false;
+    while (wal_record_next(&earlier, &record, &bad)) {
+        if (record.tree == tree && record.kind == ENTRY_PUT &&
+            slice_compare(range.from, record.key) <= 0 && slice_compare(record.key, range.to) < 0)
+            memtable_put(set->trees[tree], record.key, range.lsn, ENTRY_DELETE,
+                         slice_make(NULL, 0));
+    }
+    memtable_delete_range(set->trees[tree], range);
+}
+
 void lsm_delete_range(struct lsm_writer *writer, unsigned tree, struct slice from, struct slice to)
 {
     if (slice_compare(from, to) >= 0)
         return;
-    struct memtable *table = writer_log(writer, ENTRY_DELETE_RANGE, tree, from, to);
-    memtable_delete_range(table, (struct range_delete){from, to, writer->lsn});
+    struct slice earlier = slice_make(NULL, 0);
+    if (writer->put_counts[tree])
+        earlier = buffer_slice(&writer->payload);
+    db_apply_range_delete(writer->reader.view->active, tree,
+                          (struct range_delete){from, to, writer->lsn}, earlier);
+    (void)writer_log(writer, ENTRY_DELETE_RANGE, tree, from, to);
 }
 
 struct lsm_reader *lsm_writer_reader(struct lsm_writer *writer)

@@ -85,9 +85,9 @@ static void teardown(struct world *world)
     vfs_destroy(world->vfs);
 }
 
-static struct slice key_of(unsigned key, char text[16])
+static struct slice key_of(unsigned key, char text[24])
 {
-    snprintf(text, 16, "k%02u/%03u", key / 25, key);
+    snprintf(text, 24, "k%02u/%03u", key / 25, key);
     return slice_from(text);
 }
 
@@ -107,7 +107,7 @@ static void write_batch(struct world *world, unsigned operations)
     for (unsigned i = 0; i < operations; i++) {
         unsigned tree = (unsigned)random_below(&world->random, TREES);
         unsigned key = (unsigned)random_below(&world->random, KEYS);
-        char key_text[16], to_text[16], value_text[200];
+        char key_text[24], to_text[24], value_text[200];
         uint32_t *value = world->now.value[tree];
         unsigned what = (unsigned)random_below(&world->random, 20);
         if (what == 0) {
@@ -138,7 +138,7 @@ static void write_batch(struct world *world, unsigned operations)
 static void check_forward(struct world *world, const struct model *model, unsigned tree,
                           unsigned from, unsigned to)
 {
-    char from_text[16], to_text[16], value_text[200], key_text[16];
+    char from_text[24], to_text[24], value_text[200], key_text[24];
     struct lsm_iter_options options = {.lower = key_of(from, from_text),
                                        .upper = key_of(to, to_text)};
     struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &options);
@@ -161,7 +161,7 @@ static void check_forward(struct world *world, const struct model *model, unsign
 static void check_backward(struct world *world, const struct model *model, unsigned tree,
                            unsigned from, unsigned to)
 {
-    char from_text[16], to_text[16], value_text[200], key_text[16];
+    char from_text[24], to_text[24], value_text[200], key_text[24];
     struct lsm_iter_options options = {.lower = key_of(from, from_text),
                                        .upper = key_of(to, to_text)};
     struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &options);
@@ -183,7 +183,7 @@ static void check_backward(struct world *world, const struct model *model, unsig
 static void check_zigzag(struct world *world, const struct model *model, unsigned tree)
 {
     struct lsm_iter *iter = lsm_iter_open(world->reader, tree, &(struct lsm_iter_options){0});
-    char text[16];
+    char text[24];
     int at = (int)random_below(&world->random, KEYS);
     lsm_iter_seek(iter, key_of((unsigned)at, text));
     while (at < KEYS && !model->value[tree][at])
@@ -209,7 +209,7 @@ static void check_moment(struct world *world, const struct model *model)
     for (unsigned tree = 0; tree < TREES; tree++) {
         for (int i = 0; i < 30; i++) {
             unsigned key = (unsigned)random_below(&world->random, KEYS);
-            char key_text[16], value_text[200];
+            char key_text[24], value_text[200];
             struct slice value;
             enum status status = lsm_get(world->reader, tree, key_of(key, key_text), &value);
             assert_int_equal(status, model->value[tree][key] ? STATUS_OK : STATUS_NOT_FOUND);
