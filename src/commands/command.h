@@ -99,6 +99,9 @@ const struct command *command_find_top(struct slice name, bool *has_subcommands)
 bool command_each_key(const struct command *command, const struct slice *arguments, size_t count,
                       void (*each)(void *context, size_t index), void *context);
 
+/* redis-compat.md, appended. */
+void command_print_document(struct buffer *out);
+
 /* What a handler is given. Lives as long as the call. */
 struct command_context {
     const struct command *command;

@@ -27,6 +27,7 @@ static const char usage[] =
     "\n"
     "  --print-config                 every name with its default, as a file\n"
     "  --print-reference              the same as a document\n"
+    "  --print-commands               every command and how it differs from Redis\n"
     "  --version, --help\n";
 
 struct host {
@@ -159,6 +160,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "--print-config") == 0)
         return print(config_print_file);
+    if (strcmp(word, "--print-commands") == 0)
+        return print(command_print_document);
     if (strcmp(word, "--print-reference") == 0)
         return print(config_print_reference);
     struct vfs *vfs = vfs_posix_create();
