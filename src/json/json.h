@@ -29,6 +29,7 @@ struct json_entry {
     size_t field_first, field_count; /* in json_line.fields */
     bool has_timestamp;
     uint64_t timestamp; /* unix milliseconds */
+    struct slice timestamp_text; /* json_record_decode: it was a string */
 };
 
 /* A decoded line. Which members mean something depends on the action. Slices point into the line or
@@ -68,6 +69,10 @@ struct json_error {
 /* Decodes one line, without its line end. false: nothing may be executed, *error is the reply. */
 bool json_line_decode(struct json_line *request, struct slice line,
                       const struct json_limits *limits, struct json_error *error);
+/* Decodes a log record, one object of NDJSON, into entries[0]: `message` and `timestamp` (milliseconds,
+ * or any string) are picked out, all other members are fields, in the order written. */
+bool json_record_decode(struct json_line *request, struct slice line,
+                        const struct json_limits *limits, struct json_error *error);
 void json_line_release(struct json_line *request);
 
 /* ---- Replies; each ends with a line end. Strings that are not UTF-8 (written through another

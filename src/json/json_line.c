@@ -372,24 +372,93 @@ static void forget(struct json_line *request)
     *request = kept;
 }
 
+static void begin_line(struct json_line *request, struct slice line, struct json_reader *reader)
+{
+    forget(request);
+    if (line.size && memchr(line.data, '\\', line.size))
+        buffer_reserve(&request->unescaped, line.size);
+    json_reader_init(reader, line);
+}
+
+/* After the outer object: nothing went wrong, and nothing follows. */
+static bool end_line(struct json_reader *reader, struct json_error *error)
+{
+    if (!reader->error && !json_reader_ends(reader))
+        reader->error = "nothing may follow the object";
+    if (reader->error)
+        json_error_set(error, "invalid_json", "byte %zu: %s", (size_t)(reader->at - reader->start),
+                       reader->error);
+    return !reader->error;
+}
+
 bool json_line_decode(struct json_line *request, struct slice line,
                       const struct json_limits *limits, struct json_error *error)
 {
     struct json_reader reader;
     struct members members;
 
-    forget(request);
-    if (line.size && memchr(line.data, '\\', line.size))
-        buffer_reserve(&request->unescaped, line.size);
-    json_reader_init(&reader, line);
-    if (take_members(request, &reader, MEMBER_COUNT, &members) && !json_reader_ends(&reader))
-        reader.error = "nothing may follow the object";
-    if (reader.error) {
-        json_error_set(error, "invalid_json", "byte %zu: %s", (size_t)(reader.at - reader.start),
-                       reader.error);
-        return false;
+    begin_line(request, line, &reader);
+    (void)take_members(request, &reader, MEMBER_COUNT, &members); /* end_line tells */
+    return end_line(&reader, error) && take_request(request, &members, limits, error);
+}
+
+/* A member of a log record. */
+static bool take_record_member(struct json_line *request, const struct json_value *key,
+                               const struct json_value *value, struct json_entry *entry,
+                               bool *has_message, const struct json_limits *limits,
+                               struct json_error *error)
+{
+    struct slice name = string_bytes(request, key);
+    if (slice_equal(name, slice_from("message"))) {
+        *has_message = true;
+        return take_message(request, value, limits, &entry->message, error);
     }
-    return take_request(request, &members, limits, error);
+    if (slice_equal(name, slice_from("timestamp"))) {
+        bool is_text = value->kind == JSON_STRING;
+        entry->timestamp_text = is_text ? string_bytes(request, value) : slice_make(NULL, 0);
+        entry->has_timestamp = is_text;
+        return is_text || take_u64(value, "invalid_timestamp", &entry->has_timestamp,
+                                   &entry->timestamp, error);
+    }
+    struct json_field *field = add_field(request);
+    field->name = name;
+    field->is_json = value->kind != JSON_STRING;
+    field->value = field->is_json ? value->text : string_bytes(request, value);
+    return true;
+}
+
+static void add_record(struct json_line *request, const struct json_entry *entry)
+{
+    if (request->entry_capacity == 0) {
+        request->entry_capacity = 1;
+        request->entries = memory_allocate(sizeof *request->entries);
+    }
+    request->entries[0] = *entry;
+    request->entry_count = 1;
+}
+
+bool json_record_decode(struct json_line *request, struct slice line,
+                        const struct json_limits *limits, struct json_error *error)
+{
+    struct json_reader reader;
+    struct json_value key, value;
+    struct json_entry entry = {0};
+    bool has_message = false, good = true;
+
+    begin_line(request, line, &reader);
+    (void)json_reader_enter(&reader, JSON_OBJECT); /* end_line tells */
+    while (good && !reader.error && json_reader_member(&reader, &key) &&
+           json_reader_value(&reader, &value))
+        good = take_record_member(request, &key, &value, &entry, &has_message, limits, error);
+    if (!good || !end_line(&reader, error))
+        return false;
+    if (!has_message)
+        return fail(error, "invalid_message", "message must be a string");
+    if (request->field_count > 1)
+        drop_replaced(request, 0);
+    entry.field_count = request->field_count;
+    add_record(request, &entry);
+    return true;
 }
 
 void json_line_release(struct json_line *request)
