@@ -45,7 +45,7 @@ static void reply_flags(struct resp_writer *w, uint32_t flags)
 {
     static const char *const names[] = {
         "write", "readonly", "denyoom", "admin",    "noscript",    "blocking", "loading",
-        "stale", "fast",     "no_auth", "allow_busy", "movablekeys", "no_multi",
+        "stale", "fast",     "no_auth", "no_multi", "allow_busy", "movablekeys",
     };
     size_t count = 0, mark = resp_deferred(w);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -127,7 +127,7 @@ static void reply_info(struct resp_writer *w, const struct command *command)
     reply_words(w, command->categories);
     resp_set(w, 0);
     reply_key_specs(w, &command->keys);
-    resp_array(w, subcommands);
+    resp_set(w, subcommands);
     for (size_t i = 1; i <= subcommands; i++)
         reply_info(w, command + i);
 }
@@ -184,7 +184,7 @@ enum status command_info_command(struct command_context *c)
         if (command)
             reply_info(c->reply, command);
         else
-            resp_null_array(c->reply);
+            resp_null(c->reply);
     }
     return STATUS_OK;
 }

@@ -6,9 +6,14 @@
 #include "commands/command.h"
 #include "commands/glob.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
 enum {
     SCAN_COUNT_DEFAULT = 10,
     SCAN_COUNT_MAX = 1 << 20,
+    CURSOR_BYTES_MAX = 64,
     KEYS_ON_A_LOOP_MAX = 10000, /* KEYS over more keys than this goes to a worker */
 };
 
@@ -236,6 +241,21 @@ static void scan_key(void *context, struct slice key, const struct object *objec
     scan->found++;
 }
 
+/* As Redis: whatever strtoul takes. */
+static bool parse_cursor(struct slice text, uint64_t *cursor)
+{
+    char copy[CURSOR_BYTES_MAX];
+    char *end = NULL;
+    if (text.size >= sizeof copy || (text.size > 0 && isspace(text.data[0])))
+        return false;
+    if (text.size > 0)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    errno = 0;
+    *cursor = strtoull(copy, &end, 10);
+    return end == copy + text.size && errno == 0;
+}
+
 /* The options behind the cursor; false: the error is answered. */
 static bool parse_scan(struct command_context *c, struct scan *scan, int64_t *count)
 {
@@ -265,7 +285,7 @@ enum status scan_command(struct command_context *c)
     uint64_t cursor = 0, next = 0;
     int64_t count = SCAN_COUNT_DEFAULT;
     struct scan scan = {0};
-    if (!slice_parse_unsigned(c->arguments[1], &cursor))
+    if (!parse_cursor(c->arguments[1], &cursor))
         return reply_error(c, "ERR invalid cursor");
     if (!parse_scan(c, &scan, &count))
         return STATUS_OK;
