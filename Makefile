@@ -121,6 +121,8 @@ $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call
 $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+# What tests start as a process.
+$(BIG_TESTS): | $(PROGRAMS)
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## unit tests of this variant
@@ -163,6 +165,12 @@ tests: $(UNIT_TESTS) $(BIG_TESTS) $(PROGRAMS) # built, not run
 .PHONY: documents
 documents: $(B)/cordwood-server ## write the generated documents anew
 	@utils/documents write $(B)
+
+.PHONY: bench
+bench: $(B)/bench $(PROGRAMS) ## throughput, disk and start-up against redis-server (BENCH_SECONDS= BENCH_ONLY= ...)
+	$(B)/bench $(B)/bench.tsv
+$(B)/bench: $(wildcard utils/bench/*.c utils/bench/*.h) $(B)/libtests.a $(B)/libbase.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c,$^) $(B)/libtests.a $(B)/libbase.a $(LDFLAGS) -o $@ -lxxhash
 
 .PHONY: layers
 layers: ## the layer check: includes point down only

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* One epoll loop. Replies are not built but counted: an element that is awaited is `open`; an array
+ * of n closes one and opens n. */
+#include "load.h"
+
+#include "base/memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 256 * 1024,
+    LINE_BYTES = 512,
+    EVENTS = 64,
+    SAMPLES_MAX = 1 << 20,
+    WAIT_MS = 20000
+};
+
+struct connection {
+    int socket;
+    struct buffer output;
+    size_t sent;
+    size_t awaited;        /* replies */
+    int64_t open;          /* elements of the reply that is being read */
+    size_t skip;           /* bytes of a bulk that are still to come */
+    char line[LINE_BYTES]; /* the beginning of a header that was cut */
+    size_t line_size;
+    double began;
+};
+
+struct state {
+    const struct load *load;
+    struct load_result *result;
+    struct connection *connections;
+    struct random random;
+    int epoll;
+    uint8_t *input;
+    float *samples; /* milliseconds */
+    size_t sample_count;
+    size_t busy; /* connections with awaited replies */
+    uint64_t begun;
+    double deadline;
+};
+
+double load_clock(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static bool failed(const char *what)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    return false;
+}
+
+static bool connect_one(struct state *state, struct connection *connection)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)state->load->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    int on = 1;
+
+    connection->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connection->socket < 0 ||
+        connect(connection->socket, (struct sockaddr *)&address, sizeof address) != 0 ||
+        setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+        epoll_ctl(state->epoll, EPOLL_CTL_ADD, connection->socket, &event) != 0)
+        return failed("connect");
+    return true;
+}
+
+static bool send_more(struct state *state, struct connection *connection)
+{
+    while (connection->sent < connection->output.size) {
+        ssize_t count =
+            send(connection->socket, connection->output.data + connection->sent,
+                 connection->output.size - connection->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count < 0 && errno != EAGAIN)
+            return failed("send");
+        if (count < 0)
+            break;
+        connection->sent += (size_t)count;
+    }
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    if (connection->sent < connection->output.size)
+        event.events |= EPOLLOUT;
+    return epoll_ctl(state->epoll, EPOLL_CTL_MOD, connection->socket, &event) == 0 ||
+           failed("epoll_ctl");
+}
+
+/* Sends the next pipeline, unless the run is over. */
+static bool begin_pipeline(struct state *state, struct connection *connection)
+{
+    const struct load *load = state->load;
+    size_t count = load->pipeline;
+
+    if (load->requests && load->requests - state->begun < count)
+        count = load->requests - state->begun;
+    connection->began = load_clock();
+    if (count == 0 || connection->began >= state->deadline)
+        return true;
+    buffer_clear(&connection->output);
+    connection->sent = 0;
+    for (size_t i = 0; i < count; i++)
+        load->request(load->context, &state->random, &connection->output);
+    state->begun += count;
+    state->busy++;
+    connection->awaited = count;
+    connection->open = 1;
+    return send_more(state, connection);
+}
+
+static bool end_pipeline(struct state *state, struct connection *connection)
+{
+    if (state->sample_count < SAMPLES_MAX)
+        state->samples[state->sample_count++] = (float)((load_clock() - connection->began) * 1e3);
+    state->busy--;
+    return begin_pipeline(state, connection);
+}
+
+/* One header line, e.g. "$5" or "*100" or ":1". */
+static void take_header(struct state *state, struct connection *connection, const char *line)
+{
+    long length = strchr("$*%~>=", line[0]) ? strtol(line + 1, NULL, 10) : 0;
+
+    connection->open--;
+    if (line[0] == '-')
+        state->result->errors++;
+    if ((line[0] == '$' || line[0] == '=') && length >= 0)
+        connection->skip = (size_t)length + 2;
+    else if (length > 0)
+        connection->open += line[0] == '%' ? 2 * length : length;
+}
+
+/* Goes over what came; true: at least as much as is awaited is complete. */
+static bool take_replies(struct state *state, struct connection *connection, const uint8_t *at,
+                         size_t size)
+{
+    const uint8_t *end = at + size;
+
+    for (;;) {
+        size_t skipped =
+            connection->skip < (size_t)(end - at) ? connection->skip : (size_t)(end - at);
+        connection->skip -= skipped;
+        at += skipped;
+        if (connection->open == 0 && connection->skip == 0) {
+            state->result->requests++;
+            connection->open = 1;
+            if (--connection->awaited == 0)
+                return true;
+        }
+        if (at == end)
+            return false;
+        const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t part = (size_t)((newline ? newline : end) - at);
+        if (part > LINE_BYTES - 1 - connection->line_size)
+            part = LINE_BYTES - 1 - connection->line_size; /* a long error; its first byte counts */
+        memcpy(connection->line + connection->line_size, at, part);
+        connection->line_size += part;
+        if (!newline)
+            return false;
+        connection->line[connection->line_size] = 0;
+        connection->line_size = 0;
+        at = newline + 1;
+        take_header(state, connection, connection->line);
+    }
+}
+
+static bool serve(struct state *state, struct connection *connection, uint32_t events)
+{
+    if (events & EPOLLOUT)
+        return send_more(state, connection);
+    ssize_t count = recv(connection->socket, state->input, READ_BYTES, MSG_DONTWAIT);
+    if (count < 0 && errno == EAGAIN)
+        return true;
+    if (count <= 0)
+        return failed("the server closed a connection");
+    if (take_replies(state, connection, state->input, (size_t)count))
+        return end_pipeline(state, connection);
+    return true;
+}
+
+static bool run_loop(struct state *state)
+{
+    struct epoll_event events[EVENTS];
+
+    for (size_t i = 0; i < state->load->connections; i++)
+        if (!begin_pipeline(state, &state->connections[i]))
+            return false;
+    while (state->busy) {
+        int count = epoll_wait(state->epoll, events, EVENTS, WAIT_MS);
+        if (count == 0)
+            errno = ETIMEDOUT;
+        if (count <= 0)
+            return failed("wait for replies");
+        for (int i = 0; i < count; i++)
+            if (!serve(state, events[i].data.ptr, events[i].events))
+                return false;
+    }
+    return true;
+}
+
+static int compare_samples(const void *a, const void *b)
+{
+    float left = *(const float *)a, right = *(const float *)b;
+
+    return (left > right) - (left < right);
+}
+
+static void summarize(struct state *state)
+{
+    size_t count = state->sample_count;
+
+    if (!count)
+        return;
+    qsort(state->samples, count, sizeof *state->samples, compare_samples);
+    state->result->p50_ms = (double)state->samples[count / 2];
+    state->result->p99_ms = (double)state->samples[count * 99 / 100];
+}
+
+bool load_run(const struct load *load, struct load_result *result)
+{
+    struct state state = {.load = load, .result = result, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+    bool ok = state.epoll >= 0 || failed("epoll");
+
+    *result = (struct load_result){0};
+    state.connections = memory_zeroed(load->connections, sizeof *state.connections);
+    state.input = memory_allocate(READ_BYTES);
+    state.samples = memory_allocate(SAMPLES_MAX * sizeof *state.samples);
+    random_init(&state.random, 1);
+    for (size_t i = 0; i < load->connections; i++)
+        state.connections[i].socket = -1;
+    for (size_t i = 0; ok && i < load->connections; i++)
+        ok = connect_one(&state, &state.connections[i]);
+    double began = load_clock();
+    state.deadline = began + load->seconds;
+    ok = ok && run_loop(&state);
+    result->seconds = load_clock() - began;
+    summarize(&state);
+    for (size_t i = 0; i < load->connections; i++) {
+        if (state.connections[i].socket >= 0)
+            close(state.connections[i].socket);
+        buffer_release(&state.connections[i].output);
+    }
+    if (state.epoll >= 0)
+        close(state.epoll);
+    memory_free(state.connections);
+    memory_free(state.input);
+    memory_free(state.samples);
+    return ok;
+}
