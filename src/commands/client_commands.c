@@ -58,7 +58,8 @@ enum status client_setinfo_command(struct command_context *c)
     return reply_ok(c);
 }
 
-/* ---- The list ------------------------------------------------------------------------------------ */
+/* ---- The list
+ * ------------------------------------------------------------------------------------ */
 
 struct client_list {
     struct buffer text;
@@ -70,6 +71,14 @@ struct client_list {
 static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
 {
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+}
+
+/* N: none of the others. U: by a unix socket. */
+static const char *client_flags(bool is_blocked, bool is_unix)
+{
+    if (is_blocked)
+        return is_unix ? "bU" : "b";
+    return is_unix ? "U" : "N";
 }
 
 /* One client's line, as Redis has it. Under the clients mutex. */
@@ -89,11 +98,14 @@ static void append_client(struct client_list *list, struct session *session)
         (unsigned long long)session->id, session->address, session->local_address,
         session->file_descriptor, (int)session->name.size, (const char *)session->name.data,
         (unsigned long long)seconds_since(list->now_ms, session->created_ms),
-        (unsigned long long)seconds_since(list->now_ms, atomic_load_explicit(&session->active_ms,
-                                                                             memory_order_relaxed)),
-        is_blocked ? "b" : "N", atomic_load_explicit(&session->database, memory_order_relaxed),
-        input, output, output, sizeof *session + input + output, output ? "rw" : "r",
-        command ? command->name : session->json ? "json" : "NULL",
+        (unsigned long long)seconds_since(
+            list->now_ms, atomic_load_explicit(&session->active_ms, memory_order_relaxed)),
+        client_flags(is_blocked, session->address[0] == '/'),
+        atomic_load_explicit(&session->database, memory_order_relaxed), input, output, output,
+        sizeof *session + input + output, output ? "rw" : "r",
+        command         ? command->name
+        : session->json ? "json"
+                        : "NULL",
         atomic_load_explicit(&session->protocol, memory_order_relaxed),
         (int)session->library_name.size, (const char *)session->library_name.data,
         (int)session->library_version.size, (const char *)session->library_version.data);

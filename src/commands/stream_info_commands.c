@@ -78,8 +78,7 @@ static enum status reply_full(struct command_context *c, const struct stream *st
     resp_map(c->reply, 9);
     reply_info_head(c->reply, &stream->header);
     resp_bulk_text(c->reply, "entries");
-    enum status status =
-        reply_stream_range(c, stream, STREAM_ID_MIN, STREAM_ID_MAX, false, count);
+    enum status status = reply_stream_range(c, stream, STREAM_ID_MIN, STREAM_ID_MAX, false, count);
     if (status)
         return status;
     resp_bulk_text(c->reply, "groups");
@@ -95,12 +94,12 @@ enum status xinfo_stream_command(struct command_context *c)
     bool fits = c->count == 3 || (c->count == 4 && argument_is(c, 3, "FULL")) ||
                 (c->count == 6 && argument_is(c, 3, "FULL") && argument_is(c, 4, "COUNT"));
     if (!fits)
-        return reply_error(c, "ERR unknown subcommand or wrong number of arguments for 'stream'. "
-                              "Try XINFO HELP.");
+        return reply_errorf(
+            c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try XINFO HELP.",
+            (int)c->arguments[1].size, (const char *)c->arguments[1].data);
     if (c->count == 6 && !argument_integer(c, 5, &count))
         return STATUS_OK;
-    enum status status =
-        command_lookup(c, stream_find(c->access, c->arguments[2], &stream));
+    enum status status = command_lookup(c, stream_find(c->access, c->arguments[2], &stream));
     if (status == STATUS_NOT_FOUND)
         return reply_error(c, "ERR no such key");
     if (status)
