@@ -7,6 +7,7 @@
 #include "lib/seed.h"
 #include "lsm/table_format.h"
 #include "unit/lsm/array_cursor.h"
+#include "unit/lsm/format_example.h"
 #include "unit/lsm/memory_env.h"
 #include "vfs/vfs_fault.h"
 
@@ -744,6 +745,30 @@ static void unfinished_build_leaves_no_file(void **state)
     assert_false(exists);
 }
 
+static void example_of_the_document_is_reproduced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer expected = {0}, built = {0};
+    struct table_properties properties = {0};
+    const struct table_options options = {.filter_bits_per_key = 10};
+    const struct range_delete range = {slice_from("b"), slice_from("c"), 1060};
+    const struct array_entry entries[] = {
+        {slice_from("apple"), slice_from("red"), 1000, ENTRY_PUT},
+        {slice_from("apricot"), slice_from(""), 1042, ENTRY_DELETE},
+        {slice_from("apricot"), slice_from("orange"), 1003, ENTRY_PUT},
+    };
+    memcpy(fixture->entries, entries, sizeof(entries));
+    fixture->count = 3;
+    format_example_read("### Example: a table", &expected);
+    assert_int_equal(build(fixture, &options, &range, 1, &properties), STATUS_OK);
+    assert_int_equal(vfs_read_file(fixture->vfs, PATH, 1 << 20, &built), STATUS_OK);
+    assert_int_equal(built.size, expected.size);
+    assert_memory_equal(built.data, expected.data, expected.size);
+    table_properties_release(&properties);
+    buffer_release(&expected);
+    buffer_release(&built);
+}
+
 #define table_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -767,6 +792,7 @@ int main(void)
         table_test(failing_calls_fail_the_build_and_leave_no_file),
         table_test(failing_reads_are_told),
         table_test(unfinished_build_leaves_no_file),
+        table_test(example_of_the_document_is_reproduced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

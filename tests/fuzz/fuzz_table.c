@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as a table. The first byte chooses: 0: the rest is the file. Else the rest is a row of
+ * contents (varint size, bytes), sealed into blocks with good checksums and named by a good footer,
+ * so that what lies behind the checksums is reached. Whatever opens is read in every way. */
+#include "fuzz/fuzz.h"
+
+#include "base/coding.h"
+#include "base/memory.h"
+#include "lsm/table_format.h"
+#include "unit/lsm/memory_env.h"
+
+#include <assert.h>
+
+enum { CONTENTS_MAX = 64, MOVES_MAX = 2000 };
+
+static const char path[] = "1.cwt";
+
+/* ---- Files --------------------------------------------------------------------------------- */
+
+/* Kinds of the last four contents. Of those before every fourth, counted from there, is a leaf. */
+static const enum block_kind tail_kinds[4] = {BLOCK_FILTER, BLOCK_INDEX, BLOCK_RANGE_DELETES,
+                                              BLOCK_PROPERTIES};
+
+static void seal_contents(struct slice input, struct buffer *file)
+{
+    struct slice contents[CONTENTS_MAX];
+    size_t count = 0;
+    while (count < CONTENTS_MAX && slice_take_sized(&input, &contents[count]))
+        count++;
+    struct block_handle handles[4] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        size_t left = count - 1 - i;
+        enum block_kind kind = left < 4      ? tail_kinds[3 - left]
+                               : left % 4 == 0 ? BLOCK_INDEX
+                                               : BLOCK_ROWS;
+        uint64_t offset = file->size;
+        if (contents[i].size == 0)
+            continue;
+        bool compress = kind != BLOCK_FILTER && kind != BLOCK_PROPERTIES; /* as the builder */
+        block_seal(file, kind, compress, contents[i], offset);
+        if (left < 4)
+            handles[3 - left] =
+                (struct block_handle){offset, (uint32_t)(file->size - offset)};
+    }
+    const struct table_footer footer = {.filter = handles[0],
+                                        .top_index = handles[1],
+                                        .range_deletes = handles[2],
+                                        .properties = handles[3]};
+    buffer_reserve(file, TABLE_FOOTER_BYTES);
+    table_footer_encode(&footer, file->data + file->size);
+    file->size += TABLE_FOOTER_BYTES;
+}
+
+static void write_file(struct vfs *vfs, struct slice bytes)
+{
+    struct vfs_file *file;
+    enum status status = vfs_open(vfs, path, VFS_READ | VFS_WRITE | VFS_CREATE, &file);
+    assert(status == STATUS_OK);
+    status = vfs_write_at(file, 0, bytes.data, bytes.size);
+    assert(status == STATUS_OK);
+    vfs_close(file);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+static void touch(struct slice bytes)
+{
+    volatile uint8_t sum = 0;
+    for (size_t i = 0; i < bytes.size; i++)
+        sum ^= bytes.data[i];
+}
+
+static void walk(struct cursor *cursor, bool backward)
+{
+    for (int i = 0; i < MOVES_MAX && cursor->valid; i++) {
+        touch(cursor->key);
+        touch(cursor->value);
+        if (backward)
+            cursor->ops->prev(cursor);
+        else
+            cursor->ops->next(cursor);
+    }
+}
+
+static void read_in_every_way(const struct env *env)
+{
+    struct lsm_report report;
+    struct table *table;
+    struct block_cache *cache = block_cache_create(1 << 16);
+    if (table_open(env, path, 1, cache, false, &report, &table) == STATUS_OK) {
+        const struct table_read read = {0};
+        struct cursor *cursor = table_cursor_create(table, &read);
+        cursor->ops->first(cursor);
+        walk(cursor, false);
+        cursor->ops->last(cursor);
+        walk(cursor, true);
+        cursor->ops->seek(cursor, slice_from("apricot"), 1010);
+        walk(cursor, true);
+        cursor->ops->seek_for_prev(cursor, slice_from("apricot"));
+        walk(cursor, false);
+        cursor->ops->destroy(cursor);
+        enum entry_kind kind;
+        lsn_t lsn;
+        struct slice value;
+        struct block_pin pin = {NULL};
+        if (table_get(table, slice_from("apple"), 2000, &read, &kind, &lsn, &value, &pin) ==
+            STATUS_OK)
+            touch(value);
+        block_unpin(&pin);
+        const struct range_delete *ranges;
+        size_t count;
+        table_range_deletes(table, &ranges, &count);
+        for (size_t i = 0; i < count; i++) {
+            touch(ranges[i].from);
+            touch(ranges[i].to);
+        }
+        table_close(table);
+    }
+    block_cache_destroy(cache);
+    (void)table_verify(env, path, &report); /* may find the file sound */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    struct vfs *vfs = vfs_memory_create();
+    struct env env = memory_env(vfs);
+    struct buffer file = {0};
+    if (data[0] == 0)
+        buffer_append(&file, data + 1, size - 1);
+    else
+        seal_contents(slice_make(data + 1, size - 1), &file);
+    write_file(vfs, buffer_slice(&file));
+    read_in_every_way(&env);
+    buffer_release(&file);
+    vfs_destroy(vfs);
+    return 0;
+}
+
+/* ---- Seeds: a small table, as a file and as contents ---------------------------------------- */
+
+static void build_seed(struct buffer *file)
+{
+    struct vfs *vfs = vfs_memory_create();
+    struct env env = memory_env(vfs);
+    struct table_builder *builder;
+    struct table_properties properties = {0};
+    const struct table_options options = {.block_bytes = 64, .filter_bits_per_key = 8};
+    enum status status = table_builder_create(&env, path, &options, &builder);
+    static const char *const keys[] = {"apple", "apricot", "banana"};
+    for (size_t i = 0; i < 3 && status == STATUS_OK; i++)
+        status = table_builder_add(builder, slice_from(keys[i]), 1000 + i, ENTRY_PUT,
+                                   slice_from("a value, a value, a value, a value, a value"));
+    const struct range_delete range = {slice_from("a"), slice_from("b"), 1500};
+    if (status == STATUS_OK)
+        status = table_builder_add_range_delete(builder, range);
+    if (status == STATUS_OK)
+        status = table_builder_finish(builder, &properties);
+    assert(status == STATUS_OK);
+    table_builder_destroy(builder);
+    table_properties_release(&properties);
+    status = vfs_read_file(vfs, path, 1 << 20, file);
+    assert(status == STATUS_OK);
+    vfs_destroy(vfs);
+}
+
+static void append_contents(struct slice file, struct buffer *out)
+{
+    struct block_head head;
+    uint64_t offset = 0;
+    while (file.size > TABLE_FOOTER_BYTES && block_head_parse(file, &head)) {
+        size_t size = BLOCK_HEAD_BYTES + (size_t)head.stored_bytes;
+        enum block_kind kind;
+        uint8_t *raw;
+        size_t raw_bytes;
+        enum status status =
+            block_unseal(slice_make(file.data, size), offset, &kind, &raw, &raw_bytes);
+        assert(status == STATUS_OK);
+        buffer_append_sized(out, slice_make(raw, raw_bytes));
+        memory_free(raw);
+        offset += size;
+        file = slice_skip(file, size);
+    }
+}
+
+bool fuzz_seed(size_t index, struct buffer *out)
+{
+    if (index > 1)
+        return false;
+    struct buffer file = {0};
+    build_seed(&file);
+    buffer_append_byte(out, (uint8_t)index);
+    if (index == 0)
+        buffer_append_slice(out, buffer_slice(&file));
+    else
+        append_contents(buffer_slice(&file), out);
+    buffer_release(&file);
+    return true;
+}
