@@ -260,7 +260,7 @@ static enum status pass_over(struct parse *parse, struct slice *rest)
     uint64_t offset = parse->bytes.size - rest->size;
     size_t distance = find_record(*rest, content->next_sequence);
     bool is_tail = distance == rest->size && offset >= content->snapshot_end;
-    if (!content->torn)
+    if (parse->report && !parse->report->text[0])
         set_report(parse->report, "offset %" PRIu64 ": %s", offset,
                    is_tail ? "no valid record" : "the record is damaged");
     content->torn = true;
@@ -407,7 +407,7 @@ static const struct version_edit_table *missing_table(const struct manifest_cont
 static enum status parse_whole(struct slice bytes, const struct directory_files *files,
                                struct manifest_content *content, struct lsm_report *report)
 {
-    struct lsm_report ignored;
+    struct lsm_report ignored = {0};
     struct manifest_content before = {0};
     enum status status = parse_up_to(bytes, UINT64_MAX, false, content, report);
     if (status != STATUS_OK)

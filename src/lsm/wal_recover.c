@@ -8,6 +8,7 @@
  * The tail is the end of the last whole batch.
  *  2. Unless the last stop was clean, every later offset, also of later segments, is searched for
  *     valid frames: a later frame or the manifest may state a durable LSN.
+ *     Segments go oldest first, so one behind a missing first one states as much.
  *  3. A stated durable LSN beyond the tail: the log is damaged at `stop`, and the start is refused.
  *     Otherwise the log ends at the tail, whatever lies behind it.
  *
@@ -51,8 +52,9 @@ struct scan {
     struct buffer chain; /* payload of a chain that has begun */
     lsn_t chain_lsn;     /* 0: none has */
     uint32_t chain_count;
-    char stop[256];    /* why `position` holds no frame; a file name with offset */
-    lsn_t remains_end; /* end of the last thing that looks like a frame; 0: none */
+    char stop[256];        /* why `position` holds no frame; a file name with offset */
+    bool start_is_missing; /* no segment holds the first position */
+    lsn_t remains_end;     /* end of the last thing that looks like a frame; 0: none */
 };
 
 static void set_report(struct lsm_report *report, const char *text)
@@ -222,6 +224,7 @@ static enum status replay(struct scan *scan)
     size_t index = 0;
     while (index + 1 < scan->base_count && scan->bases[index + 1] <= scan->position)
         index++;
+    const size_t first = index;
     bool ended = false;
     for (; !ended; index++) {
         bool there = index < scan->base_count && scan->bases[index] <= scan->position;
@@ -233,6 +236,7 @@ static enum status replay(struct scan *scan)
         if (status != STATUS_OK)
             return status;
         if (!there || scan->position >= wal_header_end(&scan->header)) {
+            scan->start_is_missing = index == first;
             snprintf(scan->stop, sizeof(scan->stop), "%016" PRIx64 ".wal is missing",
                      scan->position);
             return STATUS_OK;
@@ -319,6 +323,8 @@ static enum status search_behind_in(struct scan *scan, size_t index, lsn_t *stat
     lsn_t end = wal_header_end(&scan->header);
     if (status != STATUS_OK || end <= scan->position)
         return status;
+    if (scan->start_is_missing && scan->header.epoch > 0 && scan->header.base > *stated)
+        *stated = scan->header.base;
     if (scan->header.epoch > scan->epoch)
         scan->epoch = (uint32_t)scan->header.epoch;
     if (scan->header.base > scan->position)
