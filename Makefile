@@ -172,6 +172,12 @@ bench: $(B)/bench $(PROGRAMS) ## throughput, disk and start-up against redis-ser
 $(B)/bench: $(wildcard utils/bench/*.c utils/bench/*.h) $(B)/libtests.a $(B)/libbase.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c,$^) $(B)/libtests.a $(B)/libbase.a $(LDFLAGS) -o $@ -lxxhash
 
+.PHONY: acceptance
+acceptance: all $(B)/log_write ## real log lines in and out, over kill -9 (CORPUS=folder with *.log and gendata.py)
+	utils/acceptance/acceptance.py $(B) $(CORPUS)
+$(B)/log_write: utils/acceptance/log_write.c
+	$(CC) $(CFLAGS) $< -o $@ -lhiredis
+
 .PHONY: layers
 layers: ## the layer check: includes point down only
 	@utils/check-layers
