@@ -8,7 +8,7 @@
  *                              BENCH_ONLY= a part's name: throughput, disk, write_many */
 #include "load.h"
 
-#include "base/memory.h"
+#include "base/random.h"
 #include "lib/test_server.h"
 
 #include <dirent.h>
@@ -18,7 +18,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { CONNECTIONS = 50, KEYS = 100000, FILLED_ENTRIES = 100000, ROUNDS_MAX = 15, RANGE = 100 };
+enum {
+    SEED = 1,
+    SETTLE_TRIES_MAX = 300,
+    POOL_REQUESTS = 20000,
+    FILL_PIECE = 50000,
+    CONNECTIONS = 50,
+    KEYS = 100000,
+    FILLED_ENTRIES = 100000,
+    ROUNDS_MAX = 15,
+    RANGE = 100
+};
 
 static const char *const kind_names[] = {"cordwood", "redis"};
 static struct test_server servers[2];
@@ -86,6 +96,30 @@ static void let_both_run(void)
     kill(servers[1].pid, SIGCONT);
 }
 
+/* What the server's threads have used so far. */
+static double cpu_seconds(enum test_server_kind kind)
+{
+    clockid_t clock;
+    struct timespec time = {0};
+
+    if (clock_getcpuclockid(servers[kind].pid, &clock) == 0)
+        clock_gettime(clock, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* Waits until both have done their work in the background. */
+static void settle(void)
+{
+    const struct timespec pause = {0, 100 * 1000000};
+
+    for (int tries = 0; tries < SETTLE_TRIES_MAX; tries++) {
+        double began = cpu_seconds(SERVER_CORDWOOD) + cpu_seconds(SERVER_REDIS);
+        nanosleep(&pause, NULL);
+        if (cpu_seconds(SERVER_CORDWOOD) + cpu_seconds(SERVER_REDIS) - began < 0.01)
+            return;
+    }
+}
+
 static void command(enum test_server_kind kind, const char *const *texts)
 {
     struct resp_client client;
@@ -126,103 +160,108 @@ static size_t log_line(struct random *random, char *line, size_t capacity)
                             (unsigned)random_below(random, 1000));
 }
 
-static void append_command(struct buffer *out, const char *const *texts, size_t count)
-{
-    buffer_printf(out, "*%zu\r\n", count);
-    for (size_t i = 0; i < count; i++)
-        buffer_printf(out, "$%zu\r\n%s\r\n", strlen(texts[i]), texts[i]);
-}
+/* Adds one request to the pool; `number` counts from 1. */
+typedef void request_function(struct load_pool *pool, struct random *random, unsigned number);
 
-static void set_request(void *context, struct random *random, struct buffer *out)
+#define ADD(pool, ...)                                      \
+    load_pool_add(pool, (const char *const[]){__VA_ARGS__}, \
+                  sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+
+static void set_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char key[32], line[256];
 
-    (void)context;
+    (void)number;
     snprintf(key, sizeof key, "key:%06u", (unsigned)random_below(random, KEYS));
     log_line(random, line, sizeof line);
-    append_command(out, (const char *const[]){"SET", key, line}, 3);
+    ADD(pool, "SET", key, line);
 }
 
-static void get_request(void *context, struct random *random, struct buffer *out)
+static void get_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char key[32];
 
-    (void)context;
+    (void)number;
     snprintf(key, sizeof key, "key:%06u", (unsigned)random_below(random, KEYS));
-    append_command(out, (const char *const[]){"GET", key}, 2);
+    ADD(pool, "GET", key);
 }
 
-static void lpush_request(void *context, struct random *random, struct buffer *out)
+static void lpush_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char line[256];
 
-    (void)context;
+    (void)number;
     log_line(random, line, sizeof line);
-    append_command(out, (const char *const[]){"LPUSH", "list", line}, 3);
+    ADD(pool, "LPUSH", "list", line);
 }
 
-static void lrange_request(void *context, struct random *random, struct buffer *out)
+static void lrange_request(struct load_pool *pool, struct random *random, unsigned number)
 {
-    (void)context;
+    (void)number;
     (void)random;
-    append_command(out, (const char *const[]){"LRANGE", "filled-list", "0", "99"}, 4);
+    ADD(pool, "LRANGE", "filled-list", "0", "99");
 }
 
-static void xadd_request(void *context, struct random *random, struct buffer *out)
+static void xadd_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char line[256];
 
-    (void)context;
+    (void)number;
     log_line(random, line, sizeof line);
-    append_command(out, (const char *const[]){"XADD", "stream", "*", "message", line}, 5);
+    ADD(pool, "XADD", "stream", "*", "message", line);
 }
 
-static void xrange_request(void *context, struct random *random, struct buffer *out)
+static void xrange_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char id[32];
 
-    (void)context;
+    (void)number;
     snprintf(id, sizeof id, "%u", 1 + (unsigned)random_below(random, FILLED_ENTRIES - RANGE));
-    append_command(out, (const char *const[]){"XRANGE", "filled", id, "+", "COUNT", "100"}, 6);
+    ADD(pool, "XRANGE", "filled", id, "+", "COUNT", "100");
 }
 
-/* Context: the number of the entry that was written last. */
-static void fill_stream_request(void *context, struct random *random, struct buffer *out)
+static void fill_stream_request(struct load_pool *pool, struct random *random, unsigned number)
 {
-    unsigned *number = context;
     char id[32], line[256];
 
-    snprintf(id, sizeof id, "%u-0", ++*number);
+    snprintf(id, sizeof id, "%u-0", number);
     log_line(random, line, sizeof line);
-    append_command(out, (const char *const[]){"XADD", "filled", id, "message", line}, 5);
+    ADD(pool, "XADD", "filled", id, "message", line);
 }
 
-static void fill_list_request(void *context, struct random *random, struct buffer *out)
+static void fill_list_request(struct load_pool *pool, struct random *random, unsigned number)
 {
     char line[256];
 
-    (void)context;
+    (void)number;
     log_line(random, line, sizeof line);
-    append_command(out, (const char *const[]){"RPUSH", "filled-list", line}, 3);
+    ADD(pool, "RPUSH", "filled-list", line);
 }
 
-/* `connections` is 1 when the order of the requests matters. */
-static double fill(enum test_server_kind kind, uint64_t count, size_t connections,
-                   void (*request)(void *, struct random *, struct buffer *))
+/* Sends `count` requests, each made once, in pieces. `connections` is 1 when their order matters.
+ */
+static void fill(enum test_server_kind kind, unsigned count, size_t connections,
+                 request_function *request)
 {
-    unsigned number = 0;
+    struct load_pool pool = {0};
     struct load load = {.port = ports[kind],
                         .connections = connections,
                         .pipeline = 100,
-                        .seconds = 600,
-                        .requests = count,
-                        .request = request,
-                        .context = &number};
+                        .pool = &pool,
+                        .once = true};
     struct load_result result;
+    struct random random;
 
-    if (!load_run(&load, &result) || result.errors || result.requests != count)
-        give_up("filling failed");
-    return result.seconds;
+    random_init(&random, SEED);
+    for (unsigned number = 1; number <= count; number++) {
+        request(&pool, &random, number);
+        if (pool.count < FILL_PIECE && number < count)
+            continue;
+        if (!load_run(&load, &result) || result.errors || result.requests != pool.count)
+            give_up("filling failed");
+        load_pool_clear(&pool);
+    }
+    load_pool_release(&pool);
 }
 
 /* ---- Throughput
@@ -230,15 +269,17 @@ static double fill(enum test_server_kind kind, uint64_t count, size_t connection
 
 struct operation {
     const char *name;
-    void (*request)(void *, struct random *, struct buffer *);
+    request_function *request;
     bool writes;
 };
 
 static const struct operation operations[] = {
-    {"SET", set_request, true},     {"GET", get_request, false},
-    {"LPUSH", lpush_request, true}, {"LRANGE_100", lrange_request, false},
-    {"XADD", xadd_request, true},   {"XRANGE_100", xrange_request, false},
+    {"GET", get_request, false},           {"LRANGE_100", lrange_request, false},
+    {"XRANGE_100", xrange_request, false}, {"SET", set_request, true},
+    {"LPUSH", lpush_request, true},        {"XADD", xadd_request, true},
 };
+
+enum { OPERATIONS = sizeof operations / sizeof *operations };
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -253,23 +294,27 @@ static double median(double *values, size_t count)
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-static void measure_operation(const struct operation *operation, const char *policy,
-                              size_t pipeline, size_t rounds, double seconds)
+static void measure_operation(const struct operation *operation, const struct load_pool *pool,
+                              const char *policy, size_t pipeline, size_t rounds, double seconds)
 {
-    double rates[2][ROUNDS_MAX], p99[2][ROUNDS_MAX], rate[2], latency[2];
+    double rates[2][ROUNDS_MAX], p99[2][ROUNDS_MAX], cpu[2][ROUNDS_MAX];
+    double rate[2], latency[2], cost[2];
     char name[64];
 
+    settle();
     for (size_t round = 0; round < rounds; round++) {
         for (int kind = 0; kind < 2; kind++) {
             struct load load = {.port = ports[kind],
                                 .connections = CONNECTIONS,
                                 .pipeline = pipeline,
                                 .seconds = seconds,
-                                .request = operation->request};
+                                .pool = pool};
             struct load_result result;
             give_turn(kind);
+            double began = cpu_seconds(kind);
             if (!load_run(&load, &result) || result.errors)
                 give_up("requests failed");
+            cpu[kind][round] = (cpu_seconds(kind) - began) * 1e6 / (double)result.requests;
             rates[kind][round] = (double)result.requests / result.seconds;
             p99[kind][round] = result.p99_ms;
         }
@@ -279,11 +324,14 @@ static void measure_operation(const struct operation *operation, const char *pol
     for (int kind = 0; kind < 2; kind++) {
         rate[kind] = median(rates[kind], rounds);
         latency[kind] = median(p99[kind], rounds);
+        cost[kind] = median(cpu[kind], rounds);
         note("throughput", name, "requests_per_second", kind, rate[kind]);
         note("throughput", name, "p99_ms", kind, latency[kind]);
+        note("throughput", name, "cpu_us_per_request", kind, cost[kind]);
     }
-    printf("%-11s %-9s %4zu %12.0f %12.0f %7.2fx %9.2f %9.2f\n", operation->name, policy, pipeline,
-           rate[0], rate[1], rate[0] / rate[1], latency[0], latency[1]);
+    printf("%-11s %-9s %4zu %11.0f %11.0f %6.2fx %8.2f %8.2f %8.2f %8.2f\n", operation->name,
+           policy, pipeline, rate[0], rate[1], rate[0] / rate[1], latency[0], latency[1], cost[0],
+           cost[1]);
     fflush(stdout);
 }
 
@@ -291,25 +339,33 @@ static void measure_throughput(size_t rounds, double seconds)
 {
     static const char *const policies[] = {"everysec", "always", "no"};
     static const size_t pipelines[] = {1, 16, 64};
+    struct load_pool pools[OPERATIONS] = {0};
+    struct random random;
 
+    random_init(&random, SEED);
+    for (size_t o = 0; o < OPERATIONS; o++)
+        for (unsigned number = 1; number <= POOL_REQUESTS; number++)
+            operations[o].request(&pools[o], &random, number);
     start_servers();
     for (int kind = 0; kind < 2; kind++) {
-        (void)fill(kind, FILLED_ENTRIES, 1,
-                   fill_stream_request); /* the time does not matter here */
-        (void)fill(kind, 1000, 1, fill_list_request);
-        (void)fill(kind, 2 * KEYS, CONNECTIONS, set_request);
+        fill(kind, FILLED_ENTRIES, 1, fill_stream_request);
+        fill(kind, 1000, 1, fill_list_request);
+        fill(kind, 2 * KEYS, CONNECTIONS, set_request);
     }
-    printf("\n%d connections, %zu turns of %.2f s each, requests a second (p99 in ms of a whole "
-           "pipeline)\n%-11s %-9s %4s %12s %12s %8s %9s %9s\n",
-           CONNECTIONS, rounds, seconds, "", "fsync", "pipe", "cordwood", "redis", "ratio", "p99",
-           "p99 redis");
+    printf("\n%d connections, %zu turns of %.2f s each; cordwood, redis\n"
+           "%-11s %-9s %4s %23s %7s %17s %17s\n",
+           CONNECTIONS, rounds, seconds, "", "fsync", "pipe", "requests a second", "ratio",
+           "p99 ms a pipeline", "us CPU a request");
     for (size_t p = 0; p < 3; p++) {
         for (int kind = 0; kind < 2; kind++)
             command(kind, (const char *const[]){"CONFIG", "SET", "appendfsync", policies[p], NULL});
-        for (size_t o = 0; o < sizeof operations / sizeof *operations; o++)
+        for (size_t o = 0; o < OPERATIONS; o++)
             for (size_t i = 0; i < 3 && (operations[o].writes || p == 0); i++)
-                measure_operation(&operations[o], policies[p], pipelines[i], rounds, seconds);
+                measure_operation(&operations[o], &pools[o], policies[p], pipelines[i], rounds,
+                                  seconds);
     }
+    for (size_t o = 0; o < OPERATIONS; o++)
+        load_pool_release(&pools[o]);
     release_servers();
 }
 
@@ -371,7 +427,7 @@ static uint64_t raw_bytes(uint64_t entries)
     uint64_t bytes = 0;
     char line[256];
 
-    random_init(&random, 1); /* as load_run does */
+    random_init(&random, SEED); /* as fill does */
     for (uint64_t i = 0; i < entries; i++)
         bytes += log_line(&random, line, sizeof line) + 1;
     return bytes;
@@ -385,16 +441,16 @@ static void report_bytes(const char *what, enum test_server_kind kind, uint64_t 
     note("disk", what, "bytes_per_entry", kind, (double)bytes / (double)entries);
 }
 
-static void measure_disk(uint64_t entries)
+static void measure_disk(unsigned entries)
 {
     uint64_t raw = raw_bytes(entries), full;
     double seconds[2];
 
     start_servers();
-    printf("\n%llu stream entries, one log line each\n%-44s %12s %8s %8s\n",
-           (unsigned long long)entries, "", "bytes", "an entry", "of raw");
+    printf("\n%u stream entries, one log line each\n%-44s %12s %8s %8s\n", entries, "", "bytes",
+           "an entry", "of raw");
     for (int kind = 0; kind < 2; kind++) {
-        (void)fill(kind, entries, 1, fill_stream_request); /* the time does not matter here */
+        fill(kind, entries, 1, fill_stream_request);
         seconds[kind] = restart_seconds(kind);
         note("start", "after kill -9", "seconds", kind, seconds[kind]);
     }
@@ -433,17 +489,14 @@ static void write_many_line(struct random *random, unsigned entries, struct buff
 }
 
 /* The same as one pipeline of XADDs. */
-static void xadd_pipeline(struct random *random, unsigned entries, struct buffer *out)
+static void xadd_pipeline(struct random *random, unsigned entries, struct load_pool *pool)
 {
     char message[256], number[16];
 
     for (unsigned i = 0; i < entries; i++) {
         log_line(random, message, sizeof message);
         snprintf(number, sizeof number, "%u", i);
-        append_command(out,
-                       (const char *const[]){"XADD", "many", "*", "message", message, "level",
-                                             "INFO", "n", number},
-                       9);
+        ADD(pool, "XADD", "many", "*", "message", message, "level", "INFO", "n", number);
     }
 }
 
@@ -466,27 +519,13 @@ static double time_write_many(struct slice line)
     return seconds;
 }
 
-static struct buffer prepared; /* requests that load_run sends as one */
-static void prepared_request(void *context, struct random *random, struct buffer *out)
+static double time_xadd_pipeline(const struct load_pool *pool)
 {
-    bool *sent = context;
-
-    (void)random;
-    if (!*sent)
-        buffer_append_slice(out, buffer_slice(&prepared));
-    *sent = true;
-}
-
-static double time_xadd_pipeline(unsigned entries)
-{
-    bool sent = false;
     struct load load = {.port = ports[SERVER_REDIS],
                         .connections = 1,
-                        .pipeline = entries,
-                        .seconds = 60,
-                        .requests = entries,
-                        .request = prepared_request,
-                        .context = &sent};
+                        .pipeline = pool->count,
+                        .pool = pool,
+                        .once = true};
     struct load_result result;
 
     if (!load_run(&load, &result) || result.errors)
@@ -507,14 +546,14 @@ static void measure_write_many(size_t rounds)
         double seconds[2][ROUNDS_MAX], middle[2];
         struct buffer line = {0};
         char name[32];
-        buffer_clear(&prepared);
+        struct load_pool pool = {0};
         write_many_line(&random, counts[i], &line);
-        xadd_pipeline(&random, counts[i], &prepared);
+        xadd_pipeline(&random, counts[i], &pool);
         for (size_t round = 0; round < rounds; round++) {
             give_turn(SERVER_CORDWOOD);
             seconds[0][round] = time_write_many(buffer_slice(&line));
             give_turn(SERVER_REDIS);
-            seconds[1][round] = time_xadd_pipeline(counts[i]);
+            seconds[1][round] = time_xadd_pipeline(&pool);
         }
         let_both_run();
         snprintf(name, sizeof name, "%u", counts[i]);
@@ -524,8 +563,8 @@ static void measure_write_many(size_t rounds)
         }
         printf("%-10u %26.1f %26.1f\n", counts[i], middle[0] * 1e3, middle[1] * 1e3);
         buffer_release(&line);
+        load_pool_release(&pool);
     }
-    buffer_release(&prepared);
     release_servers();
 }
 
@@ -533,7 +572,7 @@ int main(int argc, char **argv)
 {
     size_t rounds = (size_t)environment_number("BENCH_ROUNDS", 3);
     double seconds = environment_number("BENCH_SECONDS", 0.5);
-    uint64_t entries = (uint64_t)environment_number("BENCH_ENTRIES", 500000);
+    unsigned entries = (unsigned)environment_number("BENCH_ENTRIES", 500000);
     const char *only = getenv("BENCH_ONLY");
 
     if (rounds < 1 || rounds > ROUNDS_MAX || entries < 1)

@@ -4,6 +4,7 @@
 #include "load.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,8 +26,7 @@ enum {
 
 struct connection {
     int socket;
-    struct buffer output;
-    size_t sent;
+    struct slice output;   /* in the pool, not sent yet */
     size_t awaited;        /* replies */
     int64_t open;          /* elements of the reply that is being read */
     size_t skip;           /* bytes of a bulk that are still to come */
@@ -45,7 +45,7 @@ struct state {
     float *samples; /* milliseconds */
     size_t sample_count;
     size_t busy; /* connections with awaited replies */
-    uint64_t begun;
+    size_t next; /* request of the pool, when each is sent once */
     double deadline;
 };
 
@@ -55,6 +55,31 @@ double load_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+void load_pool_add(struct load_pool *pool, const char *const *words, size_t count)
+{
+    buffer_printf(&pool->bytes, "*%zu\r\n", count);
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(&pool->bytes, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
+    if (pool->count == pool->capacity) {
+        pool->capacity = pool->capacity ? 2 * pool->capacity : 1024;
+        pool->ends = memory_resize(pool->ends, pool->capacity * sizeof *pool->ends);
+    }
+    pool->ends[pool->count++] = pool->bytes.size;
+}
+
+void load_pool_clear(struct load_pool *pool)
+{
+    pool->count = 0;
+    buffer_clear(&pool->bytes);
+}
+
+void load_pool_release(struct load_pool *pool)
+{
+    memory_free(pool->ends);
+    buffer_release(&pool->bytes);
+    *pool = (struct load_pool){0};
 }
 
 static bool failed(const char *what)
@@ -82,18 +107,17 @@ static bool connect_one(struct state *state, struct connection *connection)
 
 static bool send_more(struct state *state, struct connection *connection)
 {
-    while (connection->sent < connection->output.size) {
-        ssize_t count =
-            send(connection->socket, connection->output.data + connection->sent,
-                 connection->output.size - connection->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (connection->output.size) {
+        ssize_t count = send(connection->socket, connection->output.data, connection->output.size,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
         if (count < 0 && errno != EAGAIN)
             return failed("send");
         if (count < 0)
             break;
-        connection->sent += (size_t)count;
+        connection->output = slice_skip(connection->output, (size_t)count);
     }
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (connection->sent < connection->output.size)
+    if (connection->output.size)
         event.events |= EPOLLOUT;
     return epoll_ctl(state->epoll, EPOLL_CTL_MOD, connection->socket, &event) == 0 ||
            failed("epoll_ctl");
@@ -103,18 +127,18 @@ static bool send_more(struct state *state, struct connection *connection)
 static bool begin_pipeline(struct state *state, struct connection *connection)
 {
     const struct load *load = state->load;
-    size_t count = load->pipeline;
+    const struct load_pool *pool = load->pool;
+    size_t left = load->once ? pool->count - state->next : pool->count;
+    size_t count = load->pipeline < left ? load->pipeline : left;
+    size_t first = load->once ? state->next : random_below(&state->random, left - count + 1);
 
-    if (load->requests && load->requests - state->begun < count)
-        count = load->requests - state->begun;
     connection->began = load_clock();
-    if (count == 0 || connection->began >= state->deadline)
+    if (count == 0 || (!load->once && connection->began >= state->deadline))
         return true;
-    buffer_clear(&connection->output);
-    connection->sent = 0;
-    for (size_t i = 0; i < count; i++)
-        load->request(load->context, &state->random, &connection->output);
-    state->begun += count;
+    size_t start = first ? pool->ends[first - 1] : 0;
+    connection->output =
+        slice_make(pool->bytes.data + start, pool->ends[first + count - 1] - start);
+    state->next += count;
     state->busy++;
     connection->awaited = count;
     connection->open = 1;
@@ -251,7 +275,6 @@ bool load_run(const struct load *load, struct load_result *result)
     for (size_t i = 0; i < load->connections; i++) {
         if (state.connections[i].socket >= 0)
             close(state.connections[i].socket);
-        buffer_release(&state.connections[i].output);
     }
     if (state.epoll >= 0)
         close(state.epoll);

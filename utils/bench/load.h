@@ -4,17 +4,25 @@
 #define BENCH_LOAD_H
 
 #include "base/buffer.h"
-#include "base/random.h"
+
+/* Requests made before the clock starts: sending a pipeline of them is no work. */
+struct load_pool {
+    struct buffer bytes;
+    size_t *ends; /* of each request in bytes */
+    size_t count, capacity;
+};
+
+void load_pool_add(struct load_pool *pool, const char *const *words, size_t count); /* a command */
+void load_pool_clear(struct load_pool *pool);
+void load_pool_release(struct load_pool *pool);
 
 struct load {
     int port; /* on 127.0.0.1 */
     size_t connections;
-    size_t pipeline;   /* requests that are sent together, and awaited together */
-    double seconds;    /* stop after so long ... */
-    uint64_t requests; /* ... or after so many; 0: no such bound */
-    /* Appends one request. */
-    void (*request)(void *context, struct random *random, struct buffer *out);
-    void *context;
+    size_t pipeline; /* requests that are sent together, and awaited together */
+    const struct load_pool *pool;
+    double seconds; /* so long pipelines are sent from anywhere in the pool ... */
+    bool once;      /* ... or each request of the pool once, in order */
 };
 
 struct load_result {
