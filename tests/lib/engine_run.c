@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/engine_run.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    WORK_STEPS_MAX = 100000,
+    WORK_BYTES = 16 << 10,
+    BATCHES_AFTER_RECOVERY = 4,
+    RECOVERY_CALLS_MAX = 24, /* the second power loss strikes within so many calls */
+};
+
+static const unsigned CHANGING_CALLS =
+    1u << VFS_CALL_OPEN | 1u << VFS_CALL_WRITE | 1u << VFS_CALL_SYNC | 1u << VFS_CALL_TRUNCATE |
+    1u << VFS_CALL_REMOVE | 1u << VFS_CALL_RENAME | 1u << VFS_CALL_LINK | 1u << VFS_CALL_MKDIR |
+    1u << VFS_CALL_SYNC_DIRECTORY;
+
+static uint64_t run_wall_ms(void *context)
+{
+    struct engine_run *run = context;
+    return 1700000000000 + run->clock_us / 1000;
+}
+
+static uint64_t run_monotonic_us(void *context)
+{
+    struct engine_run *run = context;
+    return run->clock_us += 10;
+}
+
+static void run_random_bytes(void *context, void *data, size_t size)
+{
+    struct engine_run *run = context;
+    for (size_t i = 0; i < size; i++)
+        ((uint8_t *)data)[i] = (uint8_t)random_next(&run->random);
+}
+
+static void run_log(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    if (getenv("VERBOSE"))
+        fprintf(stderr, "engine: %s\n", line);
+}
+
+void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed)
+{
+    *run = (struct engine_run){.memory = memory ? memory : vfs_memory_create()};
+    run->fault = vfs_fault_create(run->memory);
+    random_init(&run->random, seed);
+    run->env = (struct env){
+        .vfs = run->fault,
+        .wall_ms = run_wall_ms,
+        .monotonic_us = run_monotonic_us,
+        .random_bytes = run_random_bytes,
+        .log = run_log,
+        .context = run,
+    };
+    engine_small_options(&run->options);
+}
+
+void engine_run_release(struct engine_run *run)
+{
+    if (run->db)
+        (void)lsm_close(run->db); /* the world goes with it */
+    engine_history_release(&run->history);
+    memory_free(run->lsns);
+    vfs_destroy(run->fault);
+    vfs_destroy(run->memory);
+}
+
+enum status engine_run_open(struct engine_run *run, struct lsm_report *report)
+{
+    assert(!run->db);
+    enum status status = lsm_open(&run->env, ENGINE_DIRECTORY, &run->options, report, &run->db);
+    if (status == STATUS_OK)
+        lsm_set_ack_durable(run->db, run->policy == POLICY_ALWAYS);
+    return status;
+}
+
+enum status engine_run_close(struct engine_run *run)
+{
+    struct lsm *db = run->db;
+    run->db = NULL;
+    enum status status = lsm_close(db);
+    if (status == STATUS_OK)
+        run->synced = run->written = run->history.count;
+    return status;
+}
+
+enum status engine_run_batch(struct engine_run *run)
+{
+    uint64_t seed = random_next(&run->random);
+    size_t index = run->history.count;
+    struct lsm_writer *writer = NULL;
+    lsm_lock(run->db);
+    enum status status = lsm_write_begin(run->db, engine_batch_bytes(seed, index), false, &writer);
+    if (status == STATUS_OK) {
+        engine_batch_write(writer, seed, index);
+        engine_history_add(&run->history, seed);
+        run->lsns = memory_resize(run->lsns, run->history.count * sizeof(lsn_t));
+        run->lsns[index] = lsm_write_end(writer);
+    }
+    lsm_unlock(run->db);
+    return status;
+}
+
+enum status engine_run_sync(struct engine_run *run)
+{
+    enum status status = lsm_wal_sync(run->db);
+    if (status == STATUS_OK)
+        run->synced = run->written = run->history.count;
+    return status;
+}
+
+size_t engine_run_count_below(const struct engine_run *run, lsn_t lsn)
+{
+    size_t count = 0;
+    while (count < run->history.count && run->lsns[count] < lsn)
+        count++;
+    return count;
+}
+
+static enum status run_write(struct engine_run *run)
+{
+    enum status status = lsm_wal_write(run->db);
+    if (status == STATUS_OK)
+        run->written = run->history.count;
+    return status;
+}
+
+void engine_run_work(struct engine_run *run)
+{
+    unsigned steps = 0;
+    while (lsm_work(run->db, WORK_BYTES) && steps++ < WORK_STEPS_MAX)
+        ;
+    assert(steps < WORK_STEPS_MAX);
+}
+
+static bool run_compare(struct engine_run *run, struct engine_failure *failure)
+{
+    size_t count;
+    struct lsm_report report = {""};
+    if (lsm_check_invariants(run->db, &report) != STATUS_OK)
+        return engine_fail(failure, STATUS_OK, "invariants: %s", report.text);
+    return engine_holds_history(run->db, &run->history, run->history.count, run->history.count,
+                                &count, failure);
+}
+
+static bool run_reopen(struct engine_run *run, struct engine_failure *failure)
+{
+    struct lsm_report report = {""};
+    enum status status = engine_run_close(run);
+    if (status != STATUS_OK)
+        return engine_fail(failure, status, "close: %s", status_text(status));
+    status = engine_run_open(run, &report);
+    if (status != STATUS_OK)
+        return engine_fail(failure, status, "open after a clean stop: %s", report.text);
+    return run_compare(run, failure);
+}
+
+static enum status run_batch_by_policy(struct engine_run *run)
+{
+    enum status status = engine_run_batch(run);
+    if (status != STATUS_OK)
+        return status;
+    /* Several batches may share a sync or a write. */
+    if (random_below(&run->random, 3) == 0)
+        return STATUS_OK;
+    return run->policy == POLICY_ALWAYS ? engine_run_sync(run) : run_write(run);
+}
+
+bool engine_run_step(struct engine_run *run, struct engine_failure *failure)
+{
+    uint64_t choice = random_below(&run->random, 200);
+    enum status status = STATUS_OK;
+    if (choice < 160) {
+        status = run_batch_by_policy(run);
+    } else if (choice < 172) {
+        status = run->policy == POLICY_NO ? run_write(run) : engine_run_sync(run);
+    } else if (choice < 186) {
+        (void)lsm_work(run->db, WORK_BYTES); /* false: nothing to do */
+    } else if (choice < 189) {
+        lsm_request_flush(run->db);
+        engine_run_work(run);
+    } else if (choice < 191) {
+        lsm_request_compact(run->db);
+        engine_run_work(run);
+    } else if (choice < 194) {
+        status = lsm_wal_rotate(run->db);
+    } else if (choice < 196) {
+        return run_reopen(run, failure);
+    } else {
+        return run_compare(run, failure);
+    }
+    return status == STATUS_OK ||
+           engine_fail(failure, status, "step %u: %s", (unsigned)choice, status_text(status));
+}
+
+/* ---- Power loss ---------------------------------------------------------------------------- */
+
+/* Takes a picture of the world before the n-th changing call from now. */
+struct second_loss {
+    struct vfs *memory;
+    uint64_t countdown;
+    enum vfs_power_loss mode;
+    uint64_t seed;
+    struct vfs *world; /* NULL: not so many calls were made */
+};
+
+static void take_picture(void *context, enum vfs_call call, const char *path, const char *site)
+{
+    struct second_loss *second = context;
+    (void)call;
+    (void)path;
+    (void)site;
+    if (second->countdown > 0 && --second->countdown == 0)
+        second->world = vfs_memory_after_power_loss(second->memory, second->mode, second->seed);
+}
+
+/* Opens the world and compares. *count: batches found. The run stays open. */
+static bool recover(struct engine_run *found, const struct engine_history *history, size_t min,
+                    size_t max, size_t *count, struct engine_failure *failure)
+{
+    struct lsm_report report = {""};
+    enum status status = engine_run_open(found, &report);
+    if (status != STATUS_OK)
+        return engine_fail(failure, status, "open: %s (%s)", status_text(status), report.text);
+    return engine_holds_history(found->db, history, min, max, count, failure);
+}
+
+static bool lose_again(struct vfs *world, const struct engine_history *history, size_t count,
+                       uint64_t seed, struct engine_failure *failure)
+{
+    struct engine_run found;
+    size_t again;
+    engine_run_init(&found, world, seed);
+    bool agrees = recover(&found, history, count, count, &again, failure);
+    if (!agrees) {
+        char why[sizeof(failure->text)];
+        snprintf(why, sizeof(why), "%s", failure->text);
+        snprintf(failure->text, sizeof(failure->text), "after a second power loss: %.900s", why);
+    }
+    engine_run_release(&found);
+    return agrees;
+}
+
+/* What is written behind a recovered tail is there after the next power loss, and nothing of what
+ * lay there before comes back. */
+static bool write_on(struct engine_run *found, const struct engine_history *history, size_t count,
+                     struct engine_failure *failure)
+{
+    engine_history_copy(history, count, &found->history);
+    for (int i = 0; i < BATCHES_AFTER_RECOVERY; i++) {
+        enum status status = engine_run_batch(found);
+        if (status == STATUS_OK && (i == 1 || i == BATCHES_AFTER_RECOVERY - 1))
+            status = engine_run_sync(found);
+        if (status != STATUS_OK)
+            return engine_fail(failure, status, "writing on: %s", status_text(status));
+    }
+    const struct power_loss next = {.mode = random_below(&found->random, 2) ? VFS_LOSE_UNSYNCED
+                                                                            : VFS_TEAR,
+                                    .seed = random_next(&found->random)};
+    return power_loss_check(found, &next, failure);
+}
+
+bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
+                      struct engine_failure *failure)
+{
+    static const char *const modes[] = {"unsynced is lost", "all is kept", "torn", "reordered"};
+    size_t min =
+        loss->mode == VFS_KEEP_ALL && run->written > run->synced ? run->written : run->synced;
+    size_t count = 0;
+    struct engine_run found;
+    engine_run_init(&found, vfs_memory_after_power_loss(run->memory, loss->mode, loss->seed),
+                    loss->seed);
+    found.policy = run->policy;
+    struct second_loss second = {
+        .memory = found.memory,
+        .countdown = loss->again ? 1 + random_below(&found.random, RECOVERY_CALLS_MAX) : 0,
+        .mode = random_below(&found.random, 2) ? VFS_LOSE_UNSYNCED : VFS_TEAR,
+        .seed = random_next(&found.random),
+    };
+    vfs_fault_watch(found.fault, CHANGING_CALLS, take_picture, &second);
+    bool agrees = recover(&found, &run->history, min, run->history.count, &count, failure);
+    second.countdown = 0;
+    if (second.world && agrees)
+        agrees = lose_again(second.world, &run->history, count, second.seed, failure);
+    else
+        vfs_destroy(second.world);
+    if (agrees && loss->go_on)
+        agrees = write_on(&found, &run->history, count, failure);
+    if (!agrees) {
+        char why[sizeof(failure->text)];
+        snprintf(why, sizeof(why), "%s", failure->text);
+        snprintf(failure->text, sizeof(failure->text), "power loss, %s, seed %llu: %.800s",
+                 modes[loss->mode], (unsigned long long)loss->seed, why);
+    }
+    engine_run_release(&found);
+    return agrees;
+}
