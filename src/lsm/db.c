@@ -328,13 +328,20 @@ static void release(struct lsm *db)
     free(db);
 }
 
-/* The name of a directory that we make is on the medium before anything in it is relied on. */
+/* Before anything in a new database is relied on, the name of its directory is on the medium; also when
+ * an earlier open has made the directory and came no further. */
 static enum status make_directory(struct lsm *db)
 {
     struct vfs *vfs = db->env.vfs;
-    enum status status = vfs->ops->make_directory(vfs, db->directory);
-    if (status != STATUS_OK)
-        return status == STATUS_EXISTS ? STATUS_OK : status;
+    char path[4096];
+    bool exists = false;
+    snprintf(path, sizeof(path), "%s/CURRENT", db->directory);
+    enum status status = vfs->ops->exists(vfs, path, &exists);
+    if (status != STATUS_OK || exists)
+        return status;
+    status = vfs->ops->make_directory(vfs, db->directory);
+    if (status != STATUS_OK && status != STATUS_EXISTS)
+        return status;
     size_t end = strlen(db->directory);
     while (end > 1 && db->directory[end - 1] == '/')
         end--;

@@ -91,7 +91,8 @@ static lsn_t announce(struct lsm *db, _Atomic lsn_t *slot)
     for (;;) {
         lsn_t visible = atomic_load(&db->visible_bound);
         lsn_t cap = atomic_load(&db->read_cap);
-        lsn_t lsn = (visible < cap ? visible : cap) - 1;
+        lsn_t bound = visible < cap ? visible : cap;
+        lsn_t lsn = bound ? bound - 1 : 0; /* 0: a new database's first sync has failed */
         atomic_store(slot, lsn);
         if (atomic_load(&db->visible_bound) == visible && atomic_load(&db->read_cap) == cap)
             return lsn;
