@@ -150,6 +150,11 @@ fuzz: ## every fuzzer under libFuzzer, FUZZ_SECONDS= each (60); needs clang
 big: $(BIG_TESTS) $(PROGRAMS) ## server, fault and simulation tests of this variant
 	@utils/run-tests $(BIG_TESTS)
 
+# A short run of it is among the fault tests.
+.PHONY: crash
+crash: $(B)/tests/fault/test_crash $(PROGRAMS) ## kill -9 under load, KILLS= times (240), SEED=
+	KILLS=$${KILLS:-240} $(B)/tests/fault/test_crash
+
 # Tests in which several threads meet: all that need a look by ThreadSanitizer.
 CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start' \
 	$(UNIT_SOURCES) $(BIG_SOURCES))
