@@ -29,8 +29,8 @@ static void expect_all(struct engine_run *run)
         fail_msg("SEED=%llu: %s", (unsigned long long)test_seed(), failure.text);
 }
 
-/* Batches until the disk is full for small ones too. Background work would free WAL segments, so there
- * is none. */
+/* Batches until the disk is full for small ones too. Background work would free WAL segments, so
+ * there is none. */
 static void fill(struct engine_run *run)
 {
     int refused = 0;
