@@ -148,6 +148,8 @@ static void mark_output(struct session *session, lsn_t lsn)
         last->end = output_end(session);
     else if (lsn > 0)
         push_mark(session, lsn);
+    else
+        session->released_end = output_end(session);
     atomic_store_explicit(&session->output_bytes, session->output.size - session->output_offset,
                           memory_order_relaxed);
 }
@@ -423,6 +425,22 @@ static void clear_input(struct session *session)
         buffer_release(&session->input);
 }
 
+/* client-query-buffer-limit; false: the session ends. */
+static bool may_keep(struct session *session, size_t more)
+{
+    size_t limit =
+        (size_t)config_integer(session->service->config, CONFIG_client_query_buffer_limit);
+    if (session->input.size + more <= limit)
+        return true;
+    env_log(session->service->env, LOG_WARNING,
+            "Closing client that reached max query buffer length: id=%llu addr=%s",
+            (unsigned long long)session->id, session->address);
+    session->is_over_limit = true;
+    if (session->state == SESSION_READY)
+        session->state = SESSION_CLOSING;
+    return false;
+}
+
 /* Completes the partial request in `input` with the start of the bytes and executes it, so that the
  * bytes behind it need no copy. Returns how many are used up; all of them when it is still partial. */
 static size_t join_partial(struct session *session, struct feed *feed, struct slice bytes)
@@ -432,6 +450,10 @@ static size_t join_partial(struct session *session, struct feed *feed, struct sl
     while (used < bytes.size) {
         struct slice rest = slice_skip(bytes, used);
         size_t size = join_size(session, rest);
+        if (!may_keep(session, size)) {
+            clear_input(session);
+            return bytes.size;
+        }
         buffer_append(input, rest.data, size);
         used += size;
         size_t consumed = 0;
@@ -470,20 +492,8 @@ static size_t drop_line(struct session *session, struct feed *feed, struct slice
 
 static void keep_input(struct session *session, struct slice bytes)
 {
-    if (bytes.size == 0 || session->state == SESSION_CLOSING)
-        return;
-    size_t limit =
-        (size_t)config_integer(session->service->config, CONFIG_client_query_buffer_limit);
-    if (session->input.size + bytes.size > limit) {
-        env_log(session->service->env, LOG_WARNING,
-                "Closing client that reached max query buffer length: id=%llu addr=%s",
-                (unsigned long long)session->id, session->address);
-        session->is_over_limit = true;
-        if (session->state == SESSION_READY)
-            session->state = SESSION_CLOSING;
-        return;
-    }
-    buffer_append_slice(&session->input, bytes);
+    if (bytes.size > 0 && session->state != SESSION_CLOSING && may_keep(session, bytes.size))
+        buffer_append_slice(&session->input, bytes);
 }
 
 static void feed_bytes(struct session *session, struct feed *feed, struct slice bytes)
