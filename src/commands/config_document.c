@@ -15,18 +15,17 @@ static const char *const kind_texts[] = {
 /* The help as # lines of at most TEXT_COLUMNS. */
 static void append_comment(const char *help, struct buffer *out)
 {
-    size_t column = TEXT_COLUMNS;
+    size_t column = 1;
+    buffer_append_byte(out, '#');
     while (*help) {
         size_t size = strcspn(help, " ");
         if (column + 1 + size > TEXT_COLUMNS) {
-            buffer_append_text(out, column == TEXT_COLUMNS ? "# " : "\n# ");
-            column = 2;
-        } else {
-            buffer_append_byte(out, ' ');
-            column++;
+            buffer_append_text(out, "\n#");
+            column = 1;
         }
+        buffer_append_byte(out, ' ');
         buffer_append(out, help, size);
-        column += size;
+        column += 1 + size;
         help += size;
         help += strspn(help, " ");
     }

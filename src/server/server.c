@@ -175,8 +175,13 @@ static bool listen_on(struct server *server, const struct listener_options *opti
     struct listener *listener;
     enum listener_result result = listener_open(options, &listener, error);
     if (result == LISTENER_OK) {
-        listener_set_next(listener, server->listeners);
-        server->listeners = listener;
+        struct listener *last = server->listeners;
+        while (last && listener_next(last))
+            last = listener_next(last);
+        if (last)
+            listener_set_next(last, listener);
+        else
+            server->listeners = listener;
         return true;
     }
     if (result != LISTENER_NO_ADDRESS || !optional)
