@@ -185,6 +185,7 @@ static void a_limited_read_goes_on_by_its_cursor(void **state)
 static void a_bad_line_harms_no_other(void **state)
 {
     struct resp_client *client = *state;
+    static const char with_nul[] = "{\"action\":\"write\",\"message\":\"\0\"}\n";
     struct buffer lines = {0};
 
     buffer_append_text(&lines,
