@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* The gate in a whole server, in this process, over a file system whose syncs the test holds and
+ * fails. */
+#include "lib/resp_client.h"
+#include "lib/temp_directory.h"
+#include "server/server.h"
+#include "vfs/vfs_fault.h"
+#include "vfs/vfs_memory.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+#include <cmocka.h>
+
+static const unsigned syncs = 1u << VFS_CALL_SYNC;
+
+struct fixture {
+    char directory[TEMP_DIRECTORY_BYTES];
+    char path[TEMP_DIRECTORY_BYTES + 32];
+    struct vfs *memory, *fault;
+    struct env env;
+    struct config *config;
+    struct server *server;
+    pthread_t thread;
+    enum status result;
+    struct resp_client a, b;
+    struct buffer shown;
+};
+
+static void ignore_log(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+}
+
+static void *run(void *context)
+{
+    struct fixture *f = context;
+    f->result = server_run(f->server);
+    return NULL;
+}
+
+static void set(struct fixture *f, const char *name, const char *value)
+{
+    assert_true(config_set(f->config, slice_from(name), slice_from(value), true, &f->shown));
+}
+
+static void start(struct fixture *f, const char *appendfsync)
+{
+    set(f, "appendfsync", appendfsync);
+    const struct server_options options = {.env = &f->env, .config = f->config};
+    f->server = server_create(&options, &f->shown);
+    assert_non_null(f->server);
+    assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
+    assert_true(resp_client_open_unix(&f->a, f->path));
+    assert_true(resp_client_open_unix(&f->b, f->path));
+}
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    struct fixture *f = &fixture;
+    *f = (struct fixture){.a.socket = -1, .b.socket = -1};
+    temp_directory_make(f->directory);
+    snprintf(f->path, sizeof(f->path), "%.*s/s.sock", TEMP_DIRECTORY_BYTES, f->directory);
+    f->memory = vfs_memory_create();
+    f->fault = vfs_fault_create(f->memory);
+    env_init_posix(&f->env, f->fault);
+    f->env.log = ignore_log;
+    f->config = config_create();
+    set(f, "port", "0");
+    set(f, "json-port", "0");
+    set(f, "unixsocket", f->path);
+    set(f, "dir", "/data");
+    set(f, "io-threads", "2");
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    vfs_fault_release(f->fault);
+    if (f->server) {
+        server_stop(f->server, true);
+        pthread_join(f->thread, NULL);
+        server_destroy(f->server);
+    }
+    if (f->a.socket >= 0)
+        resp_client_close(&f->a);
+    if (f->b.socket >= 0)
+        resp_client_close(&f->b);
+    config_destroy(f->config);
+    vfs_destroy(f->fault);
+    vfs_destroy(f->memory);
+    temp_directory_remove(f->directory);
+    buffer_release(&f->shown);
+    return 0;
+}
+
+static void send_text(struct resp_client *client, const char *text)
+{
+    assert_true(resp_client_send(client, slice_from(text)));
+}
+
+static void expect_reply(struct resp_client *client, const char *shown)
+{
+    struct resp_reply reply = {0};
+    assert_true(resp_client_read(client, &reply));
+    assert_true(resp_reply_is(&reply, shown));
+    resp_reply_release(&reply);
+}
+
+/* Nothing has come up to now. The syncs are held, so it cannot come later either. */
+static void expect_nothing(struct resp_client *client)
+{
+    int timeout_ms = client->timeout_ms;
+    struct resp_reply reply = {0};
+    client->timeout_ms = 50;
+    assert_false(resp_client_read(client, &reply));
+    client->timeout_ms = timeout_ms;
+}
+
+static void wait_for_held_sync(struct fixture *f)
+{
+    while (vfs_fault_held_count(f->fault) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void always_sends_no_reply_before_its_sync(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    send_text(&f->a, "SET k before\r\n");
+    expect_reply(&f->a, "+OK");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k after\r\nPING\r\n");
+    wait_for_held_sync(f);
+    expect_nothing(&f->a); /* not even the PING: replies keep their order */
+    send_text(&f->b, "PING\r\n");
+    expect_reply(&f->b, "+PONG"); /* who waits for nothing is answered */
+    vfs_fault_release(f->fault);
+    expect_reply(&f->a, "+OK");
+    expect_reply(&f->a, "+PONG");
+}
+
+static void always_reveals_to_nobody_what_is_not_synced(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    send_text(&f->a, "SET gone 1\r\nSET other 1\r\n");
+    expect_reply(&f->a, "+OK");
+    expect_reply(&f->a, "+OK");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k v\r\nDEL gone\r\n");
+    wait_for_held_sync(f);
+    send_text(&f->b, "GET other\r\n");
+    expect_reply(&f->b, "\"1\"");
+    send_text(&f->b, "GET k\r\n");
+    expect_nothing(&f->b);
+    send_text(&f->b, "GET gone\r\n");
+    expect_nothing(&f->b);
+    vfs_fault_release(f->fault);
+    expect_reply(&f->a, "+OK");
+    expect_reply(&f->a, ":1");
+    expect_reply(&f->b, "\"v\"");
+    expect_reply(&f->b, "nil");
+}
+
+static void everysec_replies_while_the_disk_syncs(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k v\r\n");
+    expect_reply(&f->a, "+OK");
+    wait_for_held_sync(f);
+    send_text(&f->a, "SET k w\r\n");
+    expect_reply(&f->a, "+OK");
+    send_text(&f->b, "GET k\r\n");
+    expect_reply(&f->b, "\"w\"");
+}
+
+static void a_change_to_everysec_lets_held_replies_go(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k v\r\n");
+    wait_for_held_sync(f);
+    send_text(&f->b, "CONFIG SET appendfsync everysec\r\n");
+    expect_reply(&f->b, "+OK");
+    expect_reply(&f->a, "+OK");
+}
+
+static void a_failed_sync_closes_those_who_wait_and_refuses_writes(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    send_text(&f->a, "SET k durable\r\n");
+    expect_reply(&f->a, "+OK");
+    vfs_fault_fail(f->fault, syncs, 1, STATUS_IO, true);
+    send_text(&f->a, "SET k lost\r\n");
+    assert_true(resp_client_sees_close(&f->a));
+    send_text(&f->b, "GET k\r\n");
+    expect_reply(&f->b, "\"durable\"");
+    struct resp_reply reply = {0};
+    send_text(&f->b, "SET k again\r\n");
+    assert_true(resp_client_read(&f->b, &reply));
+    assert_int_equal(reply.type, '-');
+    assert_true(slice_starts_with(buffer_slice(&reply.text), slice_from("MISCONF")));
+    resp_reply_release(&reply);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(always_sends_no_reply_before_its_sync),
+        TEST(always_reveals_to_nobody_what_is_not_synced),
+        TEST(everysec_replies_while_the_disk_syncs),
+        TEST(a_change_to_everysec_lets_held_replies_go),
+        TEST(a_failed_sync_closes_those_who_wait_and_refuses_writes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
