@@ -126,6 +126,8 @@ static size_t bytes_max_of(const struct command_context *c)
     for (size_t i = 0; i < c->count; i++)
         bytes += c->arguments[i].size;
     size_t total = access_write_bytes(bytes, c->count);
+    if (c->command->keys.last < 0)
+        total += access_delete_bytes(bytes, c->count);
     return c->command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
 }
 

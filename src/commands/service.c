@@ -196,7 +196,8 @@ static enum status expire_batch(struct service *service, struct access *access, 
     struct lsm *engine = store_engine(service->store);
     size_t expired = 0;
     lsm_lock(engine);
-    enum status status = access_begin_write(access, 0, true, 0, true);
+    enum status status = access_begin_write(access, 0, true,
+                                            keyspace_expire_bytes(EXPIRE_KEYS_A_BATCH), true);
     if (status == STATUS_OK) {
         status = keyspace_expire_due(access, EXPIRE_KEYS_A_BATCH, &expired, more);
         access_end(access);

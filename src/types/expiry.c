@@ -10,8 +10,6 @@
 
 #include <assert.h>
 
-enum { DUE_BYTES_MAX = 1 << 20 }; /* of keys, collected for one batch */
-
 /* A key whose time has come: found first, deleted when all are found. */
 struct due_key {
     unsigned database;
@@ -85,7 +83,7 @@ static enum status collect_entries(struct access *access, struct lsm_iter *iter,
                 database->expire_hint_ms = expire_ms;
             return STATUS_OK;
         }
-        if (list->count == list->limit || list->keys.size > DUE_BYTES_MAX) {
+        if (list->count == list->limit || list->keys.size > KEYSPACE_DUE_BYTES) {
             list->more = true;
             return STATUS_OK;
         }

@@ -60,8 +60,14 @@ void keyspace_swap(struct access *access, unsigned a, unsigned b);
 enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
                           void (*each)(void *context, struct slice key, const struct object *object),
                           void *context);
-/* A write access: deletes up to `limit` keys whose time has come, of all databases. *more: others are
- * due too. Facts "expired", x. O(expired): databases where nothing is due cost a comparison. */
+/* A write access (of keyspace_expire_bytes): deletes up to `limit` keys whose time has come, of all
+ * databases. *more: others are due too. Facts "expired", x. O(expired): databases where nothing is due
+ * cost a comparison. */
 enum status keyspace_expire_due(struct access *access, size_t limit, size_t *expired, bool *more);
+enum { KEYSPACE_DUE_BYTES = 64 * 1024 }; /* keys collected for one batch, and then the one above it */
+static inline size_t keyspace_expire_bytes(size_t limit)
+{
+    return 2 * (KEYSPACE_DUE_BYTES + STORE_KEY_BYTES_MAX) + 128 * limit;
+}
 
 #endif

@@ -85,13 +85,17 @@ void access_begin_read(struct access *access, unsigned database, bool nowait);
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve);
 /* What a command with so many argument bytes in so many arguments writes at most, if it names at most
- * two keys: each stands in the header's and in two records of the expiry index. One that deletes any
- * number of keys (DEL) adds their bytes once more. */
+ * two keys: each stands in the header's and in two records of the expiry index. */
 static inline size_t access_write_bytes(size_t argument_bytes, size_t argument_count)
 {
     size_t key_bytes = 2 * STORE_KEY_BYTES_MAX;
     return argument_bytes + 2 * (argument_bytes < key_bytes ? argument_bytes : key_bytes) +
            argument_bytes / 512 + 64 * argument_count;
+}
+/* What a command that deletes any number of keys adds to it. */
+static inline size_t access_delete_bytes(size_t key_bytes, size_t key_count)
+{
+    return key_bytes + 128 * key_count;
 }
 /* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
  * newest that was revealed by what was read (0: none). The facts stay until the next begin. */
