@@ -370,13 +370,18 @@ static int start_servers(void **state)
     return available[SERVER_CORDWOOD] || getenv("TRANSCRIPTS_RECORD") ? 0 : -1;
 }
 
+static int stop_code; /* cmocka does not count a failed teardown */
+
 static int stop_servers(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 2; kind++)
-        if (available[kind])
-            test_server_release(&servers[kind]);
-    return 0;
+    for (int kind = 0; kind < 2; kind++) {
+        if (!available[kind])
+            continue;
+        stop_code |= test_server_stop(&servers[kind]); /* a sanitizer's complaint is not 0 */
+        test_server_release(&servers[kind]);
+    }
+    return stop_code;
 }
 
 int main(void)
@@ -402,5 +407,5 @@ int main(void)
     free(tests);
     free(transcripts);
     globfree(&files);
-    return failed;
+    return failed || stop_code;
 }
