@@ -279,7 +279,7 @@ static void batches_fit_into_what_their_arguments_reserve(void **state)
 
 static void batches_of_many_keys_fit_too(void **state)
 {
-    char name[16];
+    char name[1024];
     size_t name_bytes = 0;
     bool deleted, more;
     size_t expired;
@@ -288,7 +288,7 @@ static void batches_of_many_keys_fit_too(void **state)
     memory_store_open(&ms, &(struct store_options){.wal_segment_bytes = 8192});
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 3000; i++) {
-            name_bytes += (size_t)snprintf(name, sizeof name, "%d", i);
+            name_bytes += (size_t)snprintf(name, sizeof name, "%01000d", i);
             set_timed(slice_from(name), slice_from(""),
                       ms.now_ms + 5);
         }
@@ -300,7 +300,7 @@ static void batches_of_many_keys_fit_too(void **state)
                                                 false),
                              STATUS_OK);
             for (int i = 0; i < 3000; i++) {
-                snprintf(name, sizeof name, "%d", i);
+                snprintf(name, sizeof name, "%01000d", i);
                 assert_int_equal(keyspace_delete(&ms.access, slice_from(name), &deleted), 0);
             }
         } else {
