@@ -35,8 +35,8 @@ static void pause_ms(long ms)
     nanosleep(&time, NULL);
 }
 
-/* The server of the variant that this test program was built in: build/[variant/]tests/... */
-static void find_cordwood(char *path, size_t capacity)
+/* The test program is build/[variant/]tests/... */
+void test_server_find_program(char *path, size_t capacity)
 {
     const char *given = getenv("CORDWOOD_SERVER");
     ssize_t size = readlink("/proc/self/exe", path, capacity - 1);
@@ -72,7 +72,7 @@ bool test_server_available(enum test_server_kind kind)
 
     if (kind == SERVER_REDIS)
         return redis_is_new_enough();
-    find_cordwood(path, sizeof path);
+    test_server_find_program(path, sizeof path);
     return access(path, X_OK) == 0;
 }
 
@@ -113,7 +113,7 @@ static _Noreturn void execute(const struct test_server *server, const char *cons
         for (size_t i = 0; i < 4; i++)
             arguments[count++] = redis_flags[i];
     } else {
-        find_cordwood(path, sizeof path);
+        test_server_find_program(path, sizeof path);
         arguments[count++] = "--json-port";
         arguments[count++] = "0";
         arguments[count++] = "--json-unixsocket";

@@ -22,6 +22,8 @@ struct test_server {
     char log[TEMP_DIRECTORY_BYTES + 32];         /* stdout and stderr of all its runs */
 };
 
+/* Where our server's program is: CORDWOOD_SERVER=, or that of the variant this test was built in. */
+void test_server_find_program(char *path, size_t capacity);
 /* true: the program is there. Redis: version 7 or newer. */
 bool test_server_available(enum test_server_kind kind);
 /* Makes the directory; nothing runs yet. */

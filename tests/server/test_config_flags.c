@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Flags, configuration files, CONFIG GET and SET of a running server. */
+#include "lib/test_server.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct fixture {
+    struct test_server server;
+    struct resp_client client;
+    struct buffer shown;
+};
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){.client.socket = -1};
+    test_server_init(&fixture.server, SERVER_CORDWOOD);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f->client.socket >= 0)
+        resp_client_close(&f->client);
+    test_server_release(&f->server);
+    buffer_release(&f->shown);
+    return 0;
+}
+
+static void start(struct fixture *f, const char *const *flags)
+{
+    test_server_start(&f->server, flags);
+    test_server_connect(&f->server, &f->client);
+}
+
+static const char *log_text(struct fixture *f)
+{
+    buffer_clear(&f->shown);
+    test_server_read_log(&f->server, &f->shown);
+    buffer_append_byte(&f->shown, 0);
+    return (const char *)f->shown.data;
+}
+
+#define ask(f, ...) resp_client_ask(&(f)->client, &(f)->shown, __VA_ARGS__)
+
+static void flags_set_what_config_get_shows(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (const char *const[]){"--appendfsync", "always", "--memtable-size", "8mb",
+                                   "--databases", "3", "--timeout", "77", NULL});
+    assert_string_equal(ask(f, "CONFIG", "GET", "appendfsync"), "[\"appendfsync\", \"always\"]");
+    assert_string_equal(ask(f, "CONFIG", "GET", "memtable-size"),
+                        "[\"memtable-size\", \"8388608\"]");
+    assert_string_equal(ask(f, "CONFIG", "GET", "timeout"), "[\"timeout\", \"77\"]");
+    assert_string_equal(ask(f, "SELECT", "2"), "+OK");
+    assert_string_equal(ask(f, "SELECT", "3"), "-ERR DB index is out of range");
+}
+
+static void a_bad_flag_ends_the_start_with_its_reason(void **state)
+{
+    struct fixture *f = *state;
+    const char *const value[] = {"--io-threads", "none", NULL};
+    assert_int_equal(test_server_start_fails(&f->server, value), 1);
+    assert_non_null(
+        strstr(log_text(f), "'io-threads': argument couldn't be parsed into an integer"));
+    const char *const name[] = {"--colour", "blue", NULL};
+    assert_int_equal(test_server_start_fails(&f->server, name), 1);
+    assert_non_null(strstr(log_text(f), "'colour': no such name"));
+}
+
+static void config_set_takes_effect_at_once(void **state)
+{
+    struct fixture *f = *state;
+    start(f, NULL);
+    assert_string_equal(ask(f, "CONFIG", "SET", "requirepass", "secret", "timeout", "9"), "+OK");
+    struct resp_client other;
+    test_server_connect(&f->server, &other);
+    struct buffer shown = {0};
+    assert_string_equal(resp_client_ask(&other, &shown, "PING"), "-NOAUTH Authentication required.");
+    assert_string_equal(resp_client_ask(&other, &shown, "AUTH", "secret"), "+OK");
+    assert_string_equal(resp_client_ask(&other, &shown, "PING"), "+PONG");
+    buffer_release(&shown);
+    resp_client_close(&other);
+    assert_string_equal(ask(f, "CONFIG", "SET", "port", "1"),
+                        "-ERR CONFIG SET failed (possibly related to argument 'port') - can't set "
+                        "immutable config");
+    assert_string_equal(ask(f, "CONFIG", "SET", "hz", "5", "nothing", "1"),
+                        "-ERR Unknown option or number of arguments for CONFIG SET - 'nothing'");
+}
+
+static void messages_become_json_while_running(void **state)
+{
+    struct fixture *f = *state;
+    start(f, NULL);
+    assert_string_equal(ask(f, "CONFIG", "SET", "log-format", "json"), "+OK");
+    assert_int_equal(test_server_stop(&f->server), 0);
+    assert_non_null(strstr(log_text(f), "\"level\":\"notice\",\"message\":\"Received SIGTERM\"}\n"));
+}
+
+static void a_logfile_takes_the_messages(void **state)
+{
+    struct fixture *f = *state;
+    char path[TEMP_DIRECTORY_BYTES + 32];
+    snprintf(path, sizeof(path), "%s/messages", f->server.directory);
+    start(f, (const char *const[]){"--logfile", path, NULL});
+    assert_int_equal(test_server_stop(&f->server), 0);
+    assert_null(strstr(log_text(f), "Ready"));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char text[8192];
+    text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+    fclose(file);
+    assert_non_null(strstr(text, "Cordwood "));
+    assert_non_null(strstr(text, "Listening: "));
+    assert_non_null(strstr(text, "Ready"));
+}
+
+/* Every default as it is printed, then lines of our own: the last one about a name counts. */
+static void write_file(struct fixture *f, const char *program, const char *path)
+{
+    char command[8192];
+    snprintf(command, sizeof(command), "%s --print-config >%s", program, path);
+    assert_int_equal(system(command), 0);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    fprintf(file, "port 0\njson-port 0\ndir %s\nunixsocket %s\nlogfile %s\n", f->server.data,
+            f->server.socket, f->server.log);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void the_printed_file_starts_a_server(void **state)
+{
+    struct fixture *f = *state;
+    char program[4096], path[TEMP_DIRECTORY_BYTES + 32];
+    test_server_find_program(program, sizeof(program));
+    snprintf(path, sizeof(path), "%s/cordwood.conf", f->server.directory);
+    write_file(f, program, path);
+    f->server.pid = fork();
+    assert_true(f->server.pid >= 0);
+    if (f->server.pid == 0) {
+        execl(program, program, path, NULL);
+        _exit(127);
+    }
+    assert_true(test_server_wait_ready(&f->server));
+    test_server_connect(&f->server, &f->client);
+    assert_string_equal(ask(f, "CONFIG", "GET", "json-port"), "[\"json-port\", \"0\"]");
+    assert_string_equal(ask(f, "CONFIG", "GET", "io-threads"), "[\"io-threads\", \"1\"]");
+    assert_int_equal(test_server_stop(&f->server), 0);
+}
+
+/* A place is free as soon as the server has seen that another client left. */
+static void connect_when_free(struct fixture *f, struct resp_client *client)
+{
+    for (;;) {
+        test_server_connect(&f->server, client);
+        if (strcmp(resp_client_ask(client, &f->shown, "PING"), "+PONG") == 0)
+            return;
+        resp_client_close(client);
+    }
+}
+
+static void clients_over_the_limit_are_told(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (const char *const[]){"--maxclients", "3", NULL});
+    struct resp_client second, third, fourth, json;
+    struct resp_reply reply = {0};
+    struct slice line;
+    connect_when_free(f, &second);
+    connect_when_free(f, &third);
+    test_server_connect(&f->server, &fourth);
+    assert_true(resp_client_read(&fourth, &reply));
+    assert_true(resp_reply_is(&reply, "-ERR max number of clients reached"));
+    resp_reply_release(&reply);
+    assert_true(resp_client_sees_close(&fourth));
+    test_server_connect_json(&f->server, &json);
+    assert_true(resp_client_read_line(&json, &line));
+    assert_true(slice_starts_with(line, slice_from("{\"status\":\"error\",\"errcode\":\"too_many_")));
+    resp_client_close(&json);
+    resp_client_close(&fourth);
+    resp_client_close(&third);
+    connect_when_free(f, &third);
+    resp_client_close(&third);
+    resp_client_close(&second);
+}
+
+static void idle_clients_are_closed_and_blocked_ones_are_not(void **state)
+{
+    struct fixture *f = *state;
+    start(f, NULL);
+    struct resp_client idle, blocked;
+    test_server_connect(&f->server, &idle);
+    test_server_connect(&f->server, &blocked);
+    assert_true(resp_client_send(&blocked, slice_from("XREAD BLOCK 0 STREAMS s $\r\n")));
+    assert_string_equal(ask(f, "CONFIG", "SET", "timeout", "1"), "+OK");
+    assert_true(resp_client_sees_close(&idle));
+    assert_true(resp_client_sees_close(&f->client));
+    resp_client_close(&f->client);
+    test_server_connect(&f->server, &f->client);
+    assert_string_equal(ask(f, "XADD", "s", "1-1", "f", "v"), "\"1-1\"");
+    struct resp_reply reply = {0};
+    assert_true(resp_client_read(&blocked, &reply));
+    assert_true(resp_reply_is(&reply, "[[\"s\", [[\"1-1\", [\"f\", \"v\"]]]]]"));
+    resp_reply_release(&reply);
+    resp_client_close(&idle);
+    resp_client_close(&blocked);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(flags_set_what_config_get_shows),
+        TEST(a_bad_flag_ends_the_start_with_its_reason),
+        TEST(config_set_takes_effect_at_once),
+        TEST(messages_become_json_while_running),
+        TEST(a_logfile_takes_the_messages),
+        TEST(the_printed_file_starts_a_server),
+        TEST(clients_over_the_limit_are_told),
+        TEST(idle_clients_are_closed_and_blocked_ones_are_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
