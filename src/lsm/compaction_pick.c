@@ -2,10 +2,16 @@
 #include "lsm/compaction_pick.h"
 
 #include "base/memory.h"
+#include "lsm/range_map.h"
 
-#include <assert.h>
+#include <stdlib.h>
 
-enum { LEVEL_1_TABLES = 4, LEVEL_FACTOR = 10, RUNS_MERGED_LEVEL = 2 };
+enum {
+    LEVEL_1_TABLES = 4,
+    LEVEL_FACTOR = 10,
+    RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
+    LARGE_RUN_SHARE = 4,   /* a run is large from this share of table_bytes_max on */
+};
 
 static struct slice smallest_of(const struct table_ref *table)
 {
@@ -68,37 +74,21 @@ void compaction_pick_describe(const struct compaction_pick *pick, struct buffer 
         buffer_printf(text, " -> L%u", pick->output_level);
 }
 
-/* ---- Tables that lie under a range deletion ------------------------------------------------ */
-
-static bool range_covers(const struct range_delete *range, const struct table_ref *table)
-{
-    int order = slice_compare(largest_of(table), range->to);
-    return slice_compare(range->from, smallest_of(table)) <= 0 &&
-           (order < 0 || (order == 0 && table->properties.largest_is_exclusive));
-}
-
-static bool is_covered(const struct table_ref *table, const struct compaction_request *request,
-                       unsigned tree)
-{
-    for (size_t i = 0; i < request->range_counts[tree]; i++) {
-        const struct range_delete *range = &request->ranges[tree][i];
-        if (range->lsn > table->properties.lsn_max && range->lsn <= request->oldest_read &&
-            range->lsn < request->durable && range_covers(range, table))
-            return true;
-    }
-    return false;
-}
+/* ---- Tables that lie under range deletions -------------------------------------------------- */
 
 static struct compaction_pick *pick_covered(const struct version *version,
                                             const struct compaction_request *request, unsigned tree)
 {
     struct compaction_pick *pick = NULL;
-    if (request->range_counts[tree] == 0)
-        return NULL;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+    struct range_map map;
+    lsn_t spent_max = request->oldest_read;
+    if (request->durable <= spent_max)
+        spent_max = request->durable ? request->durable - 1 : 0;
+    range_map_init(&map, request->ranges[tree], request->range_counts[tree], spent_max);
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX && map.count > 0; depth++) {
         const struct version_level *level = &version->trees[tree].levels[depth];
         for (size_t i = 0; i < level->count; i++) {
-            if (!is_covered(level->tables[i], request, tree))
+            if (!range_map_covers(&map, &level->tables[i]->properties))
                 continue;
             if (!pick)
                 pick = pick_new(tree, 0);
@@ -106,6 +96,7 @@ static struct compaction_pick *pick_covered(const struct version *version,
             pick_add(pick, depth, level->tables[i]);
         }
     }
+    range_map_release(&map);
     return pick;
 }
 
@@ -119,12 +110,14 @@ static uint64_t level_bytes(const struct version_level *level)
     return bytes;
 }
 
-/* In percent of what makes a compaction due. */
-static uint64_t level_score(const struct version_tree *tree, unsigned depth,
-                            const struct lsm_options *options)
+/* In percent of what makes a compaction due. The last level has nowhere to go. */
+static uint64_t leveled_score(const struct version_tree *tree, unsigned depth,
+                              const struct lsm_options *options)
 {
     if (depth == 0)
         return tree->levels[0].count * 100 / L0_TABLES_MERGED;
+    if (depth + 1 == LSM_LEVELS_MAX)
+        return 0;
     uint64_t target = LEVEL_1_TABLES * options->table_bytes_max;
     for (unsigned i = 1; i < depth; i++)
         target *= LEVEL_FACTOR;
@@ -164,87 +157,152 @@ static struct table_ref *next_in_turn(const struct version_level *level, struct 
     return level->tables[index];
 }
 
+static bool has_deletions(const struct table_ref *table)
+{
+    return table->properties.delete_count + table->properties.range_delete_count > 0;
+}
+
 static struct compaction_pick *pick_level(const struct version_tree *tables,
                                           const struct compaction_request *request, unsigned tree,
                                           unsigned depth)
 {
     const struct version_level *level = &tables->levels[depth];
     struct compaction_pick *pick = pick_new(tree, depth + 1);
-    if (depth == 0 || request->everything)
+    if (depth == 0)
         pick_add_level(pick, depth, level);
     else
         pick_add(pick, depth, next_in_turn(level, &request->memory->next_key[tree][depth]));
     add_overlaps(pick, &tables->levels[depth + 1]);
-    if (pick->input_count == 1 && !request->everything)
+    if (pick->input_count == 1 && !has_deletions(pick->inputs[0].table))
         pick->kind = COMPACTION_MOVE;
     return pick;
 }
 
-static struct compaction_pick *pick_leveled(const struct version *version,
-                                            const struct compaction_request *request, unsigned tree)
+static struct compaction_pick *pick_all_levels(const struct version_tree *tables, unsigned tree,
+                                               unsigned output_level)
 {
-    const struct version_tree *tables = &version->trees[tree];
-    uint64_t best_score = 99;
-    unsigned best = LSM_LEVELS_MAX, deepest = 0;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
-        if (tables->levels[depth].count)
-            deepest = depth;
+    struct compaction_pick *pick = pick_new(tree, output_level);
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++)
+        pick_add_level(pick, depth, &tables->levels[depth]);
+    return pick;
+}
+
+/* Everything into the deepest level, unless it is there already. */
+static struct compaction_pick *pick_all_leveled(const struct version_tree *tables, unsigned tree)
+{
+    unsigned deepest = 0;
+    size_t above = tables->levels[0].count;
+    for (unsigned depth = 1; depth < LSM_LEVELS_MAX; depth++) {
+        if (tables->levels[depth].count == 0)
+            continue;
+        above += tables->levels[deepest].count;
+        deepest = depth;
     }
-    for (unsigned depth = 0; depth + 1 < LSM_LEVELS_MAX; depth++) {
-        uint64_t score = level_score(tables, depth, request->options);
-        if (score > best_score) {
-            best_score = score;
-            best = depth;
-        }
-        /* On request from the top down, until one level is left; level 0 always goes. */
-        if (request->everything && tables->levels[depth].count && (depth < deepest || depth == 0))
-            return pick_level(tables, request, tree, depth);
-    }
-    return best < LSM_LEVELS_MAX ? pick_level(tables, request, tree, best) : NULL;
+    return above ? pick_all_levels(tables, tree, deepest ? deepest : 1) : NULL;
 }
 
 /* ---- Time runs ----------------------------------------------------------------------------- */
 
-static struct compaction_pick *pick_time_runs(const struct version *version,
-                                              const struct compaction_request *request,
-                                              unsigned tree)
+static int compare_smallest(const void *a, const void *b)
 {
-    const struct version_tree *tables = &version->trees[tree];
-    if (request->everything) {
-        if (tables->levels[0].count + tables->levels[1].count == 0)
-            return NULL;
-        struct compaction_pick *pick = pick_new(tree, RUNS_MERGED_LEVEL);
-        for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++)
-            pick_add_level(pick, depth, &tables->levels[depth]);
-        return pick;
+    const struct compaction_input *left = a, *right = b;
+    return slice_compare(smallest_of(left->table), smallest_of(right->table));
+}
+
+/* Whether merging gains nothing: the tables are large, and their keys follow each other. */
+static bool follow_each_other(const struct compaction_pick *pick, const struct lsm_options *options)
+{
+    struct compaction_input *sorted =
+        memory_copy(pick->inputs, pick->input_count * sizeof(pick->inputs[0]));
+    qsort(sorted, pick->input_count, sizeof(sorted[0]), compare_smallest);
+    bool follow = true;
+    for (size_t i = 0; i < pick->input_count && follow; i++) {
+        const struct table_properties *properties = &sorted[i].table->properties;
+        follow = properties->file_bytes >= options->table_bytes_max / LARGE_RUN_SHARE;
+        if (i > 0 && slice_compare(largest_of(sorted[i - 1].table),
+                                   buffer_slice(&properties->smallest)) >= 0)
+            follow = false;
     }
+    memory_free(sorted);
+    return follow;
+}
+
+static struct compaction_pick *pick_runs(const struct version_tree *tables,
+                                         const struct compaction_request *request, unsigned tree)
+{
     const struct version_level *flushed = &tables->levels[0];
-    if (flushed->count < L0_RUNS_MERGED)
-        return NULL;
     struct compaction_pick *pick = pick_new(tree, 1);
     for (size_t i = flushed->count - L0_RUNS_MERGED; i < flushed->count; i++)
         pick_add(pick, 0, flushed->tables[i]); /* newest first: the oldest are at the end */
+    if (follow_each_other(pick, request->options))
+        pick->kind = COMPACTION_MOVE;
     return pick;
+}
+
+static struct compaction_pick *pick_all_runs(const struct version_tree *tables, unsigned tree)
+{
+    if (tables->levels[0].count + tables->levels[1].count == 0)
+        return NULL;
+    return pick_all_levels(tables, tree, RUNS_MERGED_LEVEL);
 }
 
 /* ---- All trees ----------------------------------------------------------------------------- */
 
+static bool is_leveled(const struct compaction_request *request, unsigned tree)
+{
+    return request->options->trees[tree].compaction == LSM_LEVELED;
+}
+
+static struct compaction_pick *pick_all(const struct version *version,
+                                        const struct compaction_request *request)
+{
+    struct compaction_pick *pick = NULL;
+    for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
+        pick = is_leveled(request, tree) ? pick_all_leveled(&version->trees[tree], tree)
+                                         : pick_all_runs(&version->trees[tree], tree);
+    return pick;
+}
+
+static uint64_t score_of(const struct version_tree *tables, unsigned depth, bool leveled,
+                         const struct lsm_options *options)
+{
+    if (leveled)
+        return leveled_score(tables, depth, options);
+    return depth == 0 ? tables->levels[0].count * 100 / L0_RUNS_MERGED : 0;
+}
+
+static struct compaction_pick *pick_most_urgent(const struct version *version,
+                                                const struct compaction_request *request)
+{
+    uint64_t best_score = 99;
+    unsigned best_tree = 0, best_depth = 0;
+    for (unsigned tree = 0; tree < version->tree_count; tree++) {
+        for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+            uint64_t score = score_of(&version->trees[tree], depth, is_leveled(request, tree),
+                                      request->options);
+            if (score <= best_score)
+                continue;
+            best_score = score;
+            best_tree = tree;
+            best_depth = depth;
+        }
+    }
+    if (best_score == 99)
+        return NULL;
+    const struct version_tree *tables = &version->trees[best_tree];
+    return is_leveled(request, best_tree) ? pick_level(tables, request, best_tree, best_depth)
+                                          : pick_runs(tables, request, best_tree);
+}
+
 struct compaction_pick *compaction_pick_create(const struct version *version,
                                                const struct compaction_request *request)
 {
-    for (unsigned tree = 0; tree < version->tree_count; tree++) {
-        struct compaction_pick *pick = pick_covered(version, request, tree);
-        if (pick)
-            return pick;
-    }
-    for (unsigned tree = 0; tree < version->tree_count; tree++) {
-        bool leveled = request->options->trees[tree].compaction == LSM_LEVELED;
-        struct compaction_pick *pick = leveled ? pick_leveled(version, request, tree)
-                                               : pick_time_runs(version, request, tree);
-        if (pick)
-            return pick;
-    }
-    return NULL;
+    struct compaction_pick *pick = NULL;
+    for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
+        pick = pick_covered(version, request, tree);
+    if (!pick && request->everything)
+        pick = pick_all(version, request);
+    return pick ? pick : pick_most_urgent(version, request);
 }
 
 unsigned compaction_debt_percent(const struct version *version, const struct lsm_options *options)

@@ -5,11 +5,13 @@
  *   LSM_LEVELED     level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
  *                   holds more than its target (4 tables of full size, 10 times more a level deeper)
  *                   its next table, in turn, goes to level n + 1. What overlaps below joins. A lone
- *                   table that overlaps nothing is moved without being read.
+ *                   table without deletions that overlaps nothing is moved without being read.
  *   LSM_TIME_RUNS   level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
- *                   level 1, and left there.
- *   both            a table that lies under one range deletion newer than all of it is dropped unread.
- *                   On request everything is merged into one level. */
+ *                   level 1, and left there. Large ones with nothing to merge, since their keys follow
+ *                   each other, are moved.
+ *   both            tables that lie under newer range deletions are dropped unread, before all else.
+ *                   Of what is due the most urgent level of all trees goes first. On request
+ *                   everything is merged into one level. */
 #ifndef LSM_COMPACTION_PICK_H
 #define LSM_COMPACTION_PICK_H
 
@@ -19,7 +21,7 @@ enum { L0_TABLES_MERGED = 4, L0_TABLES_MAX = 16, L0_RUNS_MERGED = 8, L0_RUNS_MAX
 
 enum compaction_kind {
     COMPACTION_MERGE, /* read the inputs, write tables at output_level */
-    COMPACTION_MOVE,  /* the one input is listed at output_level */
+    COMPACTION_MOVE,  /* the inputs are listed at output_level */
     COMPACTION_DROP,  /* the inputs go unread */
 };
 
@@ -47,8 +49,8 @@ struct compaction_request {
     bool everything;   /* lsm_request_compact */
     lsn_t oldest_read; /* nobody reads at a lower LSN; UINT64_MAX: only at the newest */
     lsn_t durable;     /* range deletions at or above it do not count yet */
-    /* The range deletions in the tables of each tree. */
-    const struct range_delete *ranges[LSM_TREES_MAX];
+    /* The range deletions in the tables of each tree; sorted by the call. */
+    struct range_delete *ranges[LSM_TREES_MAX];
     size_t range_counts[LSM_TREES_MAX];
     struct compaction_memory *memory; /* changed */
 };

@@ -2,21 +2,35 @@
 #include "lsm/compaction_run.h"
 
 #include "base/memory.h"
+#include "lsm/level_cursor.h"
 #include "lsm/merge_cursor.h"
+#include "lsm/range_map.h"
 
 #include <assert.h>
-#include <stdlib.h>
+
+/* The tables of a level that are not inputs and may hold something older than they do. */
+struct outsiders {
+    const struct table_properties **tables;
+    size_t count;
+    bool disjoint; /* sorted by key, so those before `first` are behind us */
+    size_t first;
+};
 
 struct compaction {
     struct compaction_host host;
     struct version *version;
     struct compaction_pick *pick;
     struct version_filter filter;
-    lsn_t durable;
+    lsn_t spent_max;             /* deletions up to this LSN hide the same from everybody */
+    struct outsiders outsiders[LSM_LEVELS_MAX];
     struct cursor *cursor;       /* NULL until the first step */
-    struct range_delete *ranges; /* of all inputs, by `from`; bytes lie in the inputs' tables */
+    struct table_ref **level_tables; /* inputs, as level cursors want them */
+    struct range_delete *ranges; /* of all inputs; bytes lie in the inputs' tables */
     size_t range_count, range_capacity;
-    size_t range_first;          /* those before end before the cursor's key */
+    struct range_map map;        /* of those up to spent_max */
+    size_t map_hint;
+    struct range_delete *carried; /* to be written again: what is left of the ranges */
+    size_t carried_count;
     struct table_builder *builder;
     uint64_t number;             /* of the table being built */
     struct buffer output_start;  /* where the table's share of range deletions begins ... */
@@ -37,12 +51,6 @@ static bool is_input(const struct compaction *c, const struct table_ref *table)
     return false;
 }
 
-static int compare_ranges(const void *a, const void *b)
-{
-    const struct range_delete *left = a, *right = b;
-    return slice_compare(left->from, right->from);
-}
-
 static void add_ranges(struct compaction *c, const struct range_delete *ranges, size_t count)
 {
     if (count == 0)
@@ -56,88 +64,156 @@ static void add_ranges(struct compaction *c, const struct range_delete *ranges, 
     c->range_count = needed;
 }
 
-static enum status open_inputs(struct compaction *c)
+/* A cursor over the inputs from *index on: a table of its own, or in a disjoint level all that follow. */
+static enum status open_input(struct compaction *c, size_t *index, struct cursor **cursor)
 {
     const struct table_read read = {.keep_cache = true};
-    size_t count = c->pick->input_count;
-    struct cursor **cursors = memory_allocate(count * sizeof(struct cursor *));
-    size_t opened = 0;
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct table_ref *ref = c->pick->inputs[i].table;
+    const struct compaction_input *inputs = c->pick->inputs;
+    bool leveled = c->host.options->trees[c->pick->tree].compaction == LSM_LEVELED;
+    size_t first = *index, end = first + 1;
+    while (leveled && inputs[first].level > 0 && end < c->pick->input_count &&
+           inputs[end].level == inputs[first].level)
+        end++;
+    *index = end;
+    if (end == first + 1) {
         struct table *table;
-        status = table_ref_open(c->host.versions, ref, false, &table);
-        if (status != STATUS_OK)
-            break;
-        const struct range_delete *ranges;
-        size_t range_count;
-        table_range_deletes(table, &ranges, &range_count);
-        add_ranges(c, ranges, range_count);
-        cursors[opened++] = table_cursor_create(table, &read);
-        c->counts.read_bytes += ref->properties.file_bytes;
+        enum status status =
+            table_ref_open(c->host.versions, inputs[first].table, false, &table);
+        if (status == STATUS_OK)
+            *cursor = table_cursor_create(table, &read);
+        return status;
     }
+    struct table_ref **tables = c->level_tables;
+    for (size_t i = first; i < end; i++)
+        tables[i] = inputs[i].table;
+    *cursor = level_cursor_create(c->host.versions, tables + first, end - first, &read);
+    return STATUS_OK;
+}
+
+static enum status open_cursors(struct compaction *c)
+{
+    size_t count = c->pick->input_count, opened = 0;
+    struct cursor **cursors = memory_allocate(count * sizeof(struct cursor *));
+    c->level_tables = memory_allocate(count * sizeof(struct table_ref *));
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; opened += status == STATUS_OK)
+        status = open_input(c, &i, &cursors[opened]);
     if (status == STATUS_OK) {
-        if (c->range_count)
-            qsort(c->ranges, c->range_count, sizeof(struct range_delete), compare_ranges);
         c->cursor = merge_cursor_create(cursors, opened);
         c->cursor->ops->first(c->cursor);
-    } else {
-        for (size_t i = 0; i < opened; i++)
-            cursors[i]->ops->destroy(cursors[i]);
     }
+    for (size_t i = 0; i < opened && status != STATUS_OK; i++)
+        cursors[i]->ops->destroy(cursors[i]);
     memory_free(cursors);
     return status;
 }
 
+static enum status read_ranges(struct compaction *c)
+{
+    for (size_t i = 0; i < c->pick->input_count; i++) {
+        struct table_ref *ref = c->pick->inputs[i].table;
+        c->counts.read_bytes += ref->properties.file_bytes;
+        if (ref->properties.range_delete_count == 0)
+            continue;
+        struct table *table;
+        enum status status = table_ref_open(c->host.versions, ref, false, &table);
+        if (status != STATUS_OK)
+            return status;
+        const struct range_delete *ranges;
+        size_t count;
+        table_range_deletes(table, &ranges, &count);
+        add_ranges(c, ranges, count);
+    }
+    return STATUS_OK;
+}
+
 /* ---- What may go --------------------------------------------------------------------------- */
 
-/* May a table outside the inputs hold something older than `lsn` between the keys (both inclusive)? */
-static bool older_may_exist(const struct compaction *c, struct slice from, struct slice to,
-                            lsn_t lsn)
+/* Older versions than an input's are in deeper levels, or in a tree of time runs in older runs. */
+static void find_outsiders(struct compaction *c)
 {
     const struct version_tree *tree = &c->version->trees[c->pick->tree];
     bool leveled = c->host.options->trees[c->pick->tree].compaction == LSM_LEVELED;
-    for (unsigned depth = leveled ? c->pick->output_level : 0; depth < LSM_LEVELS_MAX; depth++) {
+    for (unsigned depth = leveled ? c->pick->output_level + 1 : 0; depth < LSM_LEVELS_MAX;
+         depth++) {
         const struct version_level *level = &tree->levels[depth];
+        struct outsiders *outsiders = &c->outsiders[depth];
+        outsiders->disjoint = leveled;
+        outsiders->tables = memory_allocate((level->count + 1) * sizeof(outsiders->tables[0]));
         for (size_t i = 0; i < level->count; i++) {
-            const struct table_properties *p = &level->tables[i]->properties;
-            if (p->lsn_min < lsn && slice_compare(buffer_slice(&p->smallest), to) <= 0 &&
-                slice_compare(from, buffer_slice(&p->largest)) <= 0 &&
-                !is_input(c, level->tables[i]))
-                return true;
+            if (!is_input(c, level->tables[i]))
+                outsiders->tables[outsiders->count++] = &level->tables[i]->properties;
+        }
+    }
+}
+
+/* May an outsider hold something older than `lsn` between the keys (both inclusive)? Calls come with
+ * ascending `from`, once with each pass over the outsiders. */
+static bool older_may_exist(struct compaction *c, struct slice from, struct slice to, lsn_t lsn)
+{
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        struct outsiders *outsiders = &c->outsiders[depth];
+        for (size_t i = outsiders->first; i < outsiders->count; i++) {
+            const struct table_properties *p = outsiders->tables[i];
+            if (slice_compare(buffer_slice(&p->largest), from) < 0) {
+                outsiders->first += outsiders->disjoint;
+                continue;
+            }
+            if (slice_compare(buffer_slice(&p->smallest), to) <= 0) {
+                if (p->lsn_min < lsn)
+                    return true;
+            } else if (outsiders->disjoint) {
+                break;
+            }
         }
     }
     return false;
 }
 
-static bool is_deletion_spent(const struct compaction *c, struct slice key, lsn_t lsn)
+static void rewind_outsiders(struct compaction *c)
 {
-    return lsn < c->durable && version_filter_oldest_read(&c->filter) >= lsn &&
-           !older_may_exist(c, key, key, lsn);
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++)
+        c->outsiders[depth].first = 0;
 }
 
-static bool is_range_spent(const struct compaction *c, const struct range_delete *range)
+/* Range deletions that hide the same from everybody count as disjoint pieces, and go where nothing
+ * older is left; the others are carried on as they are. */
+static void sort_ranges(struct compaction *c)
 {
-    return range->lsn < c->durable && version_filter_oldest_read(&c->filter) >= range->lsn &&
-           !older_may_exist(c, range->from, range->to, range->lsn);
-}
-
-/* Is the version under a range deletion that everybody sees who would see the version? Keys come in
- * ascending order. */
-static bool is_covered(struct compaction *c, struct slice key, lsn_t lsn)
-{
-    while (c->range_first < c->range_count &&
-           slice_compare(c->ranges[c->range_first].to, key) <= 0)
-        c->range_first++;
-    for (size_t i = c->range_first; i < c->range_count; i++) {
-        const struct range_delete *range = &c->ranges[i];
-        if (slice_compare(range->from, key) > 0)
-            break;
-        if (range->lsn > lsn && range->lsn < c->durable && slice_compare(key, range->to) < 0 &&
-            !version_filter_is_read_between(&c->filter, lsn, range->lsn))
-            return true;
+    if (c->range_count == 0)
+        return;
+    range_map_init(&c->map, c->ranges, c->range_count, c->spent_max);
+    c->carried = memory_allocate((c->map.count + c->range_count) * sizeof(struct range_delete));
+    for (size_t i = 0; i < c->map.count; i++) {
+        const struct range_delete *piece = &c->map.pieces[i];
+        if (older_may_exist(c, piece->from, piece->to, piece->lsn))
+            c->carried[c->carried_count++] = *piece;
     }
-    return false;
+    rewind_outsiders(c);
+    for (size_t i = 0; i < c->range_count; i++) {
+        if (c->ranges[i].lsn > c->spent_max)
+            c->carried[c->carried_count++] = c->ranges[i];
+    }
+}
+
+static enum status open_inputs(struct compaction *c)
+{
+    enum status status = read_ranges(c);
+    if (status != STATUS_OK)
+        return status;
+    find_outsiders(c);
+    sort_ranges(c);
+    return open_cursors(c);
+}
+
+static bool is_needed(struct compaction *c, const struct cursor *version)
+{
+    if (!version_filter_keeps(&c->filter, version->key, version->lsn))
+        return false;
+    if (range_map_find(&c->map, version->key, &c->map_hint) > version->lsn)
+        return false;
+    return version->kind != ENTRY_DELETE || version->lsn > c->spent_max ||
+           older_may_exist(c, version->key, version->key, version->lsn);
 }
 
 /* ---- Outputs ------------------------------------------------------------------------------- */
@@ -159,13 +235,13 @@ static enum status begin_output(struct compaction *c)
 /* Adds the parts of the range deletions that lie between output_start and `end` (NULL: no end). */
 static enum status add_range_parts(struct compaction *c, const struct slice *end)
 {
-    for (size_t i = 0; i < c->range_count; i++) {
-        struct range_delete part = c->ranges[i];
+    for (size_t i = 0; i < c->carried_count; i++) {
+        struct range_delete part = c->carried[i];
         if (c->has_start && slice_compare(part.from, buffer_slice(&c->output_start)) < 0)
             part.from = buffer_slice(&c->output_start);
         if (end && slice_compare(*end, part.to) < 0)
             part.to = *end;
-        if (slice_compare(part.from, part.to) >= 0 || is_range_spent(c, &c->ranges[i]))
+        if (slice_compare(part.from, part.to) >= 0)
             continue;
         enum status status = c->builder ? STATUS_OK : begin_output(c);
         if (status == STATUS_OK)
@@ -223,11 +299,7 @@ static enum status merge_some(struct compaction *c, size_t budget)
 {
     struct cursor *cursor = c->cursor;
     while (cursor->valid && budget > 0) {
-        bool keeps = version_filter_keeps(&c->filter, cursor->key, cursor->lsn) &&
-                     !is_covered(c, cursor->key, cursor->lsn) &&
-                     !(cursor->kind == ENTRY_DELETE &&
-                       is_deletion_spent(c, cursor->key, cursor->lsn));
-        if (keeps) {
+        if (is_needed(c, cursor)) {
             enum status status = write_version(c);
             if (status != STATUS_OK)
                 return status;
@@ -250,8 +322,10 @@ struct compaction *compaction_create(const struct compaction_host *host, struct 
     c->version = version;
     version_ref(version);
     c->pick = pick;
-    c->durable = durable;
     version_filter_init(&c->filter, read_lsns, read_count);
+    c->spent_max = version_filter_oldest_read(&c->filter);
+    if (c->spent_max >= durable)
+        c->spent_max = durable ? durable - 1 : 0;
     for (size_t i = 0; i < pick->input_count; i++)
         version_edit_remove(&c->edit, pick->tree, pick->inputs[i].level,
                             pick->inputs[i].table->number);
@@ -275,10 +349,12 @@ enum status compaction_step(struct compaction *c, size_t budget, bool *finished)
         return STATUS_OK;
     }
     if (c->pick->kind == COMPACTION_MOVE) {
-        struct table_properties properties;
-        copy_properties(&c->pick->inputs[0].table->properties, &properties);
-        version_edit_add(&c->edit, c->pick->tree, c->pick->output_level,
-                         c->pick->inputs[0].table->number, &properties);
+        for (size_t i = 0; i < c->pick->input_count; i++) {
+            struct table_properties properties;
+            copy_properties(&c->pick->inputs[i].table->properties, &properties);
+            version_edit_add(&c->edit, c->pick->tree, c->pick->output_level,
+                             c->pick->inputs[i].table->number, &properties);
+        }
         *finished = true;
         return STATUS_OK;
     }
@@ -321,6 +397,11 @@ void compaction_destroy(struct compaction *c, bool installed)
     version_filter_release(&c->filter);
     buffer_release(&c->output_start);
     buffer_release(&c->last_key);
+    range_map_release(&c->map);
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++)
+        memory_free(c->outsiders[depth].tables);
+    memory_free(c->level_tables);
+    memory_free(c->carried);
     memory_free(c->ranges);
     compaction_pick_destroy(c->pick);
     version_unref(c->version);

@@ -20,7 +20,7 @@ void version_filter_restart(struct version_filter *filter)
     filter->lsn = 0;
 }
 
-bool version_filter_is_read_between(const struct version_filter *filter, lsn_t from, lsn_t to)
+static bool is_read_between(const struct version_filter *filter, lsn_t from, lsn_t to)
 {
     size_t low = 0, high = filter->read_count;
     while (low < high) {
@@ -36,7 +36,7 @@ bool version_filter_is_read_between(const struct version_filter *filter, lsn_t f
 bool version_filter_keeps(struct version_filter *filter, struct slice key, lsn_t lsn)
 {
     bool same_key = filter->lsn != 0 && slice_equal(buffer_slice(&filter->key), key);
-    bool keeps = !same_key || version_filter_is_read_between(filter, lsn, filter->lsn);
+    bool keeps = !same_key || is_read_between(filter, lsn, filter->lsn);
     if (!same_key) {
         buffer_clear(&filter->key);
         buffer_append_slice(&filter->key, key);

@@ -19,8 +19,6 @@ void version_filter_release(struct version_filter *filter);
 /* The next version belongs to another run of keys. */
 void version_filter_restart(struct version_filter *filter);
 bool version_filter_keeps(struct version_filter *filter, struct slice key, lsn_t lsn);
-/* Does anybody read at an LSN in [from, to)? */
-bool version_filter_is_read_between(const struct version_filter *filter, lsn_t from, lsn_t to);
 /* Nobody reads below it. UINT64_MAX: nobody reads at an older moment than the newest. */
 lsn_t version_filter_oldest_read(const struct version_filter *filter);
 

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Text in, text out. A version is written as
+ *
+ *     tree 0 leveled
+ *     L0 9: a-m 10        level, number, keys (inclusive), size in MiB; "+d" has deletions
+ *     L1 3: a-c) 64 @70   keys up to c exclusive; newest LSN 70 (else 50)
+ *
+ * and the pick is described as compaction_pick_describe does. */
+#include "lsm/compaction_pick.h"
+
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { MIB = 1 << 20 };
+
+struct fixture {
+    struct lsm_options options;
+    struct version version;
+    struct compaction_memory memory;
+    struct range_delete ranges[8];
+};
+
+static void add_table(struct fixture *fixture, const char *line)
+{
+    unsigned tree = fixture->version.tree_count - 1, level;
+    unsigned long long number, mib, lsn = 50;
+    char from[16], to[16];
+    assert_int_equal(sscanf(line, " L%u %llu: %15[^-]-%15s %llu", &level, &number, from, to, &mib),
+                     5);
+    if (strchr(line, '@'))
+        lsn = strtoull(strchr(line, '@') + 1, NULL, 10);
+    struct table_ref *ref = memory_zeroed(1, sizeof(*ref));
+    ref->number = number;
+    ref->properties.file_bytes = mib * MIB;
+    ref->properties.lsn_min = 1;
+    ref->properties.lsn_max = lsn;
+    ref->properties.delete_count = strstr(line, "+d") ? 1 : 0;
+    ref->properties.largest_is_exclusive = strchr(to, ')') != NULL;
+    to[strcspn(to, ")")] = 0;
+    buffer_append_text(&ref->properties.smallest, from);
+    buffer_append_text(&ref->properties.largest, to);
+    struct version_level *tables = &fixture->version.trees[tree].levels[level];
+    tables->tables =
+        memory_resize(tables->tables, (tables->count + 1) * sizeof(tables->tables[0]));
+    tables->tables[tables->count++] = ref;
+}
+
+static void parse(struct fixture *fixture, const char *text)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->options.table_bytes_max = 64 * MIB;
+    char *copy = memory_copy(text, strlen(text) + 1), *rest = NULL;
+    for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, "tree", 4) == 0) {
+            fixture->options.trees[fixture->version.tree_count++].compaction =
+                strstr(line, "runs") ? LSM_TIME_RUNS : LSM_LEVELED;
+            fixture->options.tree_count = fixture->version.tree_count;
+        } else {
+            add_table(fixture, line);
+        }
+    }
+    memory_free(copy);
+}
+
+static void release(struct fixture *fixture)
+{
+    for (unsigned tree = 0; tree < fixture->version.tree_count; tree++) {
+        for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+            struct version_level *level = &fixture->version.trees[tree].levels[depth];
+            for (size_t i = 0; i < level->count; i++) {
+                table_properties_release(&level->tables[i]->properties);
+                memory_free(level->tables[i]);
+            }
+            memory_free(level->tables);
+        }
+    }
+    compaction_memory_release(&fixture->memory);
+}
+
+static void assert_next_pick(struct fixture *fixture, struct compaction_request request,
+                             const char *expected)
+{
+    request.options = &fixture->options;
+    request.memory = &fixture->memory;
+    struct compaction_pick *pick = compaction_pick_create(&fixture->version, &request);
+    struct buffer text = {0};
+    if (pick)
+        compaction_pick_describe(pick, &text);
+    else
+        buffer_append_text(&text, "none");
+    buffer_append_byte(&text, 0);
+    assert_string_equal((const char *)text.data, expected);
+    buffer_release(&text);
+    compaction_pick_destroy(pick);
+}
+
+static void assert_pick(const char *version, const char *expected)
+{
+    struct fixture fixture;
+    parse(&fixture, version);
+    assert_next_pick(&fixture,
+                     (struct compaction_request){.oldest_read = UINT64_MAX, .durable = 1000},
+                     expected);
+    release(&fixture);
+}
+
+static void level_0_waits_for_four_tables(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\nL0 3: a-z 1\nL0 2: a-z 1\nL0 1: a-z 1", "none");
+    assert_pick("tree 0 leveled\nL0 4: a-z 1\nL0 3: a-z 1\nL0 2: a-z 1\nL0 1: a-z 1",
+                "tree 0: merge L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
+static void overlapping_tables_below_join(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\n"
+                "L0 9: d-f 1\nL0 8: e-g 1\nL0 7: d-d 1\nL0 6: f-k 1\n"
+                "L1 1: a-c 64\nL1 2: c-d 64\nL1 3: h-i 64\nL1 4: l-z 64",
+                "tree 0: merge L0:9 L0:8 L0:7 L0:6 L1:2 L1:3 -> L1");
+}
+
+static void full_level_gives_its_tables_in_turn(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    parse(&fixture, "tree 0 leveled\n"
+                    "L1 1: a-b 64\nL1 2: c-d 64\nL1 3: e-f 64\nL1 4: g-h 64\nL1 5: i-j 64\n"
+                    "L2 6: a-c 64\nL2 7: d-e 64\nL2 8: f-z 64");
+    const struct compaction_request request = {.oldest_read = UINT64_MAX, .durable = 1000};
+    assert_next_pick(&fixture, request, "tree 0: merge L1:1 L2:6 -> L2");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:2 L2:6 L2:7 -> L2");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:3 L2:7 L2:8 -> L2");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:4 L2:8 -> L2");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:5 L2:8 -> L2");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:1 L2:6 -> L2");
+    release(&fixture);
+}
+
+static void lone_table_is_moved_unless_it_has_deletions(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\n"
+                "L1 1: a-b 300\nL2 6: c-d 64",
+                "tree 0: move L1:1 -> L2");
+    assert_pick("tree 0 leveled\n"
+                "L1 1: a-b 300 +d\nL2 6: c-d 64",
+                "tree 0: merge L1:1 -> L2");
+}
+
+static void last_level_has_nowhere_to_go(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\nL6 1: a-b 900000000000", "none");
+}
+
+static void most_urgent_tree_goes_first(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\nL0 4: a-z 1\nL0 3: a-z 1\nL0 2: a-z 1\nL0 1: a-z 1\n"
+                "tree 1 leveled\nL0 9: a-z 1\nL0 8: a-z 1\nL0 7: a-z 1\nL0 6: a-z 1\nL0 5: a-z 1",
+                "tree 1: merge L0:9 L0:8 L0:7 L0:6 L0:5 -> L1");
+}
+
+static void eight_runs_are_merged_oldest_first(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 runs\nL0 7: a-z 1\nL0 6: a-z 1\nL0 5: a-z 1\nL0 4: a-z 1\nL0 3: a-z 1\n"
+                "L0 2: a-z 1\nL0 1: a-z 1",
+                "none");
+    assert_pick("tree 0 runs\nL0 9: a-z 1\nL0 8: a-z 1\nL0 7: a-z 1\nL0 6: a-z 1\nL0 5: a-z 1\n"
+                "L0 4: a-z 1\nL0 3: a-z 1\nL0 2: a-z 1\nL0 1: a-z 1\nL1 20: a-z 64\nL1 21: a-z 64",
+                "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
+static void large_runs_that_follow_each_other_are_moved(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
+                "L0 4: h-i 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "tree 0: move L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+    /* One is small; one overlaps. */
+    assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
+                "L0 4: h-i 3\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+    assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
+                "L0 4: h-j 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
+static void request_merges_all_into_one_level(void **state)
+{
+    (void)state;
+    const struct compaction_request request = {
+        .everything = true, .oldest_read = UINT64_MAX, .durable = 1000};
+    struct fixture fixture;
+    parse(&fixture, "tree 0 leveled\nL0 2: a-b 1\nL1 3: a-c 1\nL3 4: a-z 1");
+    assert_next_pick(&fixture, request, "tree 0: merge L0:2 L1:3 L3:4 -> L3");
+    release(&fixture);
+    parse(&fixture, "tree 0 leveled\nL1 3: a-c 1\nL1 2: d-f 1\nL3 4: g-z 1");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:3 L1:2 L3:4 -> L3");
+    release(&fixture);
+    parse(&fixture, "tree 0 leveled\nL3 4: a-z 1\ntree 1 leveled\nL0 8: a-b 1");
+    assert_next_pick(&fixture, request, "tree 1: merge L0:8 -> L1");
+    release(&fixture);
+    parse(&fixture, "tree 0 leveled\nL3 4: a-z 1\nL3 5: zz-zzz 1");
+    assert_next_pick(&fixture, request, "none");
+    release(&fixture);
+    parse(&fixture, "tree 0 runs\nL0 2: a-b 1\nL1 3: a-c 1\nL2 4: a-z 1");
+    assert_next_pick(&fixture, request, "tree 0: merge L0:2 L1:3 L2:4 -> L2");
+    release(&fixture);
+    parse(&fixture, "tree 0 runs\nL2 4: a-z 1");
+    assert_next_pick(&fixture, request, "none");
+    release(&fixture);
+}
+
+/* A deletion of [from, to) at LSN 60; the tables' newest LSN is 50 unless they say otherwise. */
+static void assert_pick_under(const char *version, const char *from, const char *to,
+                              lsn_t oldest_read, lsn_t durable, const char *expected)
+{
+    struct fixture fixture;
+    parse(&fixture, version);
+    fixture.ranges[0] = (struct range_delete){slice_from(from), slice_from(to), 60};
+    fixture.ranges[1] = (struct range_delete){slice_from("zz"), slice_from("zzz"), 70};
+    const struct compaction_request request = {.oldest_read = oldest_read,
+                                               .durable = durable,
+                                               .ranges = {fixture.ranges},
+                                               .range_counts = {2}};
+    assert_next_pick(&fixture, request, expected);
+    release(&fixture);
+}
+
+static void tables_under_a_range_deletion_are_dropped(void **state)
+{
+    (void)state;
+    const char *version = "tree 0 runs\nL0 5: b-c 1 @80\nL0 4: b-c 1\nL0 3: b-g 1\nL0 2: a-c 1\n"
+                          "L1 1: f-g) 1\nL2 7: b-f 1 @59";
+    assert_pick_under(version, "b", "g", UINT64_MAX, 1000, "tree 0: drop L0:4 L1:1 L2:7");
+    assert_pick_under(version, "b", "g", 60, 61, "tree 0: drop L0:4 L1:1 L2:7");
+    /* Somebody reads below it; it is not durable. */
+    assert_pick_under(version, "b", "g", 59, 1000, "none");
+    assert_pick_under(version, "b", "g", UINT64_MAX, 60, "none");
+}
+
+static void debt_is_the_length_of_level_0(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    parse(&fixture, "tree 0 leveled\nL0 2: a-b 1\nL0 3: a-b 1\nL0 4: a-b 1\nL0 5: a-b 1\n"
+                    "tree 1 runs\nL0 9: a-b 1");
+    assert_int_equal(compaction_debt_percent(&fixture.version, &fixture.options),
+                     4 * 100 / L0_TABLES_MAX);
+    release(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(level_0_waits_for_four_tables),
+        cmocka_unit_test(overlapping_tables_below_join),
+        cmocka_unit_test(full_level_gives_its_tables_in_turn),
+        cmocka_unit_test(lone_table_is_moved_unless_it_has_deletions),
+        cmocka_unit_test(last_level_has_nowhere_to_go),
+        cmocka_unit_test(most_urgent_tree_goes_first),
+        cmocka_unit_test(eight_runs_are_merged_oldest_first),
+        cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
+        cmocka_unit_test(request_merges_all_into_one_level),
+        cmocka_unit_test(tables_under_a_range_deletion_are_dropped),
+        cmocka_unit_test(debt_is_the_length_of_level_0),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
