@@ -83,7 +83,7 @@ static void deleting_moves_bounds_and_remembers_the_highest(void **state)
 {
     (void)state;
     for (int i = 1; i <= 6; i++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", i);
         add(text);
     }
