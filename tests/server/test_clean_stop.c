@@ -162,10 +162,10 @@ static void an_address_of_another_machine_is_refused_unless_optional(void **stat
     struct fixture *f = *state;
     char port[16];
     snprintf(port, sizeof(port), "%d", test_server_free_port());
-    const char *const foreign[] = {"--port", port, "--bind", "192.0.2.1", NULL};
+    const char *const foreign[] = {"--port", port, "--bind", "198.51.100.1", NULL};
     assert_int_equal(test_server_start_fails(&f->server, foreign), 1);
     assert_non_null(strstr(log_text(f), "does not have the address"));
-    start(f, (const char *const[]){"--port", port, "--bind", "127.0.0.1", "-192.0.2.1", NULL});
+    start(f, (const char *const[]){"--port", port, "--bind", "127.0.0.1", "-198.51.100.1", NULL});
     struct resp_client tcp;
     assert_true(resp_client_open_tcp(&tcp, "127.0.0.1", atoi(port)));
     assert_string_equal(resp_client_ask(&tcp, &f->shown, "PING"), "+PONG");
