@@ -22,7 +22,6 @@ enum {
     HEADER_BYTES = 32,
     RECORD_HEAD_BYTES = 12,
     FORMAT_VERSION = 1,
-    SNAPSHOT_RECORD_BYTES = 1 << 20, /* a snapshot's records are cut here, between fields */
     CURRENT_BYTES_MAX = 64,
     SEQUENCE_AHEAD_MAX = 1 << 20, /* a record behind damage is looked for this far */
     PATH_BYTES_MAX = 4096,
@@ -41,14 +40,18 @@ void manifest_content_release(struct manifest_content *content)
     *content = (struct manifest_content){0};
 }
 
+/* A tree that is there may be declared again. */
 static bool add_tree(struct manifest_content *content, const struct version_field *field)
 {
-    if (field->tree != content->tree_count || field->name.size > MANIFEST_TREE_NAME_MAX)
+    if (field->tree > content->tree_count || field->name.size > MANIFEST_TREE_NAME_MAX)
         return false;
-    struct manifest_tree *tree = &content->trees[content->tree_count++];
-    memset(tree, 0, sizeof(*tree));
-    memcpy(tree->name, field->name.data, field->name.size);
-    tree->compaction = field->compaction;
+    struct manifest_tree tree = {.compaction = field->compaction};
+    memcpy(tree.name, field->name.data, field->name.size);
+    if (field->tree < content->tree_count) {
+        const struct manifest_tree *there = &content->trees[field->tree];
+        return strcmp(there->name, tree.name) == 0 && there->compaction == tree.compaction;
+    }
+    content->trees[content->tree_count++] = tree;
     return true;
 }
 
@@ -163,12 +166,6 @@ static void seal_record(struct buffer *into, size_t begin, uint32_t sequence)
     le32_store(at + 4, (uint32_t)length);
     le32_store(at + 8, sequence);
     le32_store(at, crc32c_mask(crc32c(at + 4, into->size - begin - 4)));
-}
-
-static void append_empty_head(struct buffer *into)
-{
-    static const uint8_t head[RECORD_HEAD_BYTES];
-    buffer_append(into, head, sizeof(head));
 }
 
 /* A whole record at the front of `input` with a sequence in [from, to]. */
@@ -306,20 +303,28 @@ static int compare_tables(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts the tables; no number may be named twice. */
 static enum status check_numbers(struct parse *parse)
 {
     struct manifest_content *content = parse->content;
     if (content->table_count == 0)
         return STATUS_OK;
     qsort(content->tables, content->table_count, sizeof(*content->tables), compare_tables);
+    size_t kept = 1;
     for (size_t i = 1; i < content->table_count; i++) {
-        if (content->tables[i].number == content->tables[i - 1].number) {
+        if (content->tables[i].number != content->tables[kept - 1].number) {
+            content->tables[kept++] = content->tables[i];
+            continue;
+        }
+        if (!parse->lenient) {
             set_report(parse->report, "table %06" PRIu64 " is named twice",
                        content->tables[i].number);
             return STATUS_CORRUPT;
         }
+        table_properties_release(&content->tables[i].properties);
     }
-    uint64_t newest = content->tables[content->table_count - 1].number;
+    content->table_count = kept;
+    uint64_t newest = content->tables[kept - 1].number;
     if (content->state.next_number <= newest)
         content->state.next_number = newest + 1;
     return STATUS_OK;
@@ -475,39 +480,50 @@ done:
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* Starts another record when the one that begins at *begin is large. */
-static void cut_record(struct buffer *into, size_t *begin, uint32_t *sequence)
+static size_t begin_record(struct buffer *into)
 {
-    if (into->size - *begin < SNAPSHOT_RECORD_BYTES)
-        return;
-    seal_record(into, *begin, (*sequence)++);
-    *begin = into->size;
-    append_empty_head(into);
+    static const uint8_t head[RECORD_HEAD_BYTES];
+    size_t begin = into->size;
+    buffer_append(into, head, sizeof(head));
+    return begin;
 }
 
-static void encode_snapshot(struct buffer *into, struct manifest_content *content)
+static void encode_state(struct buffer *into, const struct version_state *state)
 {
-    const struct version_state *state = &content->state;
-    static const uint8_t header[HEADER_BYTES];
-    buffer_append(into, header, sizeof(header));
-    size_t begin = into->size;
-    uint32_t sequence = 0;
-    append_empty_head(into);
-    for (unsigned i = 0; i < content->tree_count; i++)
-        version_edit_encode_tree(into, i, content->trees[i].compaction, content->trees[i].name);
-    for (size_t i = 0; i < content->table_count; i++) {
-        const struct version_edit_table *table = &content->tables[i];
-        version_edit_encode_added(into, table->tree, table->level, table->number,
-                                  &table->properties);
-        cut_record(into, &begin, &sequence);
-    }
     version_edit_encode_value(into, VERSION_FIELD_FLUSHED_LSN, state->flushed_lsn);
     version_edit_encode_value(into, VERSION_FIELD_DURABLE_LSN, state->durable_lsn);
     version_edit_encode_value(into, VERSION_FIELD_EPOCH, state->epoch);
     version_edit_encode_value(into, VERSION_FIELD_NEXT_NUMBER, state->next_number);
     if (state->clean)
         buffer_append_varint(into, VERSION_FIELD_CLEAN);
-    seal_record(into, begin, sequence++);
+}
+
+/* The trees, twice, then a record for each table, then the rest, twice: so one damaged byte costs a
+ * repair at most one table. */
+static void encode_snapshot(struct buffer *into, struct manifest_content *content)
+{
+    const struct version_state *state = &content->state;
+    static const uint8_t header[HEADER_BYTES];
+    uint32_t sequence = 0;
+    buffer_append(into, header, sizeof(header));
+    while (sequence < 2) {
+        size_t begin = begin_record(into);
+        for (unsigned i = 0; i < content->tree_count; i++)
+            version_edit_encode_tree(into, i, content->trees[i].compaction, content->trees[i].name);
+        seal_record(into, begin, sequence++);
+    }
+    for (size_t i = 0; i < content->table_count; i++) {
+        const struct version_edit_table *table = &content->tables[i];
+        size_t begin = begin_record(into);
+        version_edit_encode_added(into, table->tree, table->level, table->number,
+                                  &table->properties);
+        seal_record(into, begin, sequence++);
+    }
+    for (int i = 0; i < 2; i++) {
+        size_t begin = begin_record(into);
+        encode_state(into, state);
+        seal_record(into, begin, sequence++);
+    }
     encode_header(into->data, state->store_id, into->size - HEADER_BYTES);
     content->next_sequence = sequence;
     content->end = content->snapshot_end = into->size;
@@ -557,9 +573,9 @@ enum status manifest_append(struct vfs_file *file, struct manifest_content *cont
                             struct slice fields)
 {
     struct buffer bytes = {0};
-    append_empty_head(&bytes);
+    size_t begin = begin_record(&bytes);
     buffer_append_slice(&bytes, fields);
-    seal_record(&bytes, 0, content->next_sequence);
+    seal_record(&bytes, begin, content->next_sequence);
     enum status status = vfs_write_at(file, content->end, bytes.data, bytes.size);
     if (status == STATUS_OK)
         status = vfs_sync_at(file, "manifest.edit");

@@ -250,6 +250,19 @@ static void abandon_manifest(struct version_set *set)
     set->file = NULL;
 }
 
+/* Every record states all LSNs anew, so that the loss of one record loses none of them. */
+static void encode_edit(struct version_set *set, const struct version_edit *edit,
+                        struct buffer *fields)
+{
+    const struct version_state *state = &set->log.state;
+    struct version_edit full = *edit;
+    full.flushed_lsn = edit->flushed_lsn ? edit->flushed_lsn : state->flushed_lsn;
+    full.durable_lsn = edit->durable_lsn ? edit->durable_lsn : state->durable_lsn;
+    full.epoch = edit->epoch ? edit->epoch : state->epoch;
+    version_edit_encode(fields, &full);
+    version_edit_encode_value(fields, VERSION_FIELD_NEXT_NUMBER, atomic_load(&set->next_number));
+}
+
 static enum status log_edit(struct version_set *set, const struct version_edit *edit)
 {
     uint64_t limit = MANIFEST_GROWTH * set->log.snapshot_end;
@@ -259,8 +272,7 @@ static enum status log_edit(struct version_set *set, const struct version_edit *
     if (status != STATUS_OK)
         return status;
     struct buffer fields = {0};
-    version_edit_encode(&fields, edit);
-    version_edit_encode_value(&fields, VERSION_FIELD_NEXT_NUMBER, atomic_load(&set->next_number));
+    encode_edit(set, edit, &fields);
     status = manifest_append(set->file, &set->log, buffer_slice(&fields));
     buffer_release(&fields);
     if (status != STATUS_OK)

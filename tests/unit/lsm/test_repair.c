@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* After a repair a database opens, is sound, and holds nothing but what was written. */
+#include "unit/lsm/damage_fixture.h"
+
+#include "base/random.h"
+#include "lib/seed.h"
+#include "vfs/vfs_fault.h"
+
+static void count_lines(const struct buffer *content, size_t *lines)
+{
+    *lines = 0;
+    for (size_t i = 0; i < content->size; i++)
+        *lines += content->data[i] == '\n';
+}
+
+/* Repairs, and checks that all is well then. Returns how many entries are left. */
+static size_t repair_and_read(struct damage_fixture *f, const char *what)
+{
+    struct buffer content = {0};
+    size_t lines;
+    char told[sizeof(f->text)];
+    enum status status = damage_repair(f);
+    memcpy(told, f->text, sizeof(told));
+    if (status != STATUS_OK)
+        fail_msg("%s: repair: %s %s", what, status_text(status), f->text);
+    if (damage_verify(f) != STATUS_OK)
+        fail_msg("%s: unsound after the repair: %s\nwhich said: %s", what, f->text, told);
+    if (damage_read_all(f, false, &content) != STATUS_OK)
+        fail_msg("%s: does not open after the repair", what);
+    if (damage_verify(f) != STATUS_OK)
+        fail_msg("%s: unsound after open and close: %s", what, f->text);
+    count_lines(&content, &lines);
+    buffer_release(&content);
+    memcpy(f->text, told, sizeof(told));
+    return lines;
+}
+
+static size_t whole_lines(struct damage_fixture *f)
+{
+    struct buffer content = {0};
+    size_t lines;
+    damage_fixture_copy(f);
+    assert_int_equal(damage_read_all(f, true, &content), STATUS_OK);
+    count_lines(&content, &lines);
+    buffer_release(&content);
+    return lines;
+}
+
+static bool is_lost(struct damage_fixture *f, const char *name)
+{
+    char path[128];
+    bool exists = false;
+    snprintf(path, sizeof(path), "db/lost/%s", name);
+    assert_int_equal(f->copy->ops->exists(f->copy, path, &exists), STATUS_OK);
+    return exists;
+}
+
+static void a_sound_database_is_not_changed(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    struct vfs_fault_counters counters;
+    damage_fixture_copy(f);
+    struct vfs *fault = vfs_fault_create(f->copy);
+    f->env.vfs = fault;
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    assert_non_null(strstr(f->text, "nothing was changed"));
+    vfs_fault_counters(fault, &counters);
+    assert_int_equal(counters.calls[VFS_CALL_WRITE], 0);
+    assert_int_equal(counters.calls[VFS_CALL_RENAME], 0);
+    assert_int_equal(counters.calls[VFS_CALL_REMOVE], 0);
+    vfs_destroy(fault);
+    damage_fixture_destroy(f);
+}
+
+static void a_damaged_table_is_dropped_and_kept_as_lost(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    size_t before = whole_lines(f);
+    const char *name = damage_find(f, ".cwt");
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_memory_flip(f->copy, damage_path(name), 40, 1), STATUS_OK);
+    size_t after = repair_and_read(f, name);
+    assert_true(after <= before);
+    assert_true(after > 0);
+    assert_true(is_lost(f, name));
+    assert_non_null(strstr(f->text, name));
+    assert_non_null(strstr(f->text, "is dropped with its"));
+    damage_fixture_destroy(f);
+}
+
+static void a_missing_table_is_dropped(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    const char *name = damage_find(f, ".cwt");
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_remove(f->copy, damage_path(name)), STATUS_OK);
+    repair_and_read(f, name);
+    assert_non_null(strstr(f->text, "is missing"));
+    damage_fixture_destroy(f);
+}
+
+static void a_damaged_wal_is_cut_before_the_damage(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    const char *name = NULL;
+    for (size_t i = 0; i < f->name_count; i++) {
+        /* The last segment that recovery needs is the last that verify names. */
+        damage_fixture_copy(f);
+        if (strstr(f->names[i], ".wal") &&
+            vfs_memory_flip(f->copy, damage_path(f->names[i]), 4096 + 100, 1) == STATUS_OK &&
+            damage_verify(f) == STATUS_CORRUPT) {
+            name = f->names[i];
+            break;
+        }
+    }
+    assert_non_null(name);
+    struct buffer content = {0};
+    assert_int_equal(damage_read_all(f, false, &content), STATUS_CORRUPT);
+    assert_true(repair_and_read(f, name) > 0);
+    assert_non_null(strstr(f->text, name));
+    assert_non_null(strstr(f->text, "cut off"));
+    assert_true(is_lost(f, name));
+    buffer_release(&content);
+    damage_fixture_destroy(f);
+}
+
+static void a_lost_current_is_found_again_and_costs_nothing(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    size_t before = whole_lines(f);
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_remove(f->copy, "db/CURRENT"), STATUS_OK);
+    assert_int_equal(repair_and_read(f, "CURRENT"), before);
+    damage_fixture_destroy(f);
+}
+
+static void a_lost_manifest_cannot_be_repaired_and_says_why(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_remove(f->copy, damage_path(damage_find(f, "MANIFEST-"))), STATUS_OK);
+    assert_int_equal(damage_repair(f), STATUS_CORRUPT);
+    assert_non_null(strstr(f->text, "No manifest is left"));
+    damage_fixture_destroy(f);
+}
+
+static void one_flipped_byte_of_a_manifest_costs_at_most_one_edit(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    const char *name = damage_find(f, "MANIFEST-");
+    uint64_t size = damage_file_size(f, name);
+    for (uint64_t offset = 0; offset < size; offset += 3) {
+        char what[64];
+        snprintf(what, sizeof(what), "%s offset %d", name, (int)offset);
+        damage_fixture_copy(f);
+        assert_int_equal(vfs_memory_flip(f->copy, damage_path(name), offset, 0x40), STATUS_OK);
+        assert_true(repair_and_read(f, what) > 0);
+    }
+    damage_fixture_destroy(f);
+}
+
+static void any_flipped_byte_can_be_repaired(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    struct random random;
+    random_init(&random, test_seed());
+    for (int round = 0; round < 400; round++) {
+        const char *name = f->names[random_below(&random, f->name_count)];
+        uint64_t size = damage_file_size(f, name);
+        char what[64];
+        if (size == 0)
+            continue; /* LOCK */
+        uint64_t offset = random_below(&random, size);
+        snprintf(what, sizeof(what), "%s offset %d", name, (int)offset);
+        damage_fixture_copy(f);
+        assert_int_equal(vfs_memory_flip(f->copy, damage_path(name), offset, 0x22), STATUS_OK);
+        repair_and_read(f, what);
+    }
+    damage_fixture_destroy(f);
+}
+
+/* Fails the n-th call, n = 1, 2, 3 ..., then repairs without failures: it always ends well. */
+static void a_repair_that_was_cut_short_is_done_again(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    const char *name = damage_find(f, ".cwt");
+    for (uint64_t n = 1;; n++) {
+        damage_fixture_copy(f);
+        assert_int_equal(vfs_memory_flip(f->copy, damage_path(name), 50, 1), STATUS_OK);
+        for (size_t i = 0; i < f->name_count; i++)
+            if (strstr(f->names[i], ".wal"))
+                assert_int_equal(vfs_memory_flip(f->copy, damage_path(f->names[i]), 4096 + 700, 1),
+                                 STATUS_OK);
+        struct vfs *fault = vfs_fault_create(f->copy);
+        f->env.vfs = fault;
+        vfs_fault_fail(fault, (1u << VFS_CALL_COUNT) - 1, n, STATUS_IO, true);
+        enum status status = damage_repair(f);
+        bool failed = vfs_fault_failed_count(fault) > 0;
+        f->env.vfs = f->copy;
+        vfs_destroy(fault);
+        assert_true(status == STATUS_OK || failed);
+        repair_and_read(f, "after a failed repair");
+        if (!failed)
+            break;
+    }
+    damage_fixture_destroy(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_database_is_not_changed),
+        cmocka_unit_test(a_damaged_table_is_dropped_and_kept_as_lost),
+        cmocka_unit_test(a_missing_table_is_dropped),
+        cmocka_unit_test(a_damaged_wal_is_cut_before_the_damage),
+        cmocka_unit_test(a_lost_current_is_found_again_and_costs_nothing),
+        cmocka_unit_test(a_lost_manifest_cannot_be_repaired_and_says_why),
+        cmocka_unit_test(one_flipped_byte_of_a_manifest_costs_at_most_one_edit),
+        cmocka_unit_test(any_flipped_byte_can_be_repaired),
+        cmocka_unit_test(a_repair_that_was_cut_short_is_done_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
