@@ -171,6 +171,10 @@ tests: $(UNIT_TESTS) $(BIG_TESTS) $(PROGRAMS) # built, not run
 documents: $(B)/cordwood-server ## write the generated documents anew
 	@utils/documents write $(B)
 
+.PHONY: clients
+clients: $(PROGRAMS) ## redis-py, node-redis and ioredis against a server (npm fetches the last two)
+	utils/clients/run $(B)
+
 .PHONY: bench
 bench: $(B)/bench $(PROGRAMS) ## throughput, disk and start-up against redis-server (BENCH_SECONDS= BENCH_ONLY= ...)
 	$(B)/bench $(B)/bench.tsv
