@@ -38,6 +38,7 @@ struct connection {
     bool is_reading, is_writing;
     bool is_at_work; /* a worker has, or will get, the session */
     bool has_ended;  /* the peer sends no more */
+    bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
     uint64_t active_ms; /* uv_now of the last byte */
     atomic_uint events; /* enum event: from other threads */
@@ -190,6 +191,7 @@ static void advance(struct connection *connection, enum session_state state)
         close_now(connection);
         return;
     }
+    connection->was_paused = session_is_paused(connection->session);
     if (session_output(connection->session).size > 0 || connection->phase == CONNECTION_FINISHING)
         link_append(&connection->loop->dirty, &connection->link);
     update_reading(connection);
@@ -311,8 +313,7 @@ void connection_flush(struct connection *connection, lsn_t acked)
     after_flush(connection);
     if (connection->phase != CONNECTION_OPEN)
         return;
-    if (session_is_paused(connection->session) &&
-        session_output(connection->session).size < SESSION_OUTPUT_PAUSE_BYTES)
+    if (connection->was_paused && !session_is_paused(connection->session))
         advance(connection, session_feed(connection->session, slice_make(NULL, 0)));
     else
         update_reading(connection);
