@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The header's bytes. Numbers that most streams do not need stand behind a flag, IDs near another one
- * as the difference of their milliseconds:
+/* The header's bytes. Numbers that most streams do not need stand behind a flag; times are written as
+ * the distance below the last ID's, since nothing in a stream is newer:
  *
  *   flags | next_ordinal | next - first ordinal | last ms | last seq
- *   [next > first:] last ms - first ms | first seq
- *   [DELETED]    deleted count
- *   [ADDED]      entries_added                 (else next_ordinal)
- *   [MAX_DELETED] ms | seq
- *   [GARBAGE]    first ordinal - garbage ordinal | ms | seq
- *   [DELETIONS]  levels | reclaimed leaf
- *   [LATE]       count | first ms, seq | last ms, seq | event min, max | run count [| ms, seq]
- *                | run records                                                                  */
+ *   [next > first:] first ID
+ *   [DELETED]     deleted count
+ *   [ADDED]       entries_added                 (else next_ordinal)
+ *   [MAX_DELETED] ID
+ *   [GARBAGE]     first ordinal - garbage ordinal | ID
+ *   [DELETIONS]   levels | reclaimed leaf
+ *   [LATE]        count | first ID | last ID | lowest, highest event time | run count [| its first ID]
+ *                 | run records
+ *   ID = last ms - ms | seq                                                                       */
 #include "types/stream_header.h"
 
 #include <assert.h>
@@ -45,22 +46,24 @@ static uint8_t header_flags(const struct stream_header *header)
     return flags;
 }
 
-static uint8_t *put_id(uint8_t *at, struct stream_id id)
+static uint8_t *put_id(uint8_t *at, uint64_t last_ms, struct stream_id id)
 {
-    at += varint_store(at, id.ms);
+    assert(id.ms <= last_ms);
+    at += varint_store(at, last_ms - id.ms);
     return at + varint_store(at, id.seq);
 }
 
-static uint8_t *put_late(uint8_t *at, const struct stream_late_info *late)
+static uint8_t *put_late(uint8_t *at, uint64_t last_ms, const struct stream_late_info *late)
 {
+    assert(late->event_ms_max <= last_ms);
     at += varint_store(at, late->count);
-    at = put_id(at, late->first_id);
-    at = put_id(at, late->last_id);
-    at += varint_store(at, late->event_ms_min);
-    at += varint_store(at, late->event_ms_max);
+    at = put_id(at, last_ms, late->first_id);
+    at = put_id(at, last_ms, late->last_id);
+    at += varint_store(at, last_ms - late->event_ms_min);
+    at += varint_store(at, last_ms - late->event_ms_max);
     at += varint_store(at, late->run_count);
     if (late->run_count > 0)
-        at = put_id(at, late->run_first_id);
+        at = put_id(at, last_ms, late->run_first_id);
     return at + varint_store(at, late->run_records);
 }
 
@@ -88,51 +91,60 @@ size_t stream_header_encode(const struct stream_header *header, uint8_t at[STREA
 {
     assert(header_is_sound(header));
     uint8_t flags = header_flags(header);
+    uint64_t last_ms = header->last_id.ms;
     uint8_t *next = at;
     *next++ = flags;
     next += varint_store(next, header->next_ordinal);
     next += varint_store(next, header->next_ordinal - header->first_ordinal);
-    next = put_id(next, header->last_id);
-    if (header->length > 0) {
-        next += varint_store(next, header->last_id.ms - header->first_id.ms);
-        next += varint_store(next, header->first_id.seq);
-    }
+    next += varint_store(next, last_ms);
+    next += varint_store(next, header->last_id.seq);
+    if (header->length > 0)
+        next = put_id(next, last_ms, header->first_id);
     if (flags & HEADER_DELETED)
         next += varint_store(next, stream_header_deleted_count(header));
     if (flags & HEADER_ADDED)
         next += varint_store(next, header->entries_added);
     if (flags & HEADER_MAX_DELETED)
-        next = put_id(next, header->max_deleted_id);
+        next = put_id(next, last_ms, header->max_deleted_id);
     if (flags & HEADER_GARBAGE) {
         next += varint_store(next, header->first_ordinal - header->garbage_ordinal);
-        next = put_id(next, header->garbage_id);
+        next = put_id(next, last_ms, header->garbage_id);
     }
     if (flags & HEADER_DELETIONS) {
         next += varint_store(next, header->deletion_levels);
         next += varint_store(next, header->deletion_reclaimed_leaf);
     }
     if (flags & HEADER_LATE)
-        next = put_late(next, &header->late);
+        next = put_late(next, last_ms, &header->late);
     assert(next - at <= STREAM_HEADER_BYTES_MAX);
     return (size_t)(next - at);
 }
 
-static bool take_id(struct slice *body, struct stream_id *id)
+/* A time that is written as the distance below the last ID's. */
+static bool take_ms(struct slice *body, uint64_t last_ms, uint64_t *ms)
 {
-    return slice_take_varint(body, &id->ms) && slice_take_varint(body, &id->seq);
+    uint64_t back;
+    if (!slice_take_varint(body, &back) || back > last_ms)
+        return false;
+    *ms = last_ms - back;
+    return true;
 }
 
-static bool take_late(struct slice *body, struct stream_late_info *late)
+static bool take_id(struct slice *body, uint64_t last_ms, struct stream_id *id)
+{
+    return take_ms(body, last_ms, &id->ms) && slice_take_varint(body, &id->seq);
+}
+
+static bool take_late(struct slice *body, uint64_t last_ms, struct stream_late_info *late)
 {
     if (!slice_take_varint(body, &late->count) || late->count == 0)
         return false;
-    if (!take_id(body, &late->first_id) || !take_id(body, &late->last_id))
+    if (!take_id(body, last_ms, &late->first_id) || !take_id(body, last_ms, &late->last_id))
         return false;
-    if (!slice_take_varint(body, &late->event_ms_min) ||
-        !slice_take_varint(body, &late->event_ms_max) ||
-        !slice_take_varint(body, &late->run_count))
+    if (!take_ms(body, last_ms, &late->event_ms_min) ||
+        !take_ms(body, last_ms, &late->event_ms_max) || !slice_take_varint(body, &late->run_count))
         return false;
-    if (late->run_count > 0 && !take_id(body, &late->run_first_id))
+    if (late->run_count > 0 && !take_id(body, last_ms, &late->run_first_id))
         return false;
     return slice_take_varint(body, &late->run_records);
 }
@@ -140,26 +152,21 @@ static bool take_late(struct slice *body, struct stream_late_info *late)
 /* What stands before the optional parts. */
 static bool take_base(struct slice *body, struct stream_header *header, uint8_t *flags)
 {
-    uint64_t span, ms_back;
+    uint64_t span;
     if (!slice_take_byte(body, flags) || (*flags & ~HEADER_KNOWN))
         return false;
     if (!slice_take_varint(body, &header->next_ordinal) || !slice_take_varint(body, &span) ||
-        span > header->next_ordinal || !take_id(body, &header->last_id))
+        span > header->next_ordinal || !slice_take_varint(body, &header->last_id.ms) ||
+        !slice_take_varint(body, &header->last_id.seq))
         return false;
     header->first_ordinal = header->next_ordinal - span;
     header->length = span;
-    if (span == 0)
-        return true;
-    if (!slice_take_varint(body, &ms_back) || ms_back > header->last_id.ms ||
-        !slice_take_varint(body, &header->first_id.seq))
-        return false;
-    header->first_id.ms = header->last_id.ms - ms_back;
-    return true;
+    return span == 0 || take_id(body, header->last_id.ms, &header->first_id);
 }
 
 static bool take_options(struct slice *body, uint8_t flags, struct stream_header *header)
 {
-    uint64_t number;
+    uint64_t number, last_ms = header->last_id.ms;
     if (flags & HEADER_DELETED) {
         if (!slice_take_varint(body, &number) || number == 0 || number >= header->length)
             return false;
@@ -168,13 +175,13 @@ static bool take_options(struct slice *body, uint8_t flags, struct stream_header
     header->entries_added = header->next_ordinal;
     if ((flags & HEADER_ADDED) && !slice_take_varint(body, &header->entries_added))
         return false;
-    if ((flags & HEADER_MAX_DELETED) && !take_id(body, &header->max_deleted_id))
+    if ((flags & HEADER_MAX_DELETED) && !take_id(body, last_ms, &header->max_deleted_id))
         return false;
     header->garbage_ordinal = header->first_ordinal;
     header->garbage_id = header->first_id;
     if (flags & HEADER_GARBAGE) {
         if (!slice_take_varint(body, &number) || number == 0 || number > header->first_ordinal ||
-            !take_id(body, &header->garbage_id))
+            !take_id(body, last_ms, &header->garbage_id))
             return false;
         header->garbage_ordinal = header->first_ordinal - number;
     }
@@ -184,7 +191,7 @@ static bool take_options(struct slice *body, uint8_t flags, struct stream_header
             return false;
         header->deletion_levels = (unsigned)number;
     }
-    return !(flags & HEADER_LATE) || take_late(body, &header->late);
+    return !(flags & HEADER_LATE) || take_late(body, last_ms, &header->late);
 }
 
 enum status stream_header_decode(struct slice body, struct stream_header *header)
