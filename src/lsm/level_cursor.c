@@ -85,14 +85,15 @@ static void level_skip_backward(struct level_cursor *level)
     level_show(level);
 }
 
-/* The first table that ends at or behind the key; count: none. */
+/* The first table that does not end before the key; count: none. */
 static size_t level_find(const struct level_cursor *level, struct slice key)
 {
     size_t low = 0, high = level->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct table_properties *properties = &level->tables[middle]->properties;
-        if (slice_compare(buffer_slice(&properties->largest), key) < 0)
+        int order = slice_compare(buffer_slice(&properties->largest), key);
+        if (order < 0 || (order == 0 && properties->largest_is_exclusive))
             low = middle + 1;
         else
             high = middle;
@@ -118,10 +119,6 @@ static void level_seek_for_prev(struct cursor *cursor, struct slice key)
     if (level->count == 0)
         return;
     size_t at = level_find(level, key);
-    /* An exclusive end may be the key itself, and the next table begin with it. */
-    if (at + 1 < level->count &&
-        slice_compare(buffer_slice(&level->tables[at + 1]->properties.smallest), key) <= 0)
-        at++;
     if (!level_enter(level, at < level->count ? at : level->count - 1))
         return;
     level->inner->ops->seek_for_prev(level->inner, key);
