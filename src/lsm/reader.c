@@ -258,13 +258,16 @@ static bool table_covers(const struct table_ref *ref, struct slice key)
            slice_compare(key, buffer_slice(&ref->properties.largest)) <= 0;
 }
 
-/* The only table of a disjoint level that may hold the key, or NULL. */
+/* The only table of a disjoint level that may hold the key, or NULL. An exclusive end, of a range
+ * deletion, may be the first key of the next table. */
 static struct table_ref *find_in_level(const struct version_level *level, struct slice key)
 {
     size_t low = 0, high = level->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (slice_compare(buffer_slice(&level->tables[middle]->properties.largest), key) < 0)
+        const struct table_properties *properties = &level->tables[middle]->properties;
+        int order = slice_compare(buffer_slice(&properties->largest), key);
+        if (order < 0 || (order == 0 && properties->largest_is_exclusive))
             low = middle + 1;
         else
             high = middle;

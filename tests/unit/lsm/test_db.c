@@ -389,6 +389,51 @@ static void a_reply_waits_for_the_newest_lsn_that_it_reveals(void **state)
     teardown(&world);
 }
 
+/* Compaction cuts the range deletion where it cuts its outputs: each part ends, exclusively, at the
+ * first key of the next table. */
+static void a_snapshot_sees_what_a_cut_range_deletion_hides(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    struct world world;
+    char text[24], value_text[64];
+    struct lsm_writer *writer;
+    setup(&world, 9);
+    lsm_lock(world.db);
+    assert_int_equal(lsm_write_begin(world.db, COUNT * 100, false, &writer), STATUS_OK);
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof(text), "%05u", i);
+        snprintf(value_text, sizeof(value_text), "%u %u %u", i * 7919, i * 104729, i * 1299709);
+        lsm_put(writer, 0, slice_from(text), slice_from(value_text));
+    }
+    lsm_write_end(writer);
+    lsm_unlock(world.db);
+    world.snapshots[0] = lsm_snapshot_acquire(world.db);
+    lsm_lock(world.db);
+    assert_int_equal(lsm_write_begin(world.db, 100, false, &writer), STATUS_OK);
+    lsm_delete_range(writer, 0, slice_from("0"), slice_from("9"));
+    lsm_write_end(writer);
+    lsm_unlock(world.db);
+    lsm_request_compact(world.db);
+    while (lsm_work(world.db, 1000))
+        continue;
+    struct lsm_stats stats;
+    lsm_get_stats(world.db, &stats);
+    assert_true(stats.trees[0].table_count > 2);
+    assert_true(stats.trees[0].range_delete_count > 2);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct slice value;
+        snprintf(text, sizeof(text), "%05u", i);
+        lsm_read_begin_at(world.reader, world.snapshots[0]);
+        assert_int_equal(lsm_get(world.reader, 0, slice_from(text), &value), STATUS_OK);
+        lsm_read_end(world.reader);
+        lsm_read_begin(world.reader);
+        assert_int_equal(lsm_get(world.reader, 0, slice_from(text), &value), STATUS_NOT_FOUND);
+        lsm_read_end(world.reader);
+    }
+    teardown(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +441,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_there_after_a_kill),
         cmocka_unit_test(a_second_open_of_the_same_directory_is_refused),
         cmocka_unit_test(a_reply_waits_for_the_newest_lsn_that_it_reveals),
+        cmocka_unit_test(a_snapshot_sees_what_a_cut_range_deletion_hides),
         cmocka_unit_test(random_work_agrees_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
