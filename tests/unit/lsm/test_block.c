@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "lsm/block.h"
+
+#include "base/coding.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "lib/seed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void assert_round_trip(struct slice raw, bool compress, uint64_t offset,
+                              enum block_codec codec)
+{
+    struct buffer stored = {0};
+    struct block_head head;
+    enum block_kind kind;
+    uint8_t *got;
+    size_t got_size;
+    buffer_append_text(&stored, "before");
+    block_seal(&stored, BLOCK_FILTER, compress, raw, offset);
+    struct slice block = slice_skip(buffer_slice(&stored), 6);
+    assert_true(block_head_parse(block, &head));
+    assert_int_equal(head.kind, BLOCK_FILTER);
+    assert_int_equal(head.codec, codec);
+    assert_int_equal(head.raw_bytes, raw.size);
+    assert_int_equal(head.stored_bytes, block.size - BLOCK_HEAD_BYTES);
+    assert_int_equal(block_unseal(block, offset, &kind, &got, &got_size), STATUS_OK);
+    assert_int_equal(kind, BLOCK_FILTER);
+    assert_true(slice_equal(slice_make(got, got_size), raw));
+    memory_free(got);
+    buffer_release(&stored);
+}
+
+static void sealed_block_comes_back(void **state)
+{
+    (void)state;
+    struct random random;
+    random_init(&random, test_seed());
+    uint8_t noise[5000], same[5000];
+    for (size_t i = 0; i < sizeof(noise); i++)
+        noise[i] = (uint8_t)random_next(&random);
+    memset(same, 'x', sizeof(same));
+    assert_round_trip(slice_make(noise, sizeof(noise)), true, 77, CODEC_PLAIN);
+    assert_round_trip(slice_make(same, sizeof(same)), false, 0, CODEC_PLAIN);
+    assert_round_trip(slice_make(same, sizeof(same)), true, (uint64_t)1 << 40, CODEC_LZ4);
+    assert_round_trip(slice_from("1"), true, 1, CODEC_PLAIN);
+}
+
+static void block_is_sound_at_its_own_place_only(void **state)
+{
+    (void)state;
+    struct buffer stored = {0};
+    enum block_kind kind;
+    uint8_t *raw = NULL;
+    size_t size = 0;
+    block_seal(&stored, BLOCK_ROWS, true, slice_from("content"), 1000);
+    assert_int_equal(block_unseal(buffer_slice(&stored), 1001, &kind, &raw, &size),
+                     STATUS_CORRUPT);
+    for (size_t at = 0; at < stored.size; at++) {
+        stored.data[at] ^= 4;
+        assert_int_equal(block_unseal(buffer_slice(&stored), 1000, &kind, &raw, &size),
+                         STATUS_CORRUPT);
+        stored.data[at] ^= 4;
+    }
+    for (size_t kept = 0; kept < stored.size; kept++)
+        assert_int_equal(block_unseal(slice_make(stored.data, kept), 1000, &kind, &raw, &size),
+                         STATUS_CORRUPT);
+    assert_null(raw);
+    buffer_release(&stored);
+}
+
+static bool parses(uint8_t kind, uint8_t codec, uint32_t stored_bytes, uint32_t raw_bytes)
+{
+    uint8_t bytes[BLOCK_HEAD_BYTES] = {kind, codec};
+    struct block_head head;
+    le32_store(bytes + 2, stored_bytes);
+    le32_store(bytes + 6, raw_bytes);
+    return block_head_parse(slice_make(bytes, sizeof(bytes)), &head);
+}
+
+static void impossible_heads_are_refused(void **state)
+{
+    (void)state;
+    assert_true(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 10));
+    assert_true(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2000));
+    assert_false(parses(0, CODEC_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_PROPERTIES + 1, CODEC_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_ROWS, CODEC_LZ4 + 1, 10, 10));
+    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 11));
+    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 0, 0));
+    assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 10));
+    assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2551)); /* LZ4 never shrinks so much */
+    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sealed_block_comes_back),
+        cmocka_unit_test(block_is_sound_at_its_own_place_only),
+        cmocka_unit_test(impossible_heads_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
