@@ -176,13 +176,14 @@ static void a_client_that_reads_late_gets_every_reply(void **state)
         buffer_append_text(&requests, "GET large\r\n");
     assert_true(resp_client_send(late, buffer_slice(&requests)));
     buffer_release(&requests);
+    assert_int_equal(shutdown(late->socket, SHUT_WR), 0);
     for (int i = 0; i < 200; i++) {
         struct resp_reply reply = {0};
         assert_true(resp_client_read(late, &reply));
         assert_int_equal(reply.text.size, MEBIBYTE / 2);
         resp_reply_release(&reply);
     }
-    assert_string_equal(resp_client_ask(late, &f->shown, "PING"), "+PONG");
+    assert_true(resp_client_sees_close(late));
     assert_true(memory_peak(f) < BOUND_MEBIBYTES);
 }
 
