@@ -122,19 +122,18 @@ static struct slice unread(const struct resp_client *client)
 
 bool resp_client_read(struct resp_client *client, struct resp_reply *reply)
 {
-    for (;;) {
+    for (bool has_ended = false;;) {
         size_t size = 0;
         enum resp_reply_result result = resp_reply_read(unread(client), reply, &size);
         if (result == REPLY_COMPLETE)
             client->consumed += size;
-        if (result != REPLY_PARTIAL)
+        if (result != REPLY_PARTIAL || has_ended)
             return result == REPLY_COMPLETE;
         /* A large reply is tried again after a quarter more, not after each packet. */
         size_t wanted = unread(client).size + unread(client).size / 4 + 1;
         do {
-            if (receive(client) <= 0)
-                return false;
-        } while (unread(client).size < wanted && has_input(client, PAUSE_MS));
+            has_ended = receive(client) <= 0;
+        } while (!has_ended && unread(client).size < wanted && has_input(client, PAUSE_MS));
     }
 }
 
