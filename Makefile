@@ -10,6 +10,9 @@
 # A variant is another build folder with other flags: make VARIANT=asan ..., VARIANT=tsan.
 
 VARIANT ?=
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $@")
 B := build$(if $(VARIANT),/$(VARIANT))
 CC := gcc
 CPPFLAGS := -Isrc -Itests -D_GNU_SOURCE
@@ -82,15 +85,19 @@ $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
 # GIT-free and reproducible: every object notes the headers that it read.
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 $(B)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
-	$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
 $(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
-	$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
 
 # ---- Tests ---------------------------------------------------------------------------------------
 
@@ -110,17 +117,20 @@ FUZZ_TESTS := $(call test_program,$(FUZZ_SOURCES))
 define unit_rules
 $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs_of,$(LIBS_$(1)))
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$$(call say,LD)
+	$$(Q)$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ -lcmocka -lhiredis $(SYSTEM_LIBS)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call unit_rules,$(layer))))
 
 FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
 $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
 # What tests start as a process.
 $(BIG_TESTS): | $(PROGRAMS)
 

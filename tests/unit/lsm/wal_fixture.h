@@ -23,6 +23,7 @@
 enum { STORE_ID = 77, BATCHES_MAX = 100000 };
 
 struct wal_fixture {
+    uint64_t manifest_epoch;
     struct vfs *memory; /* owned */
     struct vfs *fault;  /* over it; owned */
     struct env env;
@@ -139,11 +140,15 @@ static inline enum status fixture_recover(struct wal_fixture *fixture, lsn_t sta
     return wal_recover(&recovery, &fixture->tail, &fixture->report);
 }
 
-/* Opens at the recovered tail, as the engine does after an unclean stop. */
+/* Opens at the recovered tail, as the engine does after an unclean stop: under an epoch above those of
+ * the log and of the manifest, which states the epoch of every start. */
 static inline enum status fixture_open(struct wal_fixture *fixture)
 {
+    uint64_t newest = fixture->tail.epoch > fixture->manifest_epoch ? fixture->tail.epoch
+                                                                    : fixture->manifest_epoch;
+    fixture->manifest_epoch = newest + 1;
     enum status status = wal_open(&fixture->env, "db", &fixture->options, STORE_ID, &fixture->tail,
-                                  fixture->tail.epoch + 1, &fixture->wal);
+                                  fixture->manifest_epoch, &fixture->wal);
     if (status == STATUS_OK)
         status = wal_reserve(fixture->wal, 0, false);
     if (status != STATUS_OK)
