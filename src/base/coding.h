@@ -16,15 +16,18 @@ static inline void le16_store(uint8_t *at, uint16_t value)
     at[0] = (uint8_t)value;
     at[1] = (uint8_t)(value >> 8);
 }
+/* Written out, not as loops: compilers make one move of this. */
 static inline void le32_store(uint8_t *at, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+    at[2] = (uint8_t)(value >> 16);
+    at[3] = (uint8_t)(value >> 24);
 }
 static inline void le64_store(uint8_t *at, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+    le32_store(at, (uint32_t)value);
+    le32_store(at + 4, (uint32_t)(value >> 32));
 }
 static inline uint16_t le16_load(const uint8_t *at)
 {
@@ -45,13 +48,15 @@ static inline void be16_store(uint8_t *at, uint16_t value)
 }
 static inline void be32_store(uint8_t *at, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (24 - 8 * i));
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
 }
 static inline void be64_store(uint8_t *at, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> (56 - 8 * i));
+    be32_store(at, (uint32_t)(value >> 32));
+    be32_store(at + 4, (uint32_t)value);
 }
 static inline uint16_t be16_load(const uint8_t *at)
 {
