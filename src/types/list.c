@@ -209,21 +209,25 @@ static enum status read_pieces(struct access *access, uint8_t key[PIECE_KEY_BYTE
     return status;
 }
 
-/* The value in an element's record; `key` is the element's, with room for a piece's. */
-static enum status decode_element(struct access *access, uint8_t key[PIECE_KEY_BYTES],
-                                  struct slice record, struct slice *value)
+static enum status decode_pieces(struct access *access, uint8_t key[PIECE_KEY_BYTES],
+                                 struct slice record, struct slice *value)
 {
     uint8_t kind;
     uint64_t size;
-    if (!slice_take_byte(&record, &kind) || kind > ELEMENT_PIECES)
-        return STATUS_CORRUPT;
-    if (kind == ELEMENT_WHOLE) {
-        *value = record;
-        return STATUS_OK;
-    }
-    if (!slice_take_varint(&record, &size) || record.size || size > LIST_ELEMENT_BYTES_MAX)
+    if (!slice_take_byte(&record, &kind) || kind != ELEMENT_PIECES ||
+        !slice_take_varint(&record, &size) || record.size || size > LIST_ELEMENT_BYTES_MAX)
         return STATUS_CORRUPT;
     return read_pieces(access, key, size, value);
+}
+
+/* The value in an element's record; `key` is the element's, with room for a piece's. */
+static inline enum status decode_element(struct access *access, uint8_t key[PIECE_KEY_BYTES],
+                                         struct slice record, struct slice *value)
+{
+    if (record.size == 0 || record.data[0] != ELEMENT_WHOLE)
+        return decode_pieces(access, key, record, value);
+    *value = slice_skip(record, 1);
+    return STATUS_OK;
 }
 
 static enum status read_element(struct access *access, const struct list *list, uint64_t position,
@@ -279,31 +283,42 @@ static enum status walk_points(struct access *access, const struct walk *walk)
     return STATUS_OK;
 }
 
-/* Moves to `key`, the next in the direction of the walk; pieces may lie between. */
-static bool walk_move(struct lsm_iter *iter, const struct walk *walk, struct slice key)
+/* Within the walk's bounds all keys have the list's prefix. */
+static bool stands_at(const struct lsm_iter *iter, uint64_t position)
+{
+    if (!lsm_iter_valid(iter))
+        return false;
+    struct slice key = lsm_iter_key(iter);
+    return key.size == ELEMENT_KEY_BYTES &&
+           be64_load(key.data + ELEMENT_KEY_BYTES - 8) == position;
+}
+
+/* Moves to the element with that key, the next in the direction of the walk; pieces may lie between. */
+static bool walk_move(struct lsm_iter *iter, bool backwards, struct slice key, uint64_t position)
 {
     if (lsm_iter_valid(iter)) {
-        if (walk->backwards)
+        if (backwards)
             lsm_iter_prev(iter);
         else
             lsm_iter_next(iter);
-        if (lsm_iter_valid(iter) && slice_equal(lsm_iter_key(iter), key))
+        if (stands_at(iter, position))
             return true;
     }
     if (!lsm_iter_status(iter))
         lsm_iter_seek(iter, key);
-    return lsm_iter_valid(iter) && slice_equal(lsm_iter_key(iter), key);
+    return stands_at(iter, position);
 }
 
 static enum status walk_steps(struct access *access, struct lsm_iter *iter, const struct walk *walk)
 {
     uint8_t at[PIECE_KEY_BYTES];
     const struct list *list = walk->list;
+    struct slice key = element_key(at, access, list->object.id, 0);
     for (uint64_t i = 0; i < walk->count; i++) {
         struct slice value;
-        struct slice key =
-            element_key(at, access, list->object.id, list->head + walk_index(walk, i));
-        if (!walk_move(iter, walk, key))
+        uint64_t position = list->head + walk_index(walk, i);
+        be64_store(at + ELEMENT_KEY_BYTES - 8, position);
+        if (!walk_move(iter, walk->backwards, key, position))
             return lsm_iter_status(iter) ? lsm_iter_status(iter) : STATUS_CORRUPT;
         enum status status = decode_element(access, at, lsm_iter_value(iter), &value);
         if (status)
