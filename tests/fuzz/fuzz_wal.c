@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as a WAL. The first byte chooses: 0: the rest is the content of a segment behind a good
+ * header. 1: the rest is a segment file. Else the rest is a row of frames (flags, count, epoch and
+ * payload each), sealed at their places. Recovery ends without reading too far, applies only whole
+ * batches, and what it leaves can be opened, written to and recovered again with the same batches.
+ */
+#include "fuzz/fuzz.h"
+
+#include "base/coding.h"
+#include "lsm/wal.h"
+#include "lsm/wal_frame.h"
+#include "lsm/wal_segment.h"
+#include "unit/lsm/memory_env.h"
+
+#include <stdlib.h>
+
+enum { STORE_ID = 7, SEGMENT_BYTES = 16384 };
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+struct seen {
+    uint64_t batches;
+    uint64_t bytes;
+    lsn_t last;
+};
+
+static enum status note_batch(void *context, lsn_t lsn, struct slice records, uint64_t count)
+{
+    struct seen *seen = context;
+    struct wal_record record;
+    bool bad = false;
+    require(lsn > seen->last);
+    require((records.size == 0) == (count == 0));
+    seen->last = lsn;
+    seen->batches++;
+    for (size_t i = 0; i < records.size; i++)
+        seen->bytes += records.data[i];
+    while (wal_record_next(&records, &record, &bad))
+        seen->bytes += record.key.size + record.value.size;
+    return STATUS_OK;
+}
+
+/* A row of frames; each takes its length, flags, count, epoch and durable distance from the input.
+ */
+static void seal_frames(struct slice input, uint8_t *content, size_t size)
+{
+    lsn_t lsn = WAL_FIRST_LSN;
+    uint8_t flags, count, epoch, back;
+    struct slice payload;
+    uint32_t seed = wal_frame_seed(STORE_ID);
+    while (slice_take_byte(&input, &flags) && slice_take_byte(&input, &count) &&
+           slice_take_byte(&input, &epoch) && slice_take_byte(&input, &back) &&
+           slice_take_sized(&input, &payload)) {
+        size_t at = lsn - WAL_FIRST_LSN;
+        if (payload.size + WAL_FRAME_HEAD_BYTES > size - at)
+            return;
+        struct wal_frame frame = {.lsn = lsn,
+                                  .durable_lsn = lsn - back,
+                                  .epoch = epoch,
+                                  .count = count,
+                                  .length = (uint32_t)payload.size,
+                                  .flags = flags};
+        if (payload.size)
+            memcpy(content + at + WAL_FRAME_HEAD_BYTES, payload.data, payload.size);
+        wal_frame_seal(content + at, &frame, seed);
+        lsn += WAL_FRAME_HEAD_BYTES + payload.size;
+    }
+}
+
+static void write_segment(struct vfs *vfs, const uint8_t *data, size_t size)
+{
+    static uint8_t file_bytes[SEGMENT_BYTES];
+    struct vfs_file *file = NULL;
+    const struct wal_header header = {
+        .store_id = STORE_ID, .base = WAL_FIRST_LSN, .segment_bytes = SEGMENT_BYTES, .epoch = 1};
+    size_t room = SEGMENT_BYTES - WAL_HEADER_BYTES, used = SEGMENT_BYTES;
+    memset(file_bytes, 0, sizeof(file_bytes));
+    wal_header_encode(file_bytes, &header);
+    if (data[0] == 0) {
+        memcpy(file_bytes + WAL_HEADER_BYTES, data + 1, size - 1 < room ? size - 1 : room);
+    } else if (data[0] == 1) {
+        used = size - 1 < sizeof(file_bytes) ? size - 1 : sizeof(file_bytes);
+        memcpy(file_bytes, data + 1, used);
+    } else {
+        seal_frames(slice_make(data + 1, size - 1), file_bytes + WAL_HEADER_BYTES, room);
+    }
+    require(vfs_open(vfs, "db/0000000000001000.wal", VFS_WRITE | VFS_CREATE, &file) == STATUS_OK);
+    require(vfs_write_at(file, 0, file_bytes, used) == STATUS_OK);
+    vfs_close(file);
+}
+
+static enum status recover(const struct env *env, lsn_t durable, bool repair, struct seen *seen,
+                           struct wal_tail *tail)
+{
+    struct lsm_report report = {0};
+    const struct wal_recovery recovery = {.env = env,
+                                          .directory = "db",
+                                          .manifest_durable = durable,
+                                          .store_id = STORE_ID,
+                                          .repair = repair,
+                                          .apply = note_batch,
+                                          .context = seen};
+    *seen = (struct seen){0};
+    enum status status = wal_recover(&recovery, tail, &report);
+    require(status == STATUS_OK || report.text[0]);
+    return status;
+}
+
+static void go_on(const struct env *env, const struct wal_tail *tail)
+{
+    const struct wal_options options = {.segment_bytes = SEGMENT_BYTES};
+    struct wal *wal = NULL;
+    struct buffer payload = {0};
+    if (tail->epoch == UINT32_MAX)
+        return; /* no later epoch is left */
+    require(wal_open(env, "db", &options, STORE_ID, tail, tail->epoch + 1, &wal) == STATUS_OK);
+    require(wal_reserve(wal, 0, false) == STATUS_OK);
+    wal_append(wal, (struct slice){0}, 0);
+    require(wal_sync(wal) == STATUS_OK);
+    wal_record_append(&payload, ENTRY_PUT, 0, slice_from("key"), slice_from("value"));
+    require(wal_reserve(wal, payload.size, false) == STATUS_OK);
+    wal_append(wal, buffer_slice(&payload), 1);
+    require(wal_sync(wal) == STATUS_OK);
+    lsn_t end = wal_next_lsn(wal);
+    wal_close(wal);
+    buffer_release(&payload);
+    struct seen again;
+    struct wal_tail found;
+    require(recover(env, end, false, &again, &found) == STATUS_OK);
+    require(found.next_lsn == end);
+    require(again.batches == tail->batches + 2);
+}
+
+bool fuzz_seed(size_t index, struct buffer *out)
+{
+    static const char *const frames[] = {
+        "\x02\x03\x01\x01\x00\x06\x01\x01k\x02vv",                       /* one batch */
+        "\x02\x01\x02\x01\x05\x03\x01\x01k\x00\x02\x01\x20\x03\x01\x00", /* a chain */
+        "\x02\x04\x01\x01\x00\x01\x01",                                  /* a skip */
+    };
+    static const size_t sizes[] = {12, 17, 7};
+    if (index < 3)
+        buffer_append(out, frames[index], sizes[index]);
+    else if (index == 3)
+        buffer_append(out, "\0zeros", 6);
+    return index < 4;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    struct vfs *vfs = vfs_memory_create();
+    struct env env = memory_env(vfs);
+    struct seen seen, repaired;
+    struct wal_tail tail;
+    require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
+    write_segment(vfs, data, size);
+    enum status status = recover(&env, 0, false, &seen, &tail);
+    require(status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
+    if (status == STATUS_CORRUPT)
+        require(recover(&env, 0, true, &repaired, &tail) == STATUS_OK);
+    if (status != STATUS_UNSUPPORTED)
+        go_on(&env, &tail);
+    vfs_destroy(vfs);
+    return 0;
+}
