@@ -197,6 +197,8 @@ bool lsm_work(struct lsm *db, size_t budget)
     if (db->options.read_only)
         return false;
     switch_if_requested(db);
+    /* First: a writer that runs out of prepared log waits for it under its lock. */
+    bool worked = wal_work(db->wal);
     bool flush_due = is_flush_due(db);
     pthread_mutex_lock(&db->work_lock);
     bool resting = db->retry_us > env_monotonic_us(&db->env);
@@ -207,9 +209,8 @@ bool lsm_work(struct lsm *db, size_t budget)
         bool finished;
         enum status status = flush_step(db, budget, &finished);
         finish(db, &db->flush_busy, "flush", status);
-        return status == STATUS_OK;
+        return worked || status == STATUS_OK;
     }
-    bool worked = wal_work(db->wal);
     if (compacts) {
         bool idle;
         enum status status = compaction_work(db, budget, &idle);

@@ -59,6 +59,8 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     if (db->batches_until_delay < units) {
         db->batches_until_delay = BATCHES_PER_DELAY;
         db_update_delay(db);
+        if (wal_wants_work(db->wal))
+            db_work_ready(db);
     } else {
         db->batches_until_delay -= units;
     }
