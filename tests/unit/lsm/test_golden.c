@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Databases that earlier versions wrote (tests/golden/README.md) open, are sound, and read as they
+ * did. `test_golden --write DIR` makes the files of a new format version. */
+#include "base/memory.h"
+#include "lsm/lsm.h"
+#include "unit/lsm/memory_env.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const char GOLDEN_DIRECTORY[] = "tests/golden/format-1";
+static const char GOLDEN_TEXT[] = "tests/golden/format-1.txt";
+
+enum { KEYS = 60, BIG_BYTES = 9000, FILE_BYTES_MAX = 1 << 20 };
+
+static const struct lsm_options OPTIONS = {
+    .trees = {{.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
+              {.name = "entries",
+               .compaction = LSM_TIME_RUNS,
+               .filter_bits_per_key = 10,
+               .filter_prefix_bytes = 4,
+               .finger_prefix_bytes = 4}},
+    .tree_count = 2,
+    .memtable_bytes = 1 << 20,
+    .wal_segment_bytes = 8192,
+    .table_bytes_max = 2048,
+};
+
+/* ---- The generator ------------------------------------------------------------------------- */
+
+static struct lsm_writer *begin(struct lsm *db)
+{
+    struct lsm_writer *writer = NULL;
+    lsm_lock(db);
+    assert_int_equal(lsm_write_begin(db, BIG_BYTES + 256, false, &writer), STATUS_OK);
+    return writer;
+}
+
+static void end(struct lsm *db, struct lsm_writer *writer)
+{
+    lsm_write_end(writer);
+    lsm_unlock(db);
+}
+
+/* One batch over both trees a key; keys go up in steps, values tell their round. */
+static void write_round(struct lsm *db, int round)
+{
+    char key[32], entry[32], value[96];
+    for (int i = round; i < KEYS; i += round + 1) {
+        struct lsm_writer *writer = begin(db);
+        snprintf(key, sizeof(key), "key-%03d", i);
+        snprintf(entry, sizeof(entry), "log%d-%03d-%d", i % 3, i, round);
+        snprintf(value, sizeof(value), "round %d of key %d and some words to compress: %d %d",
+                 round, i, i * i, i * i);
+        lsm_put(writer, 0, slice_from(key), slice_from(value));
+        lsm_put(writer, 1, slice_from(entry), slice_from(value));
+        end(db, writer);
+    }
+}
+
+static void work_until_idle(struct lsm *db)
+{
+    while (lsm_work(db, 1 << 20))
+        ;
+}
+
+static void write_content(struct lsm *db)
+{
+    uint8_t *big = memory_allocate(BIG_BYTES);
+    for (size_t i = 0; i < BIG_BYTES; i++)
+        big[i] = (uint8_t)('a' + i * i % 23);
+    for (int round = 0; round < 4; round++) {
+        write_round(db, round);
+        lsm_request_flush(db);
+        work_until_idle(db);
+    }
+    lsm_request_compact(db);
+    work_until_idle(db);
+    struct lsm_writer *writer = begin(db);
+    lsm_delete_range(writer, 1, slice_from("log1-"), slice_from("log1-030"));
+    lsm_delete(writer, 0, slice_from("key-007"));
+    end(db, writer);
+    lsm_request_flush(db);
+    work_until_idle(db);
+    /* From here on it is in the WAL only; the large value is a chain of frames. */
+    writer = begin(db);
+    lsm_put(writer, 0, slice_from("key-big"), slice_make(big, BIG_BYTES));
+    lsm_put(writer, 0, slice_from("key-empty"), (struct slice){0});
+    end(db, writer);
+    writer = begin(db);
+    lsm_delete(writer, 0, slice_from("key-011"));
+    lsm_delete_range(writer, 1, slice_from("log2-"), slice_from("log2-020"));
+    end(db, writer);
+    assert_int_equal(lsm_wal_sync(db), STATUS_OK);
+    memory_free(big);
+}
+
+/* A database as a killed process leaves it. */
+static struct vfs *generate(void)
+{
+    struct vfs *vfs = vfs_memory_create();
+    struct env env = memory_env(vfs);
+    struct lsm_report report;
+    struct lsm *db = NULL;
+    assert_int_equal(lsm_open(&env, "db", &OPTIONS, &report, &db), STATUS_OK);
+    write_content(db);
+    struct vfs *found = vfs_memory_after_power_loss(vfs, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(lsm_close(db), STATUS_OK);
+    vfs_destroy(vfs);
+    return found;
+}
+
+/* ---- Copies -------------------------------------------------------------------------------- */
+
+struct copy {
+    struct vfs *from, *to;
+    const char *from_directory, *to_directory;
+};
+
+/* WAL segments that are only prepared need not be kept. */
+static bool is_unused(const char *name, struct slice bytes)
+{
+    size_t at = 4096;
+    if (!strstr(name, ".wal"))
+        return strcmp(name, "LOCK") == 0;
+    while (at < bytes.size && bytes.data[at] == 0)
+        at++;
+    return at == bytes.size;
+}
+
+static void copy_file(void *context, const char *name)
+{
+    const struct copy *copy = context;
+    char path[512];
+    struct buffer bytes = {0};
+    struct vfs_file *file = NULL;
+    snprintf(path, sizeof(path), "%s/%s", copy->from_directory, name);
+    assert_int_equal(vfs_read_file(copy->from, path, FILE_BYTES_MAX, &bytes), STATUS_OK);
+    if (is_unused(name, buffer_slice(&bytes)))
+        goto done;
+    snprintf(path, sizeof(path), "%s/%s", copy->to_directory, name);
+    assert_int_equal(vfs_open(copy->to, path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file),
+                     STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 0, bytes.data, bytes.size), STATUS_OK);
+done:
+    vfs_close(file);
+    buffer_release(&bytes);
+}
+
+static void copy_directory(struct copy copy)
+{
+    assert_int_equal(copy.to->ops->make_directory(copy.to, copy.to_directory), STATUS_OK);
+    assert_int_equal(copy.from->ops->list(copy.from, copy.from_directory, copy_file, &copy),
+                     STATUS_OK);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+static void dump_tree(struct lsm_reader *reader, unsigned tree, struct buffer *text)
+{
+    lsm_read_begin(reader);
+    struct lsm_iter *iter = lsm_iter_open(reader, tree, &(struct lsm_iter_options){0});
+    for (lsm_iter_seek_first(iter); lsm_iter_valid(iter); lsm_iter_next(iter)) {
+        struct slice key = lsm_iter_key(iter), value = lsm_iter_value(iter);
+        buffer_printf(text, "%s %.*s = ", OPTIONS.trees[tree].name, (int)key.size,
+                      (const char *)key.data);
+        size_t shown = value.size < 100 ? value.size : 100;
+        buffer_append(text, value.data, shown);
+        if (shown < value.size)
+            buffer_printf(text, "... %zu bytes, the last %c", value.size,
+                          value.data[value.size - 1]);
+        buffer_append_text(text, "\n");
+    }
+    assert_int_equal(lsm_iter_status(iter), STATUS_OK);
+    lsm_iter_close(iter);
+    lsm_read_end(reader);
+}
+
+static void dump(const struct env *env, struct buffer *text)
+{
+    struct lsm_report report;
+    struct lsm *db = NULL;
+    if (lsm_open(env, "db", &OPTIONS, &report, &db) != STATUS_OK)
+        fail_msg("%s", report.text);
+    struct lsm_reader *reader = lsm_reader_create(db);
+    dump_tree(reader, 0, text);
+    dump_tree(reader, 1, text);
+    lsm_reader_destroy(reader);
+    assert_int_equal(lsm_close(db), STATUS_OK);
+}
+
+static void expect_text(const struct env *env)
+{
+    struct buffer found = {0}, expected = {0};
+    struct vfs *disk = vfs_posix_create();
+    dump(env, &found);
+    assert_int_equal(vfs_read_file(disk, GOLDEN_TEXT, FILE_BYTES_MAX, &expected), STATUS_OK);
+    assert_int_equal(found.size, expected.size);
+    assert_memory_equal(found.data, expected.data, found.size);
+    buffer_release(&found);
+    buffer_release(&expected);
+    vfs_destroy(disk);
+}
+
+/* ---- Tests --------------------------------------------------------------------------------- */
+
+static struct vfs *load_golden(void)
+{
+    struct vfs *disk = vfs_posix_create(), *memory = vfs_memory_create();
+    copy_directory((struct copy){disk, memory, GOLDEN_DIRECTORY, "db"});
+    vfs_destroy(disk);
+    return memory;
+}
+
+static void golden_files_of_format_1_are_sound(void **state)
+{
+    (void)state;
+    struct vfs *vfs = load_golden();
+    struct env env = memory_env(vfs);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    vfs_destroy(vfs);
+}
+
+static void golden_files_of_format_1_read_as_they_did(void **state)
+{
+    (void)state;
+    struct vfs *vfs = load_golden();
+    struct env env = memory_env(vfs);
+    expect_text(&env); /* opens, replays, flushes at the close */
+    expect_text(&env);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    vfs_destroy(vfs);
+}
+
+static void what_is_written_today_reads_the_same(void **state)
+{
+    (void)state;
+    struct vfs *vfs = generate();
+    struct env env = memory_env(vfs);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    expect_text(&env);
+    vfs_destroy(vfs);
+}
+
+static int write_golden(const char *directory)
+{
+    struct vfs *disk = vfs_posix_create(), *memory = generate();
+    struct env env = memory_env(memory);
+    struct buffer text = {0};
+    char path[512];
+    copy_directory((struct copy){memory, disk, "db", directory});
+    dump(&env, &text);
+    snprintf(path, sizeof(path), "%s.txt", directory);
+    FILE *file = fopen(path, "w");
+    bool ok = file && fwrite(text.data, 1, text.size, file) == text.size;
+    if (file && fclose(file) != 0)
+        ok = false;
+    buffer_release(&text);
+    vfs_destroy(memory);
+    vfs_destroy(disk);
+    return ok ? 0 : 1;
+}
+
+int main(int argument_count, char **arguments)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_files_of_format_1_are_sound),
+        cmocka_unit_test(golden_files_of_format_1_read_as_they_did),
+        cmocka_unit_test(what_is_written_today_reads_the_same),
+    };
+    if (argument_count == 3 && strcmp(arguments[1], "--write") == 0)
+        return write_golden(arguments[2]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
