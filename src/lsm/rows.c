@@ -51,6 +51,12 @@ static size_t shared_prefix(struct slice a, struct slice b)
 {
     size_t limit = a.size < b.size ? a.size : b.size;
     size_t shared = 0;
+    while (limit - shared >= sizeof(uint64_t)) {
+        uint64_t left = le64_load(a.data + shared), right = le64_load(b.data + shared);
+        if (left != right)
+            return shared + (size_t)__builtin_ctzll(left ^ right) / 8;
+        shared += sizeof(uint64_t);
+    }
     while (shared < limit && a.data[shared] == b.data[shared])
         shared++;
     return shared;
@@ -107,7 +113,8 @@ struct slice rows_builder_finish(struct rows_builder *rows)
 
 void rows_iter_init(struct rows_iter *iter)
 {
-    memset(iter, 0, offsetof(struct rows_iter, key_inline));
+    memset(iter, 0, offsetof(struct rows_iter, window));
+    iter->window_restart = UINT32_MAX;
     iter->key_bytes = iter->key_inline;
     iter->key_capacity = sizeof(iter->key_inline);
 }
@@ -126,6 +133,7 @@ enum status rows_iter_attach(struct rows_iter *iter, struct slice content)
     iter->damaged = true;
     iter->entries = slice_make(NULL, 0);
     iter->restart_count = 0;
+    iter->window_restart = UINT32_MAX;
     uint64_t base_lsn;
     if (content.size < sizeof(uint32_t))
         return STATUS_CORRUPT;
@@ -162,12 +170,16 @@ struct row_head {
     const uint8_t *key_tail;
 };
 
-/* One varint; NULL: malformed. Most are one byte. */
+/* One varint; NULL: malformed. Most are one byte or two. */
 static inline const uint8_t *row_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
-    if (at < end && *at < 0x80) {
-        *value = *at;
+    if (at < end && at[0] < 0x80) {
+        *value = at[0];
         return at + 1;
+    }
+    if (end - at >= 2 && at[1] > 0 && at[1] < 0x80) {
+        *value = (at[0] & 0x7fu) | (uint64_t)at[1] << 7;
+        return at + 2;
     }
     struct slice rest = slice_make(at, (size_t)(end - at));
     return slice_take_varint(&rest, value) ? rest.data : NULL;
@@ -198,44 +210,60 @@ static void rows_key_buffer(struct rows_iter *iter, size_t keep, size_t size)
     if (size > iter->key_capacity) {
         size_t capacity = 2 * size;
         uint8_t *bytes = memory_allocate(capacity);
-        memcpy(bytes, iter->key.data, keep);
+        if (keep)
+            memcpy(bytes, iter->key.data, keep);
         if (iter->key_bytes != iter->key_inline)
             memory_free(iter->key_bytes);
         iter->key_bytes = bytes;
         iter->key_capacity = capacity;
-    } else if (iter->key.data != iter->key_bytes) {
-        memcpy(iter->key_bytes, iter->key.data, keep);
+    } else if (keep && iter->key.data != iter->key_bytes) {
+        memmove(iter->key_bytes, iter->key.data, keep);
     }
 }
 
-/* Decodes the row at `at`. Unless that is restart `restart_index`, its predecessor is the current row.
- * A key that shares nothing is shown where it lies. */
-static bool rows_decode(struct rows_iter *iter, size_t at)
+/* Parses the row at `at`, which follows a row of key_size bytes and `iter->lsn` unless it is restart
+ * `restart_index`, and takes over its LSN. false: damaged. */
+static bool row_enter(struct rows_iter *iter, size_t at, size_t key_size, struct row_head *head)
 {
     bool is_restart = at == rows_restart(iter, iter->restart_index);
+    if (!row_parse(iter, at, head) || head->shared > (is_restart ? 0 : key_size) ||
+        head->shared + head->unshared > LSM_KEY_BYTES_MAX)
+        return false;
+    lsn_t reference = is_restart ? iter->base_lsn : iter->lsn;
+    iter->lsn = reference + (uint64_t)zigzag_decode(head->tag >> KIND_BITS);
+    return iter->lsn <= ROWS_LSN_MAX;
+}
+
+/* Shows a row, whose key's shared part lies at the front of iter->key. A key that shares nothing is
+ * shown where it lies. */
+static void row_show(struct rows_iter *iter, size_t at, const struct row_head *head)
+{
+    if (head->shared == 0) {
+        iter->key = slice_make(head->key_tail, head->unshared);
+    } else {
+        size_t size = head->shared + head->unshared;
+        rows_key_buffer(iter, head->shared, size);
+        memcpy(iter->key_bytes + head->shared, head->key_tail, head->unshared);
+        iter->key = slice_make(iter->key_bytes, size);
+    }
+    iter->kind = (enum entry_kind)(head->tag & KIND_MASK);
+    iter->value = slice_make(head->key_tail + head->unshared, head->value_size);
+    iter->at = at;
+    iter->next_at = (size_t)(iter->value.data + iter->value.size - iter->entries.data);
+    iter->valid = true;
+}
+
+/* Decodes the row at `at`. Unless that is restart `restart_index`, its predecessor is the current
+ * row. */
+static bool rows_decode(struct rows_iter *iter, size_t at)
+{
     struct row_head head;
-    if (!row_parse(iter, at, &head) || (is_restart && head.shared > 0) ||
-        (head.shared > 0 && head.shared > iter->key.size)) {
+    if (!row_enter(iter, at, iter->key.size, &head)) {
         rows_iter_damaged(iter);
         return false;
     }
-    if (head.shared == 0) {
-        iter->key = slice_make(head.key_tail, head.unshared);
-    } else {
-        size_t size = head.shared + head.unshared;
-        rows_key_buffer(iter, head.shared, size);
-        memcpy(iter->key_bytes + head.shared, head.key_tail, head.unshared);
-        iter->key = slice_make(iter->key_bytes, size);
-    }
-    lsn_t reference = is_restart ? iter->base_lsn : iter->lsn;
-    iter->lsn = reference + (uint64_t)zigzag_decode(head.tag >> KIND_BITS);
-    iter->kind = (enum entry_kind)(head.tag & KIND_MASK);
-    iter->value = slice_make(head.key_tail + head.unshared, head.value_size);
-    iter->at = at;
-    iter->next_at = (size_t)(iter->value.data + iter->value.size - iter->entries.data);
-    iter->valid = iter->lsn <= ROWS_LSN_MAX && iter->key.size <= LSM_KEY_BYTES_MAX;
-    iter->damaged = !iter->valid;
-    return iter->valid;
+    row_show(iter, at, &head);
+    return true;
 }
 
 static bool rows_decode_restart(struct rows_iter *iter, uint32_t index)
@@ -245,6 +273,14 @@ static bool rows_decode_restart(struct rows_iter *iter, uint32_t index)
     return rows_decode(iter, rows_restart(iter, index));
 }
 
+/* The next row becomes the current one; it may be a restart. */
+static void rows_cross_restart(struct rows_iter *iter)
+{
+    if (iter->restart_index + 1 < iter->restart_count &&
+        rows_restart(iter, iter->restart_index + 1) <= iter->next_at)
+        iter->restart_index++;
+}
+
 /* The row behind the current one; false at the end or when damaged. */
 static bool rows_step(struct rows_iter *iter)
 {
@@ -252,9 +288,7 @@ static bool rows_step(struct rows_iter *iter)
         iter->valid = false;
         return false;
     }
-    if (iter->restart_index + 1 < iter->restart_count &&
-        rows_restart(iter, iter->restart_index + 1) <= iter->next_at)
-        iter->restart_index++;
+    rows_cross_restart(iter);
     return rows_decode(iter, iter->next_at);
 }
 
@@ -292,16 +326,46 @@ static bool rows_find_restart(struct rows_iter *iter, struct slice key, lsn_t ls
     return true;
 }
 
+/* From the current row, which is before (key, lsn), to the first that is not. Keys are compared as they
+ * lie: `match` bytes of the row before are the target's. A row that shares more with it is on the same
+ * side of the target; of any other the shared bytes are the target's, too, and its tail decides. */
+static void rows_scan(struct rows_iter *iter, struct slice key, lsn_t lsn)
+{
+    size_t match = shared_prefix(iter->key, key), key_size = iter->key.size;
+    iter->valid = false;
+    while (iter->next_at < iter->entries.size) {
+        struct row_head head;
+        size_t at = iter->next_at;
+        rows_cross_restart(iter);
+        if (!row_enter(iter, at, key_size, &head)) {
+            rows_iter_damaged(iter);
+            return;
+        }
+        key_size = head.shared + head.unshared;
+        iter->next_at =
+            (size_t)(head.key_tail - iter->entries.data) + head.unshared + head.value_size;
+        if (head.shared > match)
+            continue;
+        struct slice tail = slice_make(head.key_tail, head.unshared);
+        struct slice rest = slice_skip(key, head.shared);
+        if (entry_compare(tail, iter->lsn, rest, lsn) < 0) {
+            match = head.shared + shared_prefix(tail, rest);
+            continue;
+        }
+        iter->key = key;
+        row_show(iter, at, &head);
+        return;
+    }
+}
+
 void rows_iter_seek(struct rows_iter *iter, struct slice key, lsn_t lsn)
 {
     uint32_t restart;
     if (iter->damaged || !rows_find_restart(iter, key, lsn, &restart) ||
         !rows_decode_restart(iter, restart))
         return;
-    while (entry_compare(iter->key, iter->lsn, key, lsn) < 0) {
-        if (!rows_step(iter))
-            return;
-    }
+    if (entry_compare(iter->key, iter->lsn, key, lsn) < 0)
+        rows_scan(iter, key, lsn);
 }
 
 void rows_iter_next(struct rows_iter *iter)
@@ -310,17 +374,65 @@ void rows_iter_next(struct rows_iter *iter)
     (void)rows_step(iter); /* the outcome is in the iterator */
 }
 
-void rows_iter_prev(struct rows_iter *iter)
+/* Lists the rows from a restart to the next one. false: damaged, or more than the window holds. */
+static bool rows_open_window(struct rows_iter *iter, uint32_t restart)
 {
-    assert(iter->valid);
-    size_t target = iter->at;
-    if (target == 0) {
-        iter->valid = false;
-        return;
+    if (iter->window_restart == restart)
+        return true;
+    size_t at = rows_restart(iter, restart), key_size = 0;
+    size_t end = restart + 1 < iter->restart_count ? rows_restart(iter, restart + 1)
+                                                   : iter->entries.size;
+    iter->window_restart = UINT32_MAX;
+    iter->window_count = 0;
+    iter->restart_index = restart;
+    do {
+        struct row_head head;
+        if (iter->window_count == ROWS_WINDOW_MAX || !row_enter(iter, at, key_size, &head))
+            return false;
+        iter->window[iter->window_count].at = (uint32_t)at;
+        iter->window[iter->window_count++].lsn = iter->lsn;
+        key_size = head.shared + head.unshared;
+        at = (size_t)(head.key_tail - iter->entries.data) + head.unshared + head.value_size;
+    } while (at < end);
+    iter->window_restart = restart;
+    return at == end;
+}
+
+/* Puts bytes [keep, need) of a row's key into the key buffer: from the tails of the rows before
+ * `index` in the window, each of which has a piece. */
+static void rows_collect_key(struct rows_iter *iter, uint32_t index, size_t keep, size_t need)
+{
+    while (need > keep) {
+        struct row_head head;
+        assert(index > 0);
+        (void)row_parse(iter, iter->window[--index].at, &head); /* the window was parsed before */
+        if (head.shared >= need)
+            continue;
+        size_t from = head.shared > keep ? head.shared : keep;
+        memcpy(iter->key_bytes + from, head.key_tail + (from - head.shared), need - from);
+        need = from;
     }
-    uint32_t restart = iter->restart_index;
-    while (restart > 0 && rows_restart(iter, restart) >= target)
-        restart--;
+}
+
+/* Shows row `index` of the window. The first `keep` bytes of the current key are those of its key. */
+static void rows_show_in_window(struct rows_iter *iter, uint32_t index, size_t keep)
+{
+    struct row_head head;
+    (void)row_parse(iter, iter->window[index].at, &head); /* the window was parsed before */
+    if (head.shared > 0) {
+        if (keep > head.shared)
+            keep = head.shared;
+        rows_key_buffer(iter, keep, head.shared + head.unshared);
+        rows_collect_key(iter, index, keep, head.shared);
+        iter->key = slice_make(iter->key_bytes, head.shared);
+    }
+    iter->lsn = iter->window[index].lsn;
+    row_show(iter, iter->window[index].at, &head);
+}
+
+/* The row that ends at `target`, from a restart on: for windows that hold too little. */
+static void rows_walk_to(struct rows_iter *iter, uint32_t restart, size_t target)
+{
     if (!rows_decode_restart(iter, restart))
         return;
     while (iter->next_at < target) {
@@ -328,6 +440,37 @@ void rows_iter_prev(struct rows_iter *iter)
             return;
     }
     if (iter->at >= target || iter->next_at != target)
+        rows_iter_damaged(iter);
+}
+
+void rows_iter_prev(struct rows_iter *iter)
+{
+    assert(iter->valid);
+    size_t target = iter->at, keep = 0;
+    if (target == 0) {
+        iter->valid = false;
+        return;
+    }
+    struct row_head head;
+    if (row_parse(iter, target, &head))
+        keep = head.shared;
+    uint32_t restart = iter->restart_index;
+    while (restart > 0 && rows_restart(iter, restart) >= target)
+        restart--;
+    if (!rows_open_window(iter, restart)) {
+        rows_walk_to(iter, restart, target);
+        return;
+    }
+    uint32_t index = iter->window_count;
+    while (index > 0 && iter->window[index - 1].at >= target)
+        index--;
+    if (index == 0) {
+        rows_iter_damaged(iter);
+        return;
+    }
+    iter->restart_index = restart;
+    rows_show_in_window(iter, index - 1, keep);
+    if (iter->next_at != target)
         rows_iter_damaged(iter);
 }
 

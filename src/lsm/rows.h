@@ -10,6 +10,7 @@
 enum {
     ROWS_RESTART_INTERVAL = 16,
     ROWS_KEY_INLINE_BYTES = 128,
+    ROWS_WINDOW_MAX = 16, /* rows between two restarts that prev steps through without a search */
 };
 /* LSNs fit into a tag beside three bits of kind and a sign. */
 #define ROWS_LSN_MAX (((uint64_t)1 << 60) - 1)
@@ -50,6 +51,13 @@ struct rows_iter {
     size_t at, next_at; /* offsets of this row and of the next */
     uint8_t *key_bytes; /* key_inline or from the heap */
     size_t key_capacity;
+    /* Going backward: the rows from one restart to the next. */
+    uint32_t window_restart; /* which; UINT32_MAX: none */
+    uint32_t window_count;
+    struct {
+        uint32_t at;
+        lsn_t lsn;
+    } window[ROWS_WINDOW_MAX];
     uint8_t key_inline[ROWS_KEY_INLINE_BYTES];
 };
 

@@ -358,7 +358,6 @@ static void ranges_widen_the_key_range(void **state)
     const struct range_delete around = {slice_from("a"), slice_from("z"), 1};
     const struct table_options options = {0};
     struct table_properties properties = {0};
-    fixture->entries[0].lsn = 77;
     assert_int_equal(build(fixture, &options, &around, 1, &properties), STATUS_OK);
     assert_true(slice_equal(buffer_slice(&properties.smallest), slice_from("a")));
     assert_true(slice_equal(buffer_slice(&properties.largest), slice_from("z")));
