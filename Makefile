@@ -65,10 +65,10 @@ PROGRAMS := $(if $(wildcard src/server/main.c),$(B)/cordwood-server) \
 all: $(PROGRAMS)
 
 .PHONY: run
-run: ## install what is missing, build, and start the server on 127.0.0.1:6379
+run: ## install what is missing, build, start the server on 127.0.0.1:6379 (FLAGS=)
 	@deps/install.sh build
 	@$(MAKE) --no-print-directory -s -j$$(getconf _NPROCESSORS_ONLN) build/cordwood-server
-	@exec build/cordwood-server
+	@exec build/cordwood-server $(FLAGS)
 
 .PHONY: check
 check: ## install what is missing and run every test (under 12 minutes on 2 cores)
