@@ -202,55 +202,67 @@ enum status stream_deletions_count(struct access *access, const struct stream *s
     return STATUS_OK;
 }
 
-/* The place of the zero bit number `rank` in a leaf. */
-static enum status leaf_select(const struct node *leaf, uint64_t rank, unsigned *bit)
+/* The place of the zero bit number `rank`; false: the leaf has fewer, and *rank is less by those. */
+static bool leaf_select(const struct node *leaf, uint64_t *rank, unsigned *bit)
 {
     for (unsigned i = 0; i < 1u << LEAF_BITS; i++) {
         if (leaf->bits[i / 8] >> i % 8 & 1)
             continue;
-        if (rank-- == 0) {
+        if (*rank == 0) {
             *bit = i;
-            return STATUS_OK;
+            return true;
         }
+        --*rank;
     }
-    return STATUS_CORRUPT;
+    return false;
+}
+
+/* The child that holds the absent ordinal number `*rank` below the node; FANOUT: none does. *rank is
+ * less by those before it. */
+static enum status inner_select(const struct node *node, unsigned level, uint64_t *rank,
+                                unsigned *child)
+{
+    uint64_t span = (uint64_t)1 << node_shift(level - 1);
+    for (*child = 0; *child < FANOUT; ++*child) {
+        if (node->counts[*child] > span)
+            return STATUS_CORRUPT;
+        uint64_t absent = span - node->counts[*child];
+        if (*rank < absent)
+            return STATUS_OK;
+        *rank -= absent;
+    }
+    return STATUS_OK;
 }
 
 /* The ordinal that is not a member and has `rank` such ordinals below it, from 0 on. */
 static enum status select_absent(struct access *access, const struct stream *stream, uint64_t rank,
                                  uint64_t *ordinal)
 {
+    unsigned levels = stream->header.deletion_levels;
     uint64_t base = 0;
-    for (unsigned level = stream->header.deletion_levels; level-- > 0;) {
+    for (unsigned level = levels; level-- > 0;) {
         struct node node;
-        enum status status = node_load(access, stream, level, node_index(level, base), &node);
+        unsigned place = FANOUT;
+        enum status status =
+            node_load(access, stream, level, node_index(level, base), &node);
+        if (!status && level > 0)
+            status = inner_select(&node, level, &rank, &place);
         if (status)
             return status;
-        if (level == 0) {
-            unsigned bit;
-            status = leaf_select(&node, rank, &bit);
-            if (status)
-                return status;
-            *ordinal = base + bit;
+        bool is_inside = level > 0 ? place < FANOUT : leaf_select(&node, &rank, &place);
+        if (!is_inside) {
+            /* Behind everything that the tree covers; only the root can say so. */
+            if (level + 1 < levels || node_shift(level) >= 64)
+                return STATUS_CORRUPT;
+            *ordinal = ((uint64_t)1 << node_shift(level)) + rank;
             return STATUS_OK;
         }
-        unsigned child = 0;
-        uint64_t child_span = (uint64_t)1 << node_shift(level - 1);
-        for (; child < FANOUT; child++) {
-            if (node.counts[child] > child_span)
-                return STATUS_CORRUPT;
-            uint64_t absent = child_span - node.counts[child];
-            if (rank < absent)
-                break;
-            rank -= absent;
-        }
-        base += child * child_span;
-        if (child == FANOUT) { /* behind everything in the set; only the root can say so */
-            *ordinal = base + rank;
-            return level + 1 == stream->header.deletion_levels ? STATUS_OK : STATUS_CORRUPT;
-        }
+        if (level > 0)
+            base += (uint64_t)place << node_shift(level - 1);
+        else
+            *ordinal = base + place;
     }
-    return STATUS_CORRUPT;
+    return STATUS_OK;
 }
 
 enum status stream_deletions_select(struct access *access, const struct stream *stream,

@@ -78,7 +78,8 @@ static bool header_is_sound(const struct stream_header *header)
         return false;
     if (header->garbage_ordinal > header->first_ordinal)
         return false;
-    if (header->deletion_levels > DELETION_LEVELS_MAX)
+    if (header->deletion_levels > DELETION_LEVELS_MAX ||
+        (header->deletion_levels == 0 && stream_header_deleted_count(header) > 0))
         return false;
     const struct stream_late_info *late = &header->late;
     if (late->count > 0 && (stream_id_compare(late->first_id, late->last_id) > 0 ||

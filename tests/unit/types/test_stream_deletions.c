@@ -117,6 +117,18 @@ static void members_are_counted_over_leaves_and_nodes(void **state)
         check_select(ranks[i]);
 }
 
+static void ordinals_behind_a_lone_leaf_are_selected(void **state)
+{
+    (void)state;
+    span(0, 1169);
+    insert((uint64_t[]){3, 500, 1023}, 3);
+    assert_int_equal(stream.header.deletion_levels, 1);
+    check_select(1020);
+    check_select(1021);
+    check_select(1137);
+    check_select(1166);
+}
+
 static void whole_leaves_and_nodes_may_be_deleted(void **state)
 {
     uint64_t ordinals[3072];
@@ -264,6 +276,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(an_empty_set_needs_no_record),
         TEST(members_are_counted_over_leaves_and_nodes),
+        TEST(ordinals_behind_a_lone_leaf_are_selected),
         TEST(whole_leaves_and_nodes_may_be_deleted),
         TEST(the_tree_grows_with_the_ordinals),
         TEST(nodes_below_the_first_ordinal_are_given_back),
