@@ -132,7 +132,7 @@ static enum status reply_list(struct command_context *c, struct client_list *lis
 
 enum status client_info_command(struct command_context *c)
 {
-    struct client_list list = {.now_ms = c->now_ms};
+    struct client_list list = {.now_ms = env_wall_ms(c->service->env)};
     pthread_mutex_lock(&c->service->clients_mutex);
     append_client(&list, c->session);
     pthread_mutex_unlock(&c->service->clients_mutex);
@@ -141,7 +141,7 @@ enum status client_info_command(struct command_context *c)
 
 enum status client_list_command(struct command_context *c)
 {
-    struct client_list list = {.now_ms = c->now_ms};
+    struct client_list list = {.now_ms = env_wall_ms(c->service->env)};
     bool none = false;
     if (c->count == 4 && argument_is(c, 2, "TYPE")) {
         if (!argument_is(c, 3, "normal")) {

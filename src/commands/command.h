@@ -112,7 +112,7 @@ struct command_context {
     struct slice *arguments; /* valid until the command has ended (also over parking and blocking) */
     size_t count;
     unsigned database; /* selected */
-    uint64_t now_ms;   /* unix; the access' own if there is one */
+    uint64_t now_ms;   /* unix, the access' own; 0 without access (but for JSON lines) */
     bool nowait;       /* false: on a worker thread, may wait */
     bool resumed;      /* it has blocked before: it runs again after a wake */
     bool may_block;    /* false: inside something that cannot wait; answer as after a timeout */

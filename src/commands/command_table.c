@@ -60,34 +60,64 @@ const size_t command_table_size = sizeof command_table / sizeof command_table[0]
 
 /* ---- Finding ------------------------------------------------------------------------------------- */
 
-enum { SLOTS = 512, NAME_BYTES_MAX = 40 };
+enum { SLOTS = 512, NAME_WORDS = 5, NAME_BYTES_MAX = NAME_WORDS * 8 };
+
+/* A name, lower-case and filled up with zeros, so that names compare by words. */
+struct name {
+    union {
+        char text[NAME_BYTES_MAX];
+        uint64_t words[NAME_WORDS];
+    };
+    size_t size;
+};
 
 /* Open hash with linear probing over names, subcommands under their full name. Filled once, read
  * without a lock afterwards. */
 struct slot {
     const struct command *command; /* NULL: empty */
-    size_t name_size;
+    struct name name;
     bool is_container; /* it has subcommands */
 };
 static struct slot slots[SLOTS];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
-static uint32_t hash_name(const char *name, size_t size)
+static bool name_equal(const struct name *a, const struct name *b)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-    return hash ^ hash >> 15;
+    for (size_t i = 0; i * 8 < a->size; i++)
+        if (a->words[i] != b->words[i])
+            return false;
+    return a->size == b->size;
+}
+
+static size_t hash_name(const struct name *name)
+{
+    uint64_t hash = name->size;
+    for (size_t i = 0; i * 8 < name->size; i++)
+        hash = (hash ^ name->words[i]) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio */
+    return (size_t)(hash >> 48);
 }
 
 /* The slot of the name, or the empty one where it would stand. */
-static size_t find_slot(const char *name, size_t size)
+static struct slot *find_slot(const struct name *name)
 {
-    size_t slot = hash_name(name, size) % SLOTS;
-    while (slots[slot].command && (slots[slot].name_size != size ||
-                                   memcmp(slots[slot].command->name, name, size) != 0))
+    size_t slot = hash_name(name) % SLOTS;
+    while (slots[slot].command && !name_equal(&slots[slot].name, name))
         slot = (slot + 1) % SLOTS;
-    return slot;
+    return &slots[slot];
+}
+
+/* Appends the word in lower case; false when it cannot be a command's. `name` starts zeroed. */
+static bool append_name(struct name *name, struct slice word)
+{
+    if (word.size == 0 || name->size + word.size >= NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < word.size; i++) {
+        uint8_t byte = word.data[i];
+        if (byte == '\0' || byte == '|')
+            return false;
+        name->text[name->size++] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+    }
+    return true;
 }
 
 static void fill(void)
@@ -95,45 +125,35 @@ static void fill(void)
     assert(command_table_size * 2 < SLOTS);
     for (size_t i = 0; i < command_table_size; i++) {
         const struct command *command = &command_table[i];
-        size_t size = strlen(command->name);
-        assert(size < NAME_BYTES_MAX);
-        size_t slot = find_slot(command->name, size);
-        assert(!slots[slot].command);
-        slots[slot].command = command;
-        slots[slot].name_size = size;
+        struct name name = {.size = strlen(command->name)};
+        assert(name.size < NAME_BYTES_MAX);
+        memcpy(name.text, command->name, name.size);
+        struct slot *slot = find_slot(&name);
+        assert(!slot->command);
+        slot->command = command;
+        slot->name = name;
         const char *bar = strchr(command->name, '|');
         if (bar) {
-            size_t parent = find_slot(command->name, (size_t)(bar - command->name));
-            assert(slots[parent].command);
-            slots[parent].is_container = true;
+            struct name parent = {.size = 0};
+            bool fits = append_name(
+                &parent, slice_make(command->name, (size_t)(bar - command->name)));
+            assert(fits);
+            (void)fits; /* only asserted */
+            assert(find_slot(&parent)->command);
+            find_slot(&parent)->is_container = true;
         }
     }
-}
-
-/* Lower-cases into `name`; false when it cannot be a command's. */
-static bool append_name(char name[NAME_BYTES_MAX], size_t *size, struct slice word)
-{
-    if (word.size == 0 || *size + word.size >= NAME_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < word.size; i++) {
-        uint8_t byte = word.data[i];
-        if (byte == '\0' || byte == '|')
-            return false;
-        name[(*size)++] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
-    }
-    return true;
 }
 
 const struct command *command_find_top(struct slice word, bool *has_subcommands)
 {
     pthread_once(&filled, fill);
-    char name[NAME_BYTES_MAX];
-    size_t size = 0;
-    if (!append_name(name, &size, word))
+    struct name name = {.size = 0};
+    if (!append_name(&name, word))
         return NULL;
-    size_t slot = find_slot(name, size);
-    *has_subcommands = slots[slot].is_container;
-    return slots[slot].command;
+    const struct slot *slot = find_slot(&name);
+    *has_subcommands = slot->is_container;
+    return slot->command;
 }
 
 const struct command *command_find(struct slice word, struct slice subcommand)
@@ -142,14 +162,11 @@ const struct command *command_find(struct slice word, struct slice subcommand)
     const struct command *command = command_find_top(word, &has_subcommands);
     if (!command || !has_subcommands || subcommand.size == 0)
         return command;
-    char name[NAME_BYTES_MAX];
-    size_t size = 0;
-    if (!append_name(name, &size, word) || size + 1 >= NAME_BYTES_MAX)
+    struct name name = {.size = 0};
+    if (!append_name(&name, word) || name.size + 1 >= NAME_BYTES_MAX)
         return NULL;
-    name[size++] = '|';
-    if (!append_name(name, &size, subcommand))
-        return NULL;
-    return slots[find_slot(name, size)].command;
+    name.text[name.size++] = '|';
+    return append_name(&name, subcommand) ? find_slot(&name)->command : NULL;
 }
 
 /* ---- Keys ---------------------------------------------------------------------------------------- */

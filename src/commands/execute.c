@@ -44,7 +44,6 @@ static enum status call(struct run *run)
 static enum status run_plain(struct run *run)
 {
     run->context.access = NULL;
-    run->context.now_ms = env_wall_ms(run->service->env);
     return call(run);
 }
 
@@ -282,26 +281,25 @@ static const struct command *check_command(struct run *run)
 static void run_begin(struct run *run, struct session *session, struct service_thread *thread,
                       bool nowait, struct buffer *out)
 {
-    *run = (struct run){
-        .session = session,
-        .service = session->service,
-        .thread = thread,
-        .writer = {.out = out,
-                   .protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed)},
-        .start = out->size,
-        .nowait = nowait,
-    };
-    run->context = (struct command_context){
-        .session = session,
-        .service = session->service,
-        .reply = &run->writer,
-        .arguments = session->request.arguments,
-        .count = session->request.count,
-        .database = atomic_load_explicit(&session->database, memory_order_relaxed),
-        .nowait = nowait,
-        .resumed = session->resumed,
-        .may_block = true,
-    };
+    /* Field by field: an initializer becomes a slow clearing of the whole struct. */
+    struct command_context *c = &run->context;
+    run->session = c->session = session;
+    run->service = c->service = session->service;
+    run->thread = thread;
+    run->writer.out = out;
+    run->writer.protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed);
+    run->start = out->size;
+    run->nowait = c->nowait = nowait;
+    run->lsn = 0;
+    c->command = NULL;
+    c->access = NULL;
+    c->reply = &run->writer;
+    c->arguments = session->request.arguments;
+    c->count = session->request.count;
+    c->database = atomic_load_explicit(&session->database, memory_order_relaxed);
+    c->now_ms = 0;
+    c->resumed = session->resumed;
+    c->may_block = true;
 }
 
 static void register_waiters(struct session *session, unsigned database)
@@ -389,7 +387,6 @@ void session_execute_timeout(struct session *session, struct service_thread *thr
     struct run run;
     run_begin(&run, session, thread, true, out);
     run.context.command = atomic_load_explicit(&session->last_command, memory_order_relaxed);
-    run.context.now_ms = env_wall_ms(session->service->env);
     if (session->wait.timed_out)
         session->wait.timed_out(&run.context);
     else

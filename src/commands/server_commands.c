@@ -59,9 +59,10 @@ enum status swapdb_command(struct command_context *c)
 
 enum status time_command(struct command_context *c)
 {
+    uint64_t now_ms = env_wall_ms(c->service->env);
     resp_array(c->reply, 2);
-    resp_bulk_u64(c->reply, c->now_ms / 1000);
-    resp_bulk_u64(c->reply, c->now_ms % 1000 * 1000);
+    resp_bulk_u64(c->reply, now_ms / 1000);
+    resp_bulk_u64(c->reply, now_ms % 1000 * 1000);
     return STATUS_OK;
 }
 
