@@ -8,10 +8,10 @@
 #include <sched.h>
 
 enum {
-    /* Counts, ids, the map, range deletions. A small string whose time or name changes is written again:
-     * it has room in the 64 KiB that the engine adds. */
+    /* Counts, ids, the map, range deletions. A small string whose time or name changes is written
+     * again: it has room in the 64 KiB that the engine adds. */
     ACCESS_OVERHEAD_BYTES = 8 * 1024,
-    DATABASE_RECORD_BYTES = 96, /* what FLUSHALL writes for each */
+    DATABASE_RECORD_BYTES = 96,   /* what FLUSHALL writes for each */
     SCRATCH_BYTES_KEPT = 1 << 20, /* larger scratch buffers are freed at the end */
 };
 
@@ -76,8 +76,8 @@ void access_begin_read(struct access *access, unsigned database, bool nowait)
         access->map_lsn = atomic_load(&store->map_lsn);
         lsn_t pending = atomic_load(&store->map_pending_lsn);
         lsn_t moment = lsm_reader_lsn(access->reader);
-        bool stable = access->map_version % 2 == 0 &&
-                      access->map_version == atomic_load(&store->map_version);
+        bool stable =
+            access->map_version % 2 == 0 && access->map_version == atomic_load(&store->map_version);
         /* Not yet published although the reader sees the batch: only for an instant. */
         bool behind = pending > access->map_lsn && pending <= moment;
         if (stable && !behind)
@@ -96,7 +96,8 @@ enum status access_begin_write(struct access *access, unsigned database, bool no
                                size_t bytes_max, bool may_use_reserve)
 {
     struct store *store = access->store;
-    enum status status = lsm_write_begin(store->engine, bytes_max + ACCESS_OVERHEAD_BYTES +
+    enum status status = lsm_write_begin(store->engine,
+                                         bytes_max + ACCESS_OVERHEAD_BYTES +
                                              store->database_count * DATABASE_RECORD_BYTES,
                                          may_use_reserve, &access->writer);
     if (status)
@@ -230,8 +231,7 @@ void access_fact(struct access *access, char class_letter, const char *event, st
     assert(access->writer);
     if (access->fact_count == access->fact_capacity) {
         access->fact_capacity = access->fact_capacity ? 2 * access->fact_capacity : 8;
-        access->facts =
-            memory_resize(access->facts, access->fact_capacity * sizeof *access->facts);
+        access->facts = memory_resize(access->facts, access->fact_capacity * sizeof *access->facts);
     }
     access->facts[access->fact_count++] = (struct fact){
         .database = access->database,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes of tree keys, headers and meta records; pure functions. The formats are drawn in ENCODING.md.
- * Decoders are safe on any input and return STATUS_CORRUPT, or STATUS_UNSUPPORTED for what a newer
- * version may have written. */
+/* Bytes of tree keys, headers and meta records; pure functions. The formats are drawn in
+ * ENCODING.md. Decoders are safe on any input and return STATUS_CORRUPT, or STATUS_UNSUPPORTED for
+ * what a newer version may have written. */
 #ifndef TYPES_ENCODING_H
 #define TYPES_ENCODING_H
 
@@ -11,7 +11,7 @@
 /* ---- Keys of TREE_KEYS: generation (4) | position (7) | user key. ---------------------------- */
 
 enum {
-    POSITION_BITS = 52,   /* slot 14 | hash 38 */
+    POSITION_BITS = 52, /* slot 14 | hash 38 */
     POSITION_BYTES = 7,
     TREE_KEY_PREFIX_BYTES = 4 + POSITION_BYTES,
 };
@@ -29,7 +29,7 @@ enum status tree_key_decode(struct slice tree_key, uint32_t *generation, uint64_
 void header_encode(struct buffer *into, const struct object *object); /* replaces the content */
 enum status header_decode(struct slice record, struct object *object);
 
-/* ---- The expiry index: parts of object 0: time (8) | position (7) | user key. ------------------ */
+/* ---- The expiry index: parts of object 0: time (8) | position (7) | user key. ---------------- */
 
 enum { EXPIRY_KEY_PREFIX_BYTES = OBJECT_PREFIX_BYTES + 8 };
 
@@ -37,7 +37,7 @@ void expiry_key_encode(struct buffer *into, uint64_t expire_ms, struct slice tre
 /* *suffix: the tree key without its generation. */
 enum status expiry_key_decode(struct slice expiry_key, uint64_t *expire_ms, struct slice *suffix);
 
-/* ---- Meta records: generation 0 | tag | ... ---------------------------------------------------- */
+/* ---- Meta records: generation 0 | tag | ... -------------------------------------------------- */
 
 enum meta_tag { META_STORE = 1, META_MAP = 2, META_IDS = 3, META_COUNTS = 4 };
 enum { META_KEY_BYTES_MAX = 9, STORE_FORMAT = 1 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The expiry index and active expiry. Deleted entries at the front of the index would be walked over
- * again and again; `expire_hint_ms` of each database, a time before which no entry lives, lets a
- * search begin behind them. */
+/* The expiry index and active expiry. Deleted entries at the front of the index would be walked
+ * over again and again; `expire_hint_ms` of each database, a time before which no entry lives, lets
+ * a search begin behind them. */
 #include "types/expiry.h"
 
 #include "base/memory.h"
@@ -14,9 +14,9 @@
 struct due_key {
     unsigned database;
     uint64_t expire_ms;
-    size_t offset, size;   /* of its index key, in due_list.keys */
+    size_t offset, size; /* of its index key, in due_list.keys */
     struct object object;
-    bool is_stale;         /* no such key, or it has another time (after a repair): drop the entry */
+    bool is_stale; /* no such key, or it has another time (after a repair): drop the entry */
 };
 
 struct due_list {
@@ -105,11 +105,12 @@ static enum status collect_database(struct access *access, unsigned index, struc
     object_prefix_store(lower, access->generation, 0);
     be64_store(lower + OBJECT_PREFIX_BYTES, database->expire_hint_ms);
     object_prefix_store(upper, access->generation, 1);
-    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_PARTS, &(struct lsm_iter_options){
-        .lower = slice_make(lower, sizeof lower),
-        .upper = slice_make(upper, sizeof upper),
-        .ignore_range_deletes = true,
-    });
+    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_PARTS,
+                                          &(struct lsm_iter_options){
+                                              .lower = slice_make(lower, sizeof lower),
+                                              .upper = slice_make(upper, sizeof upper),
+                                              .ignore_range_deletes = true,
+                                          });
     enum status status = collect_entries(access, iter, list);
     lsm_iter_close(iter);
     return status;

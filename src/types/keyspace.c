@@ -9,8 +9,8 @@
 
 #include <assert.h>
 
-/* Makes access->tree_key. Commands ask for the same key several times in a row (find, then put), so the
- * last one is kept: comparing costs less than hashing. */
+/* Makes access->tree_key. Commands ask for the same key several times in a row (find, then put), so
+ * the last one is kept: comparing costs less than hashing. */
 static void make_tree_key(struct access *access, struct slice key)
 {
     struct buffer *made = &access->tree_key;
@@ -163,8 +163,8 @@ enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expi
         *expires = database->expires_count;
         return STATUS_OK;
     }
-    enum status status = access_get(access, TREE_KEYS,
-                                    meta_key(key, META_COUNTS, access->generation), &record);
+    enum status status =
+        access_get(access, TREE_KEYS, meta_key(key, META_COUNTS, access->generation), &record);
     if (!status)
         return meta_counts_decode(record, keys, expires);
     if (status != STATUS_NOT_FOUND)
@@ -298,7 +298,8 @@ static enum status scan_from(struct access *access, struct lsm_iter *iter, const
 }
 
 enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
-                          void (*each)(void *context, struct slice key, const struct object *object),
+                          void (*each)(void *context, struct slice key,
+                                       const struct object *object),
                           void *context)
 {
     struct scan scan = {cursor, count, each, context};
@@ -313,12 +314,13 @@ enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, 
     be32_store(lower, access->generation);
     position_store(lower + 4, cursor);
     be32_store(upper, access->generation + 1);
-    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_KEYS, &(struct lsm_iter_options){
-        .lower = slice_make(lower, sizeof lower),
-        .upper = slice_make(upper, sizeof upper),
-        .ignore_range_deletes = true,
-        .keep_cache = true,
-    });
+    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_KEYS,
+                                          &(struct lsm_iter_options){
+                                              .lower = slice_make(lower, sizeof lower),
+                                              .upper = slice_make(upper, sizeof upper),
+                                              .ignore_range_deletes = true,
+                                              .keep_cache = true,
+                                          });
     enum status status = scan_from(access, iter, &scan, next);
     lsm_iter_close(iter);
     return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys of a database and their headers. An object is a header in TREE_KEYS, found by its key, and
- * parts under (generation, id) in TREE_PARTS and TREE_ENTRIES. The header's bounds decide which parts
- * are alive.
+ * parts under (generation, id) in TREE_PARTS and TREE_ENTRIES. The header's bounds decide which
+ * parts are alive.
  *
  * All functions work on the access's selected database. Whatever reads may return
  * STATUS_WOULD_BLOCK, _IO or _CORRUPT besides what is said; a key longer than STORE_KEY_BYTES_MAX
@@ -28,13 +28,14 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
 /* The same, and STATUS_WRONG_TYPE when it is another type (*object is filled). */
 enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
                                struct object *object);
-/* Writes the header. `old`: what keyspace_find returned in this access, NULL when the key was missing;
- * it keeps the key count and the expiry index right. When the id differs, the old one's parts are
- * reclaimed. object->body may lie in engine memory or in scratch buffers other than scratch_value.
- * The key was looked up before, so its size is known to be right. */
+/* Writes the header. `old`: what keyspace_find returned in this access, NULL when the key was
+ * missing; it keeps the key count and the expiry index right. When the id differs, the old one's
+ * parts are reclaimed. object->body may lie in engine memory or in scratch buffers other than
+ * scratch_value. The key was looked up before, so its size is known to be right. */
 void keyspace_put(struct access *access, struct slice key, const struct object *object,
                   const struct object *old);
-/* Removes header, expiry and parts of what keyspace_find returned: O(1) in the size of the object. */
+/* Removes header, expiry and parts of what keyspace_find returned: O(1) in the size of the object.
+ */
 void keyspace_remove(struct access *access, struct slice key, const struct object *object);
 
 /* Commands' verbs. No facts but those named (event, class); replies are the caller's. */
@@ -48,23 +49,26 @@ void keyspace_set_expire(struct access *access, struct slice key, const struct o
                          uint64_t expire_ms);
 /* DBSIZE and the keys with a time, as of the access's moment; each a point read. */
 enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expires);
-/* FLUSHDB, FLUSHALL, SWAPDB: O(1). The access's selected database follows. Flushing an empty database
- * writes nothing. STATUS_TOO_LARGE: after 2^32 flushes no generation is left. */
+/* FLUSHDB, FLUSHALL, SWAPDB: O(1). The access's selected database follows. Flushing an empty
+ * database writes nothing. STATUS_TOO_LARGE: after 2^32 flushes no generation is left. */
 enum status keyspace_flush(struct access *access, unsigned database);
 enum status keyspace_flush_all(struct access *access);
 void keyspace_swap(struct access *access, unsigned a, unsigned b);
 
-/* SCAN: calls `each` for about `count` (> 0) keys from the cursor on; *next is 0 at the end. Expired
- * keys are skipped. A call never ends inside one cursor value. Cursors are below 2^52; greater ones
- * are at the end. key and object are valid during the call of `each` only. */
+/* SCAN: calls `each` for about `count` (> 0) keys from the cursor on; *next is 0 at the end.
+ * Expired keys are skipped. A call never ends inside one cursor value. Cursors are below 2^52;
+ * greater ones are at the end. key and object are valid during the call of `each` only. */
 enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
-                          void (*each)(void *context, struct slice key, const struct object *object),
+                          void (*each)(void *context, struct slice key,
+                                       const struct object *object),
                           void *context);
 /* A write access (of keyspace_expire_bytes): deletes up to `limit` keys whose time has come, of all
- * databases. *more: others are due too. Facts "expired", x. O(expired): databases where nothing is due
- * cost a comparison. */
+ * databases. *more: others are due too. Facts "expired", x. O(expired): databases where nothing is
+ * due cost a comparison. */
 enum status keyspace_expire_due(struct access *access, size_t limit, size_t *expired, bool *more);
-enum { KEYSPACE_DUE_BYTES = 64 * 1024 }; /* keys collected for one batch, and then the one above it */
+enum {
+    KEYSPACE_DUE_BYTES = 64 * 1024
+}; /* keys collected for one batch, and then the one above it */
 static inline size_t keyspace_expire_bytes(size_t limit)
 {
     return 2 * (KEYSPACE_DUE_BYTES + STORE_KEY_BYTES_MAX) + 128 * limit;

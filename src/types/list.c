@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists: small ones in the header, others by position. A command reads the header, works on a struct
- * list, and writes the header back. */
+/* Lists: small ones in the header, others by position. A command reads the header, works on a
+ * struct list, and writes the header back. */
 #include "types/list.h"
 
 #include "base/coding.h"
@@ -28,7 +28,7 @@ struct list {
     bool found;
     uint64_t count;
     /* A list by position: elements at head .. head + count - 1. */
-    bool has_pieces;      /* an element that lies in pieces was pushed once */
+    bool has_pieces; /* an element that lies in pieces was pushed once */
     uint64_t head;
     uint64_t low_weight, high_weight; /* popped below and above, not reclaimed yet */
     /* An inline one. */
@@ -116,8 +116,8 @@ static struct slice encode_dense(uint8_t at[BODY_BYTES_MAX], const struct list *
 }
 
 /* Writes the header; `id` is the list's (new) one. */
-static void put_header(struct access *access, struct slice key, const struct list *list, uint64_t id,
-                       struct slice body)
+static void put_header(struct access *access, struct slice key, const struct list *list,
+                       uint64_t id, struct slice body)
 {
     struct object object = {
         .type = OBJECT_LIST,
@@ -235,14 +235,14 @@ static enum status read_element(struct access *access, const struct list *list, 
 {
     uint8_t key[PIECE_KEY_BYTES];
     struct slice record;
-    enum status status = access_get(
-        access, TREE_PARTS, element_key(key, access, list->object.id, position), &record);
+    enum status status = access_get(access, TREE_PARTS,
+                                    element_key(key, access, list->object.id, position), &record);
     if (status == STATUS_NOT_FOUND)
         return STATUS_CORRUPT; /* the header says that it is there */
     return status ? status : decode_element(access, key, record, value);
 }
 
-/* ---- Walking: `count` > 0 elements from an index on, towards either end. ----------------------- */
+/* ---- Walking: `count` > 0 elements from an index on, towards either end. --------------------- */
 
 struct walk {
     const struct list *list;
@@ -289,11 +289,11 @@ static bool stands_at(const struct lsm_iter *iter, uint64_t position)
     if (!lsm_iter_valid(iter))
         return false;
     struct slice key = lsm_iter_key(iter);
-    return key.size == ELEMENT_KEY_BYTES &&
-           be64_load(key.data + ELEMENT_KEY_BYTES - 8) == position;
+    return key.size == ELEMENT_KEY_BYTES && be64_load(key.data + ELEMENT_KEY_BYTES - 8) == position;
 }
 
-/* Moves to the element with that key, the next in the direction of the walk; pieces may lie between. */
+/* Moves to the element with that key, the next in the direction of the walk; pieces may lie
+ * between. */
 static bool walk_move(struct lsm_iter *iter, bool backwards, struct slice key, uint64_t position)
 {
     if (lsm_iter_valid(iter)) {
@@ -343,11 +343,13 @@ static enum status walk_run(struct access *access, const struct walk *walk)
         return walk_points(access, walk);
     uint64_t first = walk->backwards ? walk->index - (walk->count - 1) : walk->index;
     uint64_t id = list->object.id;
-    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_PARTS, &(struct lsm_iter_options){
-        .lower = element_key(lower, access, id, list->head + first),
-        .upper = element_key(upper, access, id, list->head + first + walk->count),
-        .ignore_range_deletes = true,
-    });
+    struct lsm_iter *iter =
+        lsm_iter_open(access->reader, TREE_PARTS,
+                      &(struct lsm_iter_options){
+                          .lower = element_key(lower, access, id, list->head + first),
+                          .upper = element_key(upper, access, id, list->head + first + walk->count),
+                          .ignore_range_deletes = true,
+                      });
     enum status status = walk_steps(access, iter, walk);
     lsm_iter_close(iter);
     return status;
@@ -478,8 +480,8 @@ enum status list_length(struct access *access, struct slice key, uint64_t *lengt
     return status;
 }
 
-enum status list_pop(struct access *access, struct slice key, enum list_end end,
-                     uint64_t count_max, const struct list_visitor *visitor)
+enum status list_pop(struct access *access, struct slice key, enum list_end end, uint64_t count_max,
+                     const struct list_visitor *visitor)
 {
     struct list list;
     uint64_t weight = 0;
@@ -489,13 +491,13 @@ enum status list_pop(struct access *access, struct slice key, enum list_end end,
         return status;
     uint64_t count = count_max < list.count ? count_max : list.count;
     status = walk_run(access, &(struct walk){
-        .list = &list,
-        .index = end == LIST_LEFT ? 0 : list.count - 1,
-        .count = count,
-        .backwards = end == LIST_RIGHT,
-        .visitor = visitor,
-        .weight = &weight,
-    });
+                                  .list = &list,
+                                  .index = end == LIST_LEFT ? 0 : list.count - 1,
+                                  .count = count,
+                                  .backwards = end == LIST_RIGHT,
+                                  .visitor = visitor,
+                                  .weight = &weight,
+                              });
     if (status)
         return status;
     list.count -= count;
@@ -537,11 +539,11 @@ enum status list_range(struct access *access, struct slice key, int64_t start, i
         return STATUS_OK;
     }
     return walk_run(access, &(struct walk){
-        .list = &list,
-        .index = first,
-        .count = count,
-        .visitor = visitor,
-    });
+                                .list = &list,
+                                .index = first,
+                                .count = count,
+                                .visitor = visitor,
+                            });
 }
 
 enum status list_index(struct access *access, struct slice key, int64_t index, struct slice *value)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists. A small one (LIST_INLINE_BYTES_MAX) sits in the key's header; a larger one has an element a
- * record in TREE_PARTS, keyed by a position that counts from the middle of 64 bits, so that both ends
- * grow and the n-th element is a point read. Bytes, and what later kinds of change (LINSERT, LREM) do
- * to positions: ENCODING.md. Keys and failing reads as in keyspace.h. */
+/* Lists. A small one (LIST_INLINE_BYTES_MAX) sits in the key's header; a larger one has an element
+ * a record in TREE_PARTS, keyed by a position that counts from the middle of 64 bits, so that both
+ * ends grow and the n-th element is a point read. Bytes, and what later kinds of change (LINSERT,
+ * LREM) do to positions: ENCODING.md. Keys and failing reads as in keyspace.h. */
 #ifndef TYPES_LIST_H
 #define TYPES_LIST_H
 
@@ -11,18 +11,18 @@
 enum list_end { LIST_LEFT, LIST_RIGHT };
 
 enum {
-    LIST_INLINE_BYTES_MAX = 512,  /* elements and their lengths */
+    LIST_INLINE_BYTES_MAX = 512, /* elements and their lengths */
     LIST_INLINE_COUNT_MAX = 128,
     LIST_PIECE_BYTES = 32 * 1024, /* longer elements lie in pieces */
     LIST_ELEMENT_BYTES_MAX = 512 * 1024 * 1024,
-    /* Popped elements are reclaimed by one range deletion an end whenever their weight (1 an element,
-     * and 1 for each 4 KiB) reaches this. */
+    /* Popped elements are reclaimed by one range deletion an end whenever their weight (1 an
+     * element, and 1 for each 4 KiB) reaches this. */
     LIST_RECLAIM_WEIGHT = 1024,
 };
 
-/* Gets elements in order. `begin` (may be NULL) is called once before the first, with their count. A
- * value is valid during the call. When a read fails in between, the function returns that status and
- * the caller forgets what came. */
+/* Gets elements in order. `begin` (may be NULL) is called once before the first, with their count.
+ * A value is valid during the call. When a read fails in between, the function returns that status
+ * and the caller forgets what came. */
 struct list_visitor {
     void (*begin)(void *context, uint64_t count);
     void (*element)(void *context, struct slice value);
@@ -31,24 +31,27 @@ struct list_visitor {
 
 /* LLEN: STATUS_NOT_FOUND, _WRONG_TYPE. */
 enum status list_length(struct access *access, struct slice key, uint64_t *length);
-/* LPUSH, RPUSH (LPUSHX, RPUSHX: only_existing): pushes one after another; count > 0. *length is the new
- * one; a missing key with only_existing is STATUS_NOT_FOUND. STATUS_WRONG_TYPE, STATUS_TOO_LARGE (an
- * element above LIST_ELEMENT_BYTES_MAX). Facts "lpush" or "rpush", l. */
+/* LPUSH, RPUSH (LPUSHX, RPUSHX: only_existing): pushes one after another; count > 0. *length is the
+ * new one; a missing key with only_existing is STATUS_NOT_FOUND. STATUS_WRONG_TYPE,
+ * STATUS_TOO_LARGE (an element above LIST_ELEMENT_BYTES_MAX). Facts "lpush" or "rpush", l. */
 enum status list_push(struct access *access, struct slice key, enum list_end end,
                       const struct slice *values, size_t count, bool only_existing,
                       uint64_t *length);
-/* LPOP, RPOP: takes up to count_max (> 0) from the end; the visitor sees them in the order of popping.
- * The last one takes the key along. STATUS_NOT_FOUND, _WRONG_TYPE. Facts "lpop" or "rpop", l; "del", g. */
-enum status list_pop(struct access *access, struct slice key, enum list_end end,
-                     uint64_t count_max, const struct list_visitor *visitor);
-/* LRANGE: from `start` to `stop`, both inclusive, negative ones from the end (-1 is the last). Out of
- * range is empty: begin(0). STATUS_NOT_FOUND, _WRONG_TYPE. */
+/* LPOP, RPOP: takes up to count_max (> 0) from the end; the visitor sees them in the order of
+ * popping. The last one takes the key along. STATUS_NOT_FOUND, _WRONG_TYPE. Facts "lpop" or "rpop",
+ * l; "del", g. */
+enum status list_pop(struct access *access, struct slice key, enum list_end end, uint64_t count_max,
+                     const struct list_visitor *visitor);
+/* LRANGE: from `start` to `stop`, both inclusive, negative ones from the end (-1 is the last). Out
+ * of range is empty: begin(0). STATUS_NOT_FOUND, _WRONG_TYPE. */
 enum status list_range(struct access *access, struct slice key, int64_t start, int64_t stop,
                        const struct list_visitor *visitor);
-/* LINDEX: STATUS_NOT_FOUND also when the index is out of range. *value is valid until the access ends, or
- * (longer than LIST_PIECE_BYTES) until the next large value is read through this access. */
+/* LINDEX: STATUS_NOT_FOUND also when the index is out of range. *value is valid until the access
+ * ends, or (longer than LIST_PIECE_BYTES) until the next large value is read through this access.
+ */
 enum status list_index(struct access *access, struct slice key, int64_t index, struct slice *value);
-/* LTRIM: keeps that range. O(1). A missing key is STATUS_OK. STATUS_WRONG_TYPE. Facts "ltrim", l; "del", g. */
+/* LTRIM: keeps that range. O(1). A missing key is STATUS_OK. STATUS_WRONG_TYPE. Facts "ltrim", l;
+ * "del", g. */
 enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CRC16 eight bytes a step ("slicing by 8", Kounavis and Berry 2005), since every command pays for it. */
+/* CRC16 eight bytes a step ("slicing by 8", Kounavis and Berry 2005), since every command pays for
+ * it. */
 #include "types/slot.h"
 
 void slot_table_init(struct slot_table *table)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The slot of a key, as Redis Cluster has it: CRC16 (polynomial 0x1021, from 0, not reflected:
- * "XMODEM") of the key, or of what stands between its first `{` and the next `}` if that is not empty;
- * the lower 14 bits. */
+ * "XMODEM") of the key, or of what stands between its first `{` and the next `}` if that is not
+ * empty; the lower 14 bits. */
 #ifndef TYPES_SLOT_H
 #define TYPES_SLOT_H
 

@@ -12,16 +12,23 @@
 static void engine_options_fill(struct lsm_options *engine, const struct store_options *options)
 {
     *engine = (struct lsm_options){
-        .trees = {
-            [TREE_KEYS] = {.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
-            [TREE_PARTS] = {.name = "parts", .compaction = LSM_LEVELED, .filter_bits_per_key = 10,
-                            .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
-                            .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
-            [TREE_ENTRIES] = {.name = "entries", .compaction = LSM_TIME_RUNS,
-                              .block_bytes = 16 * 1024, .filter_bits_per_key = 10,
-                              .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
-                              .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
-        },
+        .trees =
+            {
+                [TREE_KEYS] = {.name = "keys",
+                               .compaction = LSM_LEVELED,
+                               .filter_bits_per_key = 10},
+                [TREE_PARTS] = {.name = "parts",
+                                .compaction = LSM_LEVELED,
+                                .filter_bits_per_key = 10,
+                                .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
+                                .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
+                [TREE_ENTRIES] = {.name = "entries",
+                                  .compaction = LSM_TIME_RUNS,
+                                  .block_bytes = 16 * 1024,
+                                  .filter_bits_per_key = 10,
+                                  .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
+                                  .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
+            },
         .tree_count = TREE_COUNT,
         .memtable_bytes = options->memtable_bytes,
         .block_cache_bytes = options->block_cache_bytes,
@@ -129,7 +136,8 @@ void store_publish_map(struct store *store, lsn_t lsn)
 {
     uint64_t version = atomic_load_explicit(&store->map_version, memory_order_relaxed);
     assert(version % 2 == 0);
-    /* Sequentially consistent, so that a reader that sees a new value below sees the odd version. */
+    /* Sequentially consistent, so that a reader that sees a new value below sees the odd version.
+     */
     atomic_store(&store->map_version, version + 1);
     atomic_store(&store->map_lsn, lsn);
     for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)

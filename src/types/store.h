@@ -2,8 +2,9 @@
 /* The store: one engine database that holds 16 (or as many as configured) Redis databases, and the
  * access that a command has to it. Bytes of keys and values: ENCODING.md.
  *
- * A command reads and writes through a struct access, on one thread. A write access holds the store's
- * write lock and one engine batch; what it does is atomic and visible at once at its end. */
+ * A command reads and writes through a struct access, on one thread. A write access holds the
+ * store's write lock and one engine batch; what it does is atomic and visible at once at its end.
+ */
 #ifndef TYPES_STORE_H
 #define TYPES_STORE_H
 
@@ -20,10 +21,10 @@ enum {
 struct store;
 
 struct store_options {
-    unsigned databases;         /* 0: 16 */
+    unsigned databases;                       /* 0: 16 */
     size_t memtable_bytes, block_cache_bytes; /* 0: the engine's defaults */
     uint64_t wal_segment_bytes;
-    bool ack_durable;           /* policy `always` */
+    bool ack_durable; /* policy `always` */
     void (*work_ready)(void *context);
     void *context;
 };
@@ -40,8 +41,8 @@ unsigned store_database_count(const struct store *store);
 /* What a write did to a key, for the layer above (wake readers, WATCH, notifications). */
 struct fact {
     unsigned database;
-    char class_letter; /* as in notify-keyspace-events: g $ l t x ... */
-    const char *event; /* static: "set", "lpush", "expired" ... */
+    char class_letter;           /* as in notify-keyspace-events: g $ l t x ... */
+    const char *event;           /* static: "set", "lpush", "expired" ... */
     size_t key_offset, key_size; /* in access.fact_bytes */
 };
 
@@ -63,29 +64,29 @@ struct access {
     struct buffer scratch_large; /* a value put together from pieces; until the next such read */
 
     struct lsm_reader *own_reader; /* the one given to access_init */
-    lsn_t map_lsn;             /* of the newest change of the map that this access saw */
+    lsn_t map_lsn;                 /* of the newest change of the map that this access saw */
     uint64_t map_version;
-    enum status map_status;    /* the map could not be read: keyspace.c returns it */
-    struct buffer tree_key;    /* keyspace.c: the tree key that was made last */
+    enum status map_status; /* the map could not be read: keyspace.c returns it */
+    struct buffer tree_key; /* keyspace.c: the tree key that was made last */
 };
 
-/* `reader` belongs to the caller's thread or session and is reused from access to access; access_init
- * tells it to ignore range deletions (see access_delete_range). Nothing else of the access may be in
- * use when it is released. */
+/* `reader` belongs to the caller's thread or session and is reused from access to access;
+ * access_init tells it to ignore range deletions (see access_delete_range). Nothing else of the
+ * access may be in use when it is released. */
 void access_init(struct access *access, struct store *store, struct lsm_reader *reader);
 void access_release(struct access *access);
 
 /* Pins a moment. With `nowait`, types' functions return STATUS_WOULD_BLOCK for what is not in
  * memory. */
 void access_begin_read(struct access *access, unsigned database, bool nowait);
-/* Opens a batch; the engine's lock is held (lsm_lock). STATUS_NO_SPACE, _READ_ONLY: nothing is open.
- * With `nowait`, reads return STATUS_WOULD_BLOCK as long as nothing was written; after the first
- * write they wait, so a command never stops half done. A command therefore reads all it can before it
- * writes. `bytes_max` as access_write_bytes. */
+/* Opens a batch; the engine's lock is held (lsm_lock). STATUS_NO_SPACE, _READ_ONLY: nothing is
+ * open. With `nowait`, reads return STATUS_WOULD_BLOCK as long as nothing was written; after the
+ * first write they wait, so a command never stops half done. A command therefore reads all it can
+ * before it writes. `bytes_max` as access_write_bytes. */
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve);
-/* What a command with so many argument bytes in so many arguments writes at most, if it names at most
- * two keys: each stands in the header's and in two records of the expiry index. */
+/* What a command with so many argument bytes in so many arguments writes at most, if it names at
+ * most two keys: each stands in the header's and in two records of the expiry index. */
 static inline size_t access_write_bytes(size_t argument_bytes, size_t argument_count)
 {
     size_t key_bytes = 2 * STORE_KEY_BYTES_MAX;
@@ -100,8 +101,8 @@ static inline size_t access_delete_bytes(size_t key_bytes, size_t key_count)
 /* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
  * newest that was revealed by what was read (0: none). The facts stay until the next begin. */
 lsn_t access_end(struct access *access);
-/* Selects another database. In a write access always OK; in a read access it may fail as a read does
- * (a FLUSHDB or SWAPDB came between). */
+/* Selects another database. In a write access always OK; in a read access it may fail as a read
+ * does (a FLUSHDB or SWAPDB came between). */
 enum status access_select(struct access *access, unsigned database);
 /* After STATUS_WOULD_BLOCK and access_end, on any thread, without the lock: reads what was missing;
  * may wait. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of struct store, shared by store.c, access.c, keyspace.c and expiry.c.
  *
- * The map says which generation of keys a database has. The writer changes `databases` inside a batch;
- * readers look at `published`, which follows when the batch is visible. A reader that pinned an older
- * moment than the published map finds that out by LSN (access_begin_read). */
+ * The map says which generation of keys a database has. The writer changes `databases` inside a
+ * batch; readers look at `published`, which follows when the batch is visible. A reader that pinned
+ * an older moment than the published map finds that out by LSN (access_begin_read). */
 #ifndef TYPES_STORE_STATE_H
 #define TYPES_STORE_STATE_H
 
@@ -19,17 +19,17 @@ enum { STORE_IDS_RESERVED = 1024 }; /* at a time; so many may be lost at a crash
 /* Guarded by the engine's write lock. */
 struct store_database {
     uint32_t generation;
-    bool counts_changed;      /* in the open batch; listed in store.changed */
+    bool counts_changed; /* in the open batch; listed in store.changed */
     uint64_t key_count;
     uint64_t expires_count;
-    uint64_t expire_hint_ms;  /* no key's time is before this; STORE_EXPIRE_NEVER: none has one */
+    uint64_t expire_hint_ms; /* no key's time is before this; STORE_EXPIRE_NEVER: none has one */
 };
 
 struct store {
     struct env env;
     struct lsm *engine;
     unsigned database_count;
-    uint64_t hash_seed;       /* secret of the store, against crafted collisions */
+    uint64_t hash_seed; /* secret of the store, against crafted collisions */
     struct slot_table slots;
 
     /* Guarded by the engine's write lock. */
@@ -39,11 +39,13 @@ struct store {
     uint32_t next_generation;
     uint64_t next_id, reserved_id; /* ids below reserved_id may be given without writing */
 
-    /* The map for readers. Even version: stable. The stores of map_lsn and published lie between two
-     * increments of map_version (release), which pair with access_begin_read's two loads (acquire). */
+    /* The map for readers. Even version: stable. The stores of map_lsn and published lie between
+     * two increments of map_version (release), which pair with access_begin_read's two loads
+     * (acquire). */
     _Atomic uint64_t map_version;
-    _Atomic lsn_t map_lsn;         /* of the batch that made the published map */
-    _Atomic lsn_t map_pending_lsn; /* of the newest batch that changes it, set before it is visible */
+    _Atomic lsn_t map_lsn; /* of the batch that made the published map */
+    _Atomic lsn_t
+        map_pending_lsn; /* of the newest batch that changes it, set before it is visible */
     _Atomic uint32_t published[STORE_DATABASES_MAX];
 };
 

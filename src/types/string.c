@@ -37,8 +37,7 @@ static enum status append_piece(struct access *access, uint64_t id, uint64_t ind
 {
     uint8_t key[PIECE_KEY_BYTES];
     struct slice piece = {0};
-    enum status status =
-        access_get(access, TREE_PARTS, piece_key(key, access, id, index), &piece);
+    enum status status = access_get(access, TREE_PARTS, piece_key(key, access, id, index), &piece);
     if (status && status != STATUS_NOT_FOUND)
         return status;
     if (piece.size > size)

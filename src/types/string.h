@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Strings. Up to STRING_INLINE_BYTES_MAX the value sits in the key's header; a longer one lies in
- * pieces of STRING_PIECE_BYTES in TREE_PARTS, so that changing a byte of a large one touches a piece.
- * Bytes: ENCODING.md. Keys and failing reads as in keyspace.h. */
+ * pieces of STRING_PIECE_BYTES in TREE_PARTS, so that changing a byte of a large one touches a
+ * piece. Bytes: ENCODING.md. Keys and failing reads as in keyspace.h. */
 #ifndef TYPES_STRING_H
 #define TYPES_STRING_H
 
@@ -26,9 +26,9 @@ struct string_set_options {
     bool keep_ttl;      /* the old object's time stays; expire_ms is ignored */
 };
 
-/* SET. `old`: what keyspace_find returned, of any type; NULL when the key was missing. The value has
- * at most STRING_BYTES_MAX bytes. Facts "set", $, and with expire_ms "expire", g. Cannot fail: what
- * must be read was read by keyspace_find. */
+/* SET. `old`: what keyspace_find returned, of any type; NULL when the key was missing. The value
+ * has at most STRING_BYTES_MAX bytes. Facts "set", $, and with expire_ms "expire", g. Cannot fail:
+ * what must be read was read by keyspace_find. */
 void string_set(struct access *access, struct slice key, struct slice value,
                 const struct object *old, const struct string_set_options *options);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in memory for tests of the types: its clock stands where the test puts it, its random bytes
- * are all 0x5a, and calls of the file system are counted. Zeroed before the first use. */
+/* A store in memory for tests of the types: its clock stands where the test puts it, its random
+ * bytes are all 0x5a, and calls of the file system are counted. Zeroed before the first use. */
 #ifndef LIB_MEMORY_STORE_H
 #define LIB_MEMORY_STORE_H
 
@@ -11,7 +11,7 @@
 struct memory_store {
     struct vfs *memory, *vfs; /* vfs: the counting one over memory */
     struct env env;
-    uint64_t now_ms;          /* what the clock says; 1,000,000 at first */
+    uint64_t now_ms; /* what the clock says; 1,000,000 at first */
     struct store_options options;
     struct store *store;
     struct lsm_reader *reader;

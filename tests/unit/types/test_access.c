@@ -223,8 +223,8 @@ static void a_batch_is_declined_when_the_disk_is_full(void **state)
     memory_store_end(&ms);
 }
 
-/* The engine asserts that a batch fits into the room that was reserved; with the smallest segments it
- * reserves hardly more than it was asked for. */
+/* The engine asserts that a batch fits into the room that was reserved; with the smallest segments
+ * it reserves hardly more than it was asked for. */
 static void begin_write_of(size_t argument_bytes, size_t argument_count)
 {
     lsm_lock(store_engine(ms.store));
@@ -269,8 +269,8 @@ static void batches_fit_into_what_their_arguments_reserve(void **state)
     }
     ms.now_ms += 10;
     lsm_lock(store_engine(ms.store));
-    assert_int_equal(
-        access_begin_write(&ms.access, 0, false, keyspace_expire_bytes(10), false), STATUS_OK);
+    assert_int_equal(access_begin_write(&ms.access, 0, false, keyspace_expire_bytes(10), false),
+                     STATUS_OK);
     assert_int_equal(keyspace_expire_due(&ms.access, 10, &expired, &more), STATUS_OK);
     assert_int_equal(expired, 1);
     memory_store_end(&ms);
@@ -289,8 +289,7 @@ static void batches_of_many_keys_fit_too(void **state)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 3000; i++) {
             name_bytes += (size_t)snprintf(name, sizeof name, "%01000d", i);
-            set_timed(slice_from(name), slice_from(""),
-                      ms.now_ms + 5);
+            set_timed(slice_from(name), slice_from(""), ms.now_ms + 5);
         }
         lsm_lock(store_engine(ms.store));
         if (round == 0) {
@@ -352,11 +351,12 @@ static void after_a_failed_sync_readers_go_back_to_the_acknowledged_map(void **s
     setup(NULL);
 }
 
-/* ---- Threads. ---- */
+/* ---- Threads. -------------------------------------------------------------------------------- */
 
 static atomic_bool stop;
 
-/* Database 0 holds an even number, 1 the odd one above it; every batch swaps them and writes both. */
+/* Database 0 holds an even number, 1 the odd one above it; every batch swaps them and writes both.
+ */
 static void *watch_pair(void *context)
 {
     struct access access;
@@ -437,8 +437,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(batches_fit_into_what_their_arguments_reserve, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(batches_of_many_keys_fit_too, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            after_a_failed_sync_readers_go_back_to_the_acknowledged_map, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_a_failed_sync_readers_go_back_to_the_acknowledged_map,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(readers_never_see_half_of_a_swap_or_a_flush, setup,
                                         teardown),
     };

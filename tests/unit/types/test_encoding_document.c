@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The worked example of src/types/ENCODING.md, byte by byte: its commands run on a new store, and the
- * trees hold exactly its records. */
+/* The worked example of src/types/ENCODING.md, byte by byte: its commands run on a new store, and
+ * the trees hold exactly its records. */
 #include "lib/memory_store.h"
 #include "types/list.h"
 #include "types/string.h"

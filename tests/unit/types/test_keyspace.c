@@ -28,7 +28,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- Short forms within an access. ---- */
+/* ---- Short forms within an access. ----------------------------------------------------------- */
 
 static void set_until(const char *key, const char *value, uint64_t expire_ms)
 {
@@ -49,8 +49,7 @@ static void push(const char *key, const char *value)
     uint64_t length;
     struct slice element = slice_from(value);
     assert_int_equal(
-        list_push(&ms.access, slice_from(key), LIST_RIGHT, &element, 1, false, &length),
-        STATUS_OK);
+        list_push(&ms.access, slice_from(key), LIST_RIGHT, &element, 1, false, &length), STATUS_OK);
 }
 
 static void expect(const char *key, const char *value)
@@ -82,7 +81,7 @@ static enum status rename_key(const char *from, const char *to)
     return keyspace_rename(&ms.access, slice_from(from), slice_from(to));
 }
 
-/* ---- Keys and counts. ---- */
+/* ---- Keys and counts. ------------------------------------------------------------------------ */
 
 static void what_was_set_is_found_counted_and_deleted(void **state)
 {
@@ -155,9 +154,8 @@ static void another_type_is_said_to_be_one(void **state)
     (void)state;
     memory_store_write(&ms);
     push("list", "x");
-    assert_int_equal(
-        keyspace_find_type(&ms.access, slice_from("list"), OBJECT_STRING, &object),
-        STATUS_WRONG_TYPE);
+    assert_int_equal(keyspace_find_type(&ms.access, slice_from("list"), OBJECT_STRING, &object),
+                     STATUS_WRONG_TYPE);
     assert_int_equal(object.type, OBJECT_LIST);
     set("list", "a string now");
     expect("list", "a string now");
@@ -188,7 +186,7 @@ static void counts_are_exact_after_a_kill(void **state)
     memory_store_end(&ms);
 }
 
-/* ---- RENAME. ---- */
+/* ---- RENAME. --------------------------------------------------------------------------------- */
 
 static void a_renamed_key_keeps_its_time_and_its_parts(void **state)
 {
@@ -241,7 +239,7 @@ static void a_missing_key_is_not_renamed_and_one_to_itself_stays(void **state)
     memory_store_end(&ms);
 }
 
-/* ---- Whole databases. ---- */
+/* ---- Whole databases. ------------------------------------------------------------------------ */
 
 static void select_database(unsigned database)
 {
@@ -411,7 +409,7 @@ static void an_empty_reply_after_a_flush_waits_for_the_flush(void **state)
     assert_true(memory_store_end(&ms) >= flushed);
 }
 
-/* ---- Constant work. ---- */
+/* ---- Constant work. -------------------------------------------------------------------------- */
 
 static uint64_t logged_bytes(void)
 {
@@ -440,15 +438,20 @@ static uint64_t cost_of(int change, int elements)
         ms.now_ms += 10;
     memory_store_write(&ms);
     switch (change) {
-    case CHANGE_DELETE: assert_true(del("list")); break;
+    case CHANGE_DELETE:
+        assert_true(del("list"));
+        break;
     case CHANGE_TRIM:
         assert_int_equal(list_trim(&ms.access, slice_from("list"), 5, -5), STATUS_OK);
         break;
-    case CHANGE_RENAME: assert_int_equal(rename_key("list", "tsil"), STATUS_OK); break;
+    case CHANGE_RENAME:
+        assert_int_equal(rename_key("list", "tsil"), STATUS_OK);
+        break;
     case CHANGE_EXPIRE:
         assert_int_equal(keyspace_expire_due(&ms.access, 10, &expired, &more), STATUS_OK);
         break;
-    default: assert_int_equal(keyspace_flush(&ms.access, 0), STATUS_OK);
+    default:
+        assert_int_equal(keyspace_flush(&ms.access, 0), STATUS_OK);
     }
     memory_store_end(&ms);
     memory_store_write(&ms); /* so that the visible LSN is the end of the one before */
@@ -471,7 +474,7 @@ static void deleting_trimming_renaming_expiring_and_flushing_do_not_depend_on_si
     }
 }
 
-/* ---- SCAN. ---- */
+/* ---- SCAN. ----------------------------------------------------------------------------------- */
 
 struct seen {
     unsigned char times[3000];
@@ -573,7 +576,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_may_have_512_kib_and_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(another_type_is_said_to_be_one, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_are_exact_after_a_kill, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_renamed_key_keeps_its_time_and_its_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_renamed_key_keeps_its_time_and_its_parts, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_missing_key_is_not_renamed_and_one_to_itself_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(databases_do_not_see_each_other, setup, teardown),
@@ -588,7 +592,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_reply_after_a_flush_waits_for_the_flush, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
-            deleting_trimming_renaming_expiring_and_flushing_do_not_depend_on_size, setup, teardown),
+            deleting_trimming_renaming_expiring_and_flushing_do_not_depend_on_size, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(a_scan_gives_every_key_once_also_when_others_come_and_go,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_scan_skips_expired_keys_and_ends_behind_the_last_cursor,

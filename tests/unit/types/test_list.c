@@ -90,7 +90,8 @@ static size_t lines_of(enum store_tree tree)
     return lines;
 }
 
-/* Makes the list "key" lie in records of its own: 0 .. count-1, each `width` bytes (number, dots). */
+/* Makes the list "key" lie in records of its own: 0 .. count-1, each `width` bytes (number, dots).
+ */
 static void push_numbers(int from, int count, int width)
 {
     for (int i = from; i < from + count; i++) {
@@ -108,8 +109,8 @@ static void small_lists_push_and_pop_at_both_ends(void **state)
     const struct slice three[] = {slice_from("a"), slice_from(""), slice_from("c")};
     (void)state;
     memory_store_write(&ms);
-    assert_int_equal(
-        list_push(&ms.access, slice_from("key"), LIST_LEFT, three, 3, false, &length), STATUS_OK);
+    assert_int_equal(list_push(&ms.access, slice_from("key"), LIST_LEFT, three, 3, false, &length),
+                     STATUS_OK);
     assert_int_equal(length, 3);
     assert_int_equal(push(LIST_RIGHT, "z"), 4);
     range(0, -1, "4: c  a z");
@@ -123,8 +124,7 @@ static void small_lists_push_and_pop_at_both_ends(void **state)
     pop(LIST_LEFT, 9, "1: ");
     assert_int_equal(length_of(), 0);
     memory_store_end(&ms);
-    assert_string_equal(memory_store_facts(&ms),
-                        "l lpop key, l rpop key, l lpop key, g del key");
+    assert_string_equal(memory_store_facts(&ms), "l lpop key, l rpop key, l lpop key, g del key");
     memory_store_read(&ms);
     assert_int_equal(list_range(&ms.access, slice_from("key"), 0, -1, &visitor), STATUS_NOT_FOUND);
     memory_store_end(&ms);
@@ -189,14 +189,23 @@ static void ranges_clip_as_redis_does(void **state)
         const struct {
             int64_t start, stop;
             uint64_t count;
-        } cases[] = {{0, -1, 5},  {1, 3, 3},   {-3, -2, 2}, {-100, 100, 5},
-                     {3, 1, 0},   {5, 10, 0},  {-1, -2, 0}, {4, 4, 1},
-                     {0, -6, 0},  {-5, 0, 1},  {INT64_MIN, INT64_MAX, 5},
-                     {INT64_MAX, INT64_MIN, 0}, {INT64_MIN, INT64_MIN, 0}};
+        } cases[] = {{0, -1, 5},
+                     {1, 3, 3},
+                     {-3, -2, 2},
+                     {-100, 100, 5},
+                     {3, 1, 0},
+                     {5, 10, 0},
+                     {-1, -2, 0},
+                     {4, 4, 1},
+                     {0, -6, 0},
+                     {-5, 0, 1},
+                     {INT64_MIN, INT64_MAX, 5},
+                     {INT64_MAX, INT64_MIN, 0},
+                     {INT64_MIN, INT64_MIN, 0}};
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            assert_int_equal(list_range(&ms.access, slice_from("key"), cases[i].start,
-                                        cases[i].stop, &visitor),
-                             STATUS_OK);
+            assert_int_equal(
+                list_range(&ms.access, slice_from("key"), cases[i].start, cases[i].stop, &visitor),
+                STATUS_OK);
             assert_int_equal(seen.data[0] - '0', cases[i].count);
         }
         memory_store_end(&ms);
@@ -265,13 +274,12 @@ static void a_push_to_a_missing_key_may_be_declined(void **state)
     struct slice value = slice_from("x");
     (void)state;
     memory_store_write(&ms);
-    assert_int_equal(
-        list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, true, &length),
-        STATUS_NOT_FOUND);
+    assert_int_equal(list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, true, &length),
+                     STATUS_NOT_FOUND);
     assert_int_equal(length, 77);
     push(LIST_LEFT, "a");
-    assert_int_equal(
-        list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, true, &length), STATUS_OK);
+    assert_int_equal(list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, true, &length),
+                     STATUS_OK);
     assert_int_equal(length, 2);
     memory_store_end(&ms);
 }
@@ -282,14 +290,12 @@ static void other_types_and_too_large_elements_are_refused(void **state)
     struct slice value = slice_from("x"), large = slice_make("x", LIST_ELEMENT_BYTES_MAX + 1ul);
     (void)state;
     memory_store_write(&ms);
-    assert_int_equal(
-        list_push(&ms.access, slice_from("key"), LIST_LEFT, &large, 1, false, &length),
-        STATUS_TOO_LARGE);
+    assert_int_equal(list_push(&ms.access, slice_from("key"), LIST_LEFT, &large, 1, false, &length),
+                     STATUS_TOO_LARGE);
     string_set(&ms.access, slice_from("key"), slice_from("s"), NULL,
                &(struct string_set_options){0});
-    assert_int_equal(
-        list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, false, &length),
-        STATUS_WRONG_TYPE);
+    assert_int_equal(list_push(&ms.access, slice_from("key"), LIST_LEFT, &value, 1, false, &length),
+                     STATUS_WRONG_TYPE);
     assert_int_equal(list_pop(&ms.access, slice_from("key"), LIST_LEFT, 1, &visitor),
                      STATUS_WRONG_TYPE);
     assert_int_equal(list_trim(&ms.access, slice_from("key"), 0, 1), STATUS_WRONG_TYPE);
@@ -408,7 +414,7 @@ static void a_list_keeps_its_time(void **state)
     memory_store_end(&ms);
 }
 
-/* ---- Damage. ---- */
+/* ---- Damage. --------------------------------------------------------------------------------- */
 
 static enum status read_of(const char *body, size_t size, uint64_t id)
 {
@@ -426,23 +432,23 @@ static void damaged_headers_are_refused(void **state)
     (void)state;
     assert_int_equal(read_of("", 0, 0), STATUS_CORRUPT);
     assert_int_equal(read_of("\0", 1, 0), STATUS_CORRUPT);
-    assert_int_equal(read_of("\0\0", 2, 0), STATUS_CORRUPT);         /* no element */
-    assert_int_equal(read_of("\0\1", 2, 0), STATUS_CORRUPT);         /* one is missing */
-    assert_int_equal(read_of("\0\1\2a", 4, 0), STATUS_CORRUPT);      /* half an element */
-    assert_int_equal(read_of("\0\1\1ab", 5, 0), STATUS_CORRUPT);     /* something behind */
-    assert_int_equal(read_of("\0\x81\1", 3, 0), STATUS_CORRUPT);     /* 129 elements */
+    assert_int_equal(read_of("\0\0", 2, 0), STATUS_CORRUPT);     /* no element */
+    assert_int_equal(read_of("\0\1", 2, 0), STATUS_CORRUPT);     /* one is missing */
+    assert_int_equal(read_of("\0\1\2a", 4, 0), STATUS_CORRUPT);  /* half an element */
+    assert_int_equal(read_of("\0\1\1ab", 5, 0), STATUS_CORRUPT); /* something behind */
+    assert_int_equal(read_of("\0\x81\1", 3, 0), STATUS_CORRUPT); /* 129 elements */
     assert_int_equal(read_of("\0\1\1a", 4, 0), STATUS_OK);
-    assert_int_equal(read_of("\0\1\1a", 4, 9), STATUS_CORRUPT);      /* inline with an id */
-    assert_int_equal(read_of("\1\0\1\0\0", 5, 0), STATUS_CORRUPT);   /* dense without one */
+    assert_int_equal(read_of("\0\1\1a", 4, 9), STATUS_CORRUPT);    /* inline with an id */
+    assert_int_equal(read_of("\1\0\1\0\0", 5, 0), STATUS_CORRUPT); /* dense without one */
     assert_int_equal(read_of("\1\0\1\0", 4, 9), STATUS_CORRUPT);
-    assert_int_equal(read_of("\1\0\0\0\0", 5, 9), STATUS_CORRUPT);   /* no element */
+    assert_int_equal(read_of("\1\0\0\0\0", 5, 9), STATUS_CORRUPT); /* no element */
     assert_int_equal(read_of("\1\0\1\0\0x", 6, 9), STATUS_CORRUPT);
-    assert_int_equal(read_of("\1\0\1\0\0", 5, 9), STATUS_CORRUPT);   /* its element is missing */
+    assert_int_equal(read_of("\1\0\1\0\0", 5, 9), STATUS_CORRUPT); /* its element is missing */
     assert_int_equal(read_of("\1\0\5\0\0", 5, 9), STATUS_CORRUPT);
     assert_int_equal(read_of("\1\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0\0", 14, 9),
-                     STATUS_CORRUPT);                                /* too many */
+                     STATUS_CORRUPT); /* too many */
     assert_int_equal(read_of("\1\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1\2\0\0", 14, 9),
-                     STATUS_CORRUPT);                                /* beyond 64 bits */
+                     STATUS_CORRUPT); /* beyond 64 bits */
     assert_int_equal(read_of("\2\0\1\0\0", 5, 9), STATUS_UNSUPPORTED);
     assert_int_equal(read_of("\x21\0\1\0\0", 5, 9), STATUS_UNSUPPORTED);
 }
@@ -468,7 +474,7 @@ static void damaged_elements_are_refused(void **state)
     assert_int_equal(read_element("\2x", 2), STATUS_CORRUPT);
     assert_int_equal(read_element("\1", 1), STATUS_CORRUPT);
     assert_int_equal(read_element("\1\5x", 3), STATUS_CORRUPT);
-    assert_int_equal(read_element("\1\5", 2), STATUS_CORRUPT);              /* no piece */
+    assert_int_equal(read_element("\1\5", 2), STATUS_CORRUPT);                 /* no piece */
     assert_int_equal(read_element("\1\x81\x80\x80\x80\2", 6), STATUS_CORRUPT); /* above 512 MiB */
 }
 

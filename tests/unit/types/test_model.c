@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Random commands on keys, strings and lists against a model too simple to be wrong, with flushes,
- * compactions, clean stops, kills and power losses between. SEED= repeats a run, STEPS= makes it longer. */
+ * compactions, clean stops, kills and power losses between. SEED= repeats a run, STEPS= makes it
+ * longer. */
 #include "base/memory.h"
 #include "base/random.h"
 #include "lib/memory_store.h"
@@ -15,7 +16,15 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { DATABASES = 3, MARK_DATABASE = 3, KEYS = 12, HISTORY = 40, LIST_MAX = 400, VALUE_BYTES_MAX = 80000, STEPS = 6000 };
+enum {
+    DATABASES = 3,
+    MARK_DATABASE = 3,
+    KEYS = 12,
+    HISTORY = 40,
+    LIST_MAX = 400,
+    VALUE_BYTES_MAX = 80000,
+    STEPS = 6000
+};
 
 /* A value is a number and a size; its bytes follow from them. */
 struct value {
@@ -42,7 +51,7 @@ static uint64_t below(uint64_t bound)
     return random_below(&random_source, bound);
 }
 
-/* ---- Values and keys. ---- */
+/* ---- Values and keys. ------------------------------------------------------------------------ */
 
 static struct value value_new(void)
 {
@@ -72,7 +81,7 @@ static struct slice key_of(int index)
     return slice_from(names[index]);
 }
 
-/* ---- The model. ---- */
+/* ---- The model. ------------------------------------------------------------------------------ */
 
 static void model_expire(void)
 {
@@ -99,7 +108,7 @@ static void model_remove(struct model_key *key, int from, int count)
         key->kind = MISSING;
 }
 
-/* ---- One step each; the access is open for writing in `database`. ---- */
+/* ---- One step each; the access is open for writing in `database`. ---------------------------- */
 
 static void step_set(unsigned database, int index)
 {
@@ -162,8 +171,7 @@ static void step_push(unsigned database, int index)
         value_fill(added[i], &bytes[i]);
         values[i] = buffer_slice(&bytes[i]);
     }
-    enum status status =
-        list_push(&ms.access, key_of(index), end, values, count, false, &length);
+    enum status status = list_push(&ms.access, key_of(index), end, values, count, false, &length);
     assert_int_equal(status, key->kind == STRING ? STATUS_WRONG_TYPE : STATUS_OK);
     for (uint64_t i = 0; i < count; i++)
         buffer_release(&bytes[i]);
@@ -206,9 +214,9 @@ static void step_pop(unsigned database, int index)
     int count = 1 + (int)below(below(4) ? 3 : 40);
     int taken = key->kind == LIST ? (count < key->count ? count : key->count) : 0;
     struct expected expected = {key, left ? 0 : key->count - 1, left ? 1 : -1, taken};
-    enum status status = list_pop(
-        &ms.access, key_of(index), left ? LIST_LEFT : LIST_RIGHT, (uint64_t)count,
-        &(struct list_visitor){check_count, check_element, &expected});
+    enum status status =
+        list_pop(&ms.access, key_of(index), left ? LIST_LEFT : LIST_RIGHT, (uint64_t)count,
+                 &(struct list_visitor){check_count, check_element, &expected});
     if (key->kind == LIST) {
         assert_int_equal(status, STATUS_OK);
         assert_int_equal(expected.left, 0);
@@ -259,7 +267,7 @@ static void step_expire_due(unsigned database, int index)
     assert_int_equal(keyspace_expire_due(&ms.access, 1 + below(5), &expired, &more), STATUS_OK);
 }
 
-/* ---- Checks; the access is open for reading. ---- */
+/* ---- Checks; the access is open for reading. ------------------------------------------------- */
 
 static void check_key(unsigned database, int index)
 {
@@ -299,9 +307,9 @@ static void check_database(unsigned database)
     for (int k = 0; k < KEYS; k++)
         alive += model[database][k].kind != MISSING;
     do {
-        assert_int_equal(keyspace_scan(&ms.access, cursor, 1 + below(4), &cursor, count_key,
-                                       &scanned),
-                         STATUS_OK);
+        assert_int_equal(
+            keyspace_scan(&ms.access, cursor, 1 + below(4), &cursor, count_key, &scanned),
+            STATUS_OK);
     } while (cursor);
     assert_int_equal(scanned, alive);
     assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_OK);
@@ -354,13 +362,18 @@ static void delete_everything(void)
 static void disturb(void)
 {
     switch (below(4)) {
-    case 0: memory_store_reopen(&ms); break;
-    case 1: memory_store_crash(&ms, VFS_KEEP_ALL, 0); break;
+    case 0:
+        memory_store_reopen(&ms);
+        break;
+    case 1:
+        memory_store_crash(&ms, VFS_KEEP_ALL, 0);
+        break;
     case 2:
         lsm_request_compact(store_engine(ms.store));
         memory_store_work(&ms, true);
         break;
-    default: memory_store_work(&ms, true);
+    default:
+        memory_store_work(&ms, true);
     }
 }
 
@@ -390,9 +403,9 @@ static int read_mark(void)
 static void one_step(int number)
 {
     static void (*const steps[])(unsigned, int) = {
-        step_set,  step_set,  step_set,    step_push,   step_push, step_push, step_push,
-        step_push, step_push, step_pop,    step_pop,    step_trim, step_delete,
-        step_rename, step_expire, step_expire_due,
+        step_set,    step_set,    step_set,    step_push,       step_push, step_push,
+        step_push,   step_push,   step_push,   step_pop,        step_pop,  step_trim,
+        step_delete, step_rename, step_expire, step_expire_due,
     };
     unsigned database = (unsigned)below(DATABASES);
     int index = (int)below(KEYS);
@@ -420,15 +433,16 @@ static int begin_run(uint64_t salt)
     random_init(&random_source, test_seed() + salt);
     memset(model, 0, sizeof model);
     memory_store_open(&ms, &(struct store_options){
-        .databases = DATABASES + 1,
-        .memtable_bytes = 1 << 20,
-        .block_cache_bytes = 1 << 20,
-        .wal_segment_bytes = 1 << 20,
-    });
+                               .databases = DATABASES + 1,
+                               .memtable_bytes = 1 << 20,
+                               .block_cache_bytes = 1 << 20,
+                               .wal_segment_bytes = 1 << 20,
+                           });
     return steps ? atoi(steps) : STEPS;
 }
 
-/* The power goes while up to HISTORY batches are not synced: what is left is a beginning of them. */
+/* The power goes while up to HISTORY batches are not synced: what is left is a beginning of them.
+ */
 static void a_power_loss_takes_a_tail_of_batches_and_never_half_of_one(void **state)
 {
     static struct model_key history[HISTORY + 1][DATABASES][KEYS];

@@ -15,7 +15,8 @@ static unsigned slot_of(const char *key)
     return slot_of_key(&table, slice_from(key));
 }
 
-/* The check value of CRC16/XMODEM for "123456789" is 0x31c3; the others are known from Redis Cluster. */
+/* The check value of CRC16/XMODEM for "123456789" is 0x31c3; the others are known from Redis
+ * Cluster. */
 static void known_keys_have_their_slots(void **state)
 {
     (void)state;
