@@ -2,10 +2,11 @@
 /* The set of versions of an open database and its manifest.
  *
  * An edit counts once its record is synced. When that fails nobody can say whether the record is on
- * the medium: it is cut off again as well as possible, and the next edit goes to a new manifest
- * whose snapshot is the state before. The switch to a new file changes nothing by itself, so it is
- * of no consequence which file a crash in the middle of it leaves current. Files are unlinked only
- * after the edit that makes them superfluous is synced. */
+ * the medium; if it is, the tables that it names are there and it counts after all, or the caller
+ * has removed them and the reader takes it for unfinished (manifest.c). Nothing is written behind
+ * it: the next edit goes to a new manifest whose snapshot is the state before. The switch to a new
+ * file changes nothing by itself, so it is of no consequence which file a crash in the middle of it
+ * leaves current. Files are unlinked only after the edit that makes them superfluous is synced. */
 #include "lsm/version_set.h"
 
 #include "base/memory.h"
@@ -240,16 +241,6 @@ static enum status start_manifest(struct version_set *set)
     return STATUS_OK;
 }
 
-/* The record may be on the medium or not: takes it away if possible, and starts afresh in any case.
- */
-static void abandon_manifest(struct version_set *set)
-{
-    if (vfs_truncate(set->file, set->log.end) == STATUS_OK)
-        (void)vfs_sync_at(set->file, "manifest.undo"); /* see the head of this file */
-    vfs_close(set->file);
-    set->file = NULL;
-}
-
 /* Every record states all LSNs anew, so that the loss of one record loses none of them. */
 static void encode_edit(struct version_set *set, const struct version_edit *edit,
                         struct buffer *fields)
@@ -275,8 +266,10 @@ static enum status log_edit(struct version_set *set, const struct version_edit *
     encode_edit(set, edit, &fields);
     status = manifest_append(set->file, &set->log, buffer_slice(&fields));
     buffer_release(&fields);
-    if (status != STATUS_OK)
-        abandon_manifest(set);
+    if (status != STATUS_OK) {
+        vfs_close(set->file);
+        set->file = NULL;
+    }
     return status;
 }
 

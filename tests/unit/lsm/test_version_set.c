@@ -270,6 +270,37 @@ static void leftovers_are_removed_at_open_and_numbers_not_reused(void **state)
     destroy(f);
 }
 
+/* Should the WAL turn out not to hold what a torn edit had flushed, its table is needed for a
+ * repair. */
+static void tables_of_a_torn_edit_stay_until_the_manifest_is_whole_again(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct version_edit edit = {.flushed_lsn = 10};
+    add_table(f, &edit, 0, 0, "a", "b", 1);
+    assert_int_equal(apply(f, &edit), STATUS_OK);
+    edit.flushed_lsn = 20;
+    uint64_t torn = add_table(f, &edit, 0, 0, "c", "d", 11);
+    assert_int_equal(apply(f, &edit), STATUS_OK);
+    uint64_t last = f->set->log.end - 1;
+    close_set(f);
+    assert_int_equal(vfs_memory_flip(f->memory, "db/MANIFEST-000001", last, 1), STATUS_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(open_set(f), STATUS_OK);
+        assert_string_equal(level_text(f, 0, 0), "2 ");
+        assert_true(table_exists(f, torn));
+        assert_true(version_set_next_number(f->set) > torn);
+        if (i == 0)
+            close_set(f);
+    }
+    assert_int_equal(apply(f, &edit), STATUS_OK);
+    close_set(f);
+    assert_int_equal(open_set(f), STATUS_OK);
+    assert_string_equal(level_text(f, 0, 0), "2 ");
+    assert_false(table_exists(f, torn));
+    destroy(f);
+}
+
 static void other_trees_are_refused_and_more_trees_join(void **state)
 {
     (void)state;
@@ -493,6 +524,7 @@ int main(void)
         cmocka_unit_test(a_dropped_table_is_unlinked_with_its_last_version),
         cmocka_unit_test(a_moved_table_keeps_its_file),
         cmocka_unit_test(leftovers_are_removed_at_open_and_numbers_not_reused),
+        cmocka_unit_test(tables_of_a_torn_edit_stay_until_the_manifest_is_whole_again),
         cmocka_unit_test(other_trees_are_refused_and_more_trees_join),
         cmocka_unit_test(nothing_is_made_when_it_must_exist),
         cmocka_unit_test(a_lost_current_is_not_taken_for_a_new_database),

@@ -395,6 +395,30 @@ static void a_slow_sync_stops_neither_appends_nor_writes(void **state)
     fixture_destroy(f);
 }
 
+/* What is appended while a sync's write is under way is not made durable by it. */
+static void a_sync_covers_only_what_it_has_written(void **state)
+{
+    (void)state;
+    struct crowd crowd = {.fixture = fixture_create(1 << 20)};
+    struct wal_fixture *f = crowd.fixture;
+    pthread_t thread;
+    fixture_start(f);
+    fixture_append(f, 0, 100);
+    lsn_t end = wal_next_lsn(f->wal);
+    vfs_fault_hold(f->fault, 1u << VFS_CALL_WRITE, "");
+    pthread_create(&thread, NULL, sync_once, &crowd);
+    while (vfs_fault_held_count(f->fault) == 0)
+        ;
+    fixture_append(f, 1, 100);
+    vfs_fault_release(f->fault);
+    pthread_join(thread, NULL);
+    assert_int_equal(wal_written_lsn(f->wal), end);
+    assert_int_equal(wal_durable_lsn(f->wal), end);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    assert_int_equal(wal_durable_lsn(f->wal), wal_next_lsn(f->wal));
+    fixture_destroy(f);
+}
+
 static void *sync_and_fail(void *argument)
 {
     struct crowd *crowd = argument;
@@ -443,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_failed_open_changes_no_batch),
         cmocka_unit_test(threads_share_writes_and_syncs_in_order),
         cmocka_unit_test(a_slow_sync_stops_neither_appends_nor_writes),
+        cmocka_unit_test(a_sync_covers_only_what_it_has_written),
         cmocka_unit_test(one_failed_sync_fails_all_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,75 @@ static void what_was_cut_does_not_come_back_behind_equal_positions(void **state)
     fixture_destroy(f);
 }
 
+/* The same in a later segment, which only its header's epoch protects. */
+static void what_was_cut_does_not_come_back_in_a_later_segment(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(16384);
+    fixture_start(f);
+    fixture_append(f, 0, 100);
+    lsn_t cut = fixture_append(f, 1, 100);
+    wal_request_rotate(f->wal);
+    lsn_t base = fixture_append(f, 2, 100);
+    assert_int_equal(wal_write(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_KEEP_ALL, 0);
+    fixture_flip(f, cut);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    assert_int_equal(f->tail.next_lsn, cut);
+    assert_int_equal(fixture_open(f), STATUS_OK);
+    wal_request_rotate(f->wal);
+    assert_int_equal(wal_reserve(f->wal, 0, false), STATUS_OK);
+    assert_int_equal(wal_next_lsn(f->wal), base);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(fixture_recover(f, base, base, false, false), STATUS_OK);
+    assert_int_equal(f->count, 0);
+    fixture_destroy(f);
+}
+
+/* A process that was killed leaves bytes that are written and not synced: those that are replayed
+ * are synced with the seal. */
+static void what_a_killed_process_wrote_is_durable_after_the_seal(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(8192);
+    fixture_start(f);
+    for (uint64_t n = 0; n < 60; n++)
+        fixture_append(f, n, 200);
+    assert_int_equal(wal_write(f->wal), STATUS_OK);
+    wal_close(f->wal); /* no power is lost: the same file system */
+    f->wal = NULL;
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 60);
+    assert_int_equal(fixture_open(f), STATUS_OK);
+    lsn_t durable = wal_durable_lsn(f->wal);
+    assert_int_equal(durable, wal_next_lsn(f->wal));
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(fixture_recover(f, 0, durable, false, false), STATUS_OK);
+    fixture_expect(f, 0, 60);
+    fixture_destroy(f);
+}
+
+static void a_missing_first_segment_is_damage_whatever_later_ones_state(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(16384);
+    char path[256];
+    fixture_start(f);
+    fixture_append(f, 0, 100);
+    wal_request_rotate(f->wal);
+    lsn_t start = fixture_append(f, 1, 100);
+    wal_request_rotate(f->wal);
+    fixture_append(f, 2, 100);
+    assert_int_equal(wal_write(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_KEEP_ALL, 0);
+    (void)fixture_locate(f, start, path, sizeof(path));
+    assert_int_equal(vfs_remove(f->memory, path), STATUS_OK);
+    assert_int_equal(fixture_recover(f, start, 0, false, false), STATUS_CORRUPT);
+    assert_non_null(strstr(f->report.text, path + 3));
+    fixture_destroy(f);
+}
+
 static void a_missing_segment_is_named(void **state)
 {
     (void)state;
@@ -417,6 +486,9 @@ int main(void)
         cmocka_unit_test(the_manifest_can_state_what_was_durable),
         cmocka_unit_test(a_later_valid_frame_that_states_nothing_beyond_is_cut_too),
         cmocka_unit_test(what_was_cut_does_not_come_back_behind_equal_positions),
+        cmocka_unit_test(what_was_cut_does_not_come_back_in_a_later_segment),
+        cmocka_unit_test(what_a_killed_process_wrote_is_durable_after_the_seal),
+        cmocka_unit_test(a_missing_first_segment_is_damage_whatever_later_ones_state),
         cmocka_unit_test(a_missing_segment_is_named),
         cmocka_unit_test(a_chain_without_its_last_frame_is_no_batch),
         cmocka_unit_test(a_clean_stop_is_not_searched_behind),
