@@ -239,6 +239,7 @@ static void a_bad_line_is_named(void **state)
     expect_get(f, "port", "1");
     refuse_file(f, "colour blue\n", "x.conf, line 1: 'colour': no such name");
     refuse_file(f, "port\n", "x.conf, line 1: 'port': the value is missing");
+    refuse_file(f, "\"\" x\n", "x.conf, line 1: '': no such name");
     refuse_file(f, "dir \"x\n", "x.conf, line 1: unbalanced quotes");
     refuse_file(f, "dir \"x\"y\n", "x.conf, line 1: unbalanced quotes");
     refuse_file(f, "include a b\n", "x.conf, line 1: include takes one path");
