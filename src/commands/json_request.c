@@ -13,11 +13,11 @@ enum { ENTRY_BYTES = 256 }; /* an entry's keys, index records and lengths */
 
 struct json_request {
     struct json_line line;
-    struct slice key;        /* of the log */
+    struct slice key; /* of the log */
     struct buffer default_key;
-    struct slice *fields;    /* names and values by turns, of all entries of the line */
-    size_t field_capacity;   /* slices */
-    uint8_t *kinds;          /* a byte a pair */
+    struct slice *fields;  /* names and values by turns, of all entries of the line */
+    size_t field_capacity; /* slices */
+    uint8_t *kinds;        /* a byte a pair */
 };
 
 struct json_request *json_request_create(void)
@@ -94,8 +94,7 @@ static bool check_cursor(struct json_request *request, struct command_context *c
 {
     bool is_start;
     struct stream_moment moment;
-    if (!request->line.has_cursor ||
-        log_cursor_parse(request->line.cursor, &is_start, &moment))
+    if (!request->line.has_cursor || log_cursor_parse(request->line.cursor, &is_start, &moment))
         return true;
     reply_error_code(c, "invalid_cursor", "not a cursor of a reply");
     return false;
@@ -111,8 +110,7 @@ static void choose_key(struct json_request *request, struct command_context *c)
     request->key = buffer_slice(&request->default_key);
 }
 
-enum json_request_access json_request_parse(struct json_request *request,
-                                            struct command_context *c)
+enum json_request_access json_request_parse(struct json_request *request, struct command_context *c)
 {
     struct json_error error;
     struct log_limits limits = log_limits_of(service_config(c->service));
@@ -284,8 +282,8 @@ static enum status run_read(struct json_request *request, struct command_context
     if (status && status != STATUS_NOT_FOUND)
         return status;
     json_reply_data_begin(&list, c->reply->out);
-    bool is_readable = !status && first_moment(line, &first) &&
-                       stream_moment_compare(first, last) <= 0;
+    bool is_readable =
+        !status && first_moment(line, &first) && stream_moment_compare(first, last) <= 0;
     status = STATUS_OK;
     if (is_readable) {
         struct log_range range;

@@ -106,8 +106,7 @@ enum status log_write_command(struct command_context *c)
     line->field_count = (c->count - index - 1) / 2;
     if (!log_check_message(&limits, line->message, &error))
         return reply_log_error(c, &error);
-    enum status status =
-        log_write_begin(c->access, c->arguments[1], taken.no_create, 1, &writer);
+    enum status status = log_write_begin(c->access, c->arguments[1], taken.no_create, 1, &writer);
     if (status)
         return reply_begin_failure(c, status);
     reply_stream_id(c->reply, log_write_line(c->access, &writer, line));
@@ -276,9 +275,8 @@ enum status log_mwrite_command(struct command_context *c)
     }
     if (!argument_is(c, index, "NDJSON") || index + 2 != c->count)
         return reply_syntax_error(c);
-    struct records records = {.c = c,
-                              .default_level = level,
-                              .limits = log_limits_of(service_config(c->service))};
+    struct records records = {
+        .c = c, .default_level = level, .limits = log_limits_of(service_config(c->service))};
     enum status status = write_records(&records, c->arguments[index + 1]);
     json_line_release(&records.json);
     buffer_release(&records.fields);

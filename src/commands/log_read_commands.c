@@ -13,8 +13,8 @@ struct range_arguments {
     bool is_empty; /* nothing can lie between the bounds */
     bool has_count;
     uint64_t count;
-    uint64_t bytes_max;   /* of the reply's entries; 0: no limit */
-    uint64_t timeout_ms;  /* 0: none */
+    uint64_t bytes_max;  /* of the reply's entries; 0: no limit */
+    uint64_t timeout_ms; /* 0: none */
     bool with_time, with_cursor, no_values;
     size_t return_first, return_count; /* fields to show; 0: all */
     bool has_cursor;
@@ -165,8 +165,7 @@ static bool is_returned(const struct command_context *c, const struct range_argu
     return taken->return_count == 0;
 }
 
-static enum status reply_some_fields(struct command_context *c,
-                                     const struct range_arguments *taken,
+static enum status reply_some_fields(struct command_context *c, const struct range_arguments *taken,
                                      const struct stream_entry *entry)
 {
     struct stream_fields fields = stream_fields_begin(entry);
@@ -264,8 +263,7 @@ static enum status log_range_reply(struct command_context *c, bool is_reverse)
     struct buffer *out = c->reply->out;
     if (!take_range(c, &taken))
         return STATUS_OK;
-    enum status status =
-        command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
+    enum status status = command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
     if (status && status != STATUS_NOT_FOUND)
         return status;
     /* The cursor stands in front and is known last: the entries are written behind its place. */

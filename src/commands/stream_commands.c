@@ -174,9 +174,8 @@ enum status xadd_command(struct command_context *c)
         stream_next_id(&stream.header, &taken.spec, c->access->now_ms, &id);
     if (verdict != STREAM_ID_OK)
         return reply_verdict(c, verdict);
-    struct stream_input input = {.fields = c->arguments + first,
-                                 .field_count = (c->count - first) / 2,
-                                 .event_ms = id.ms};
+    struct stream_input input = {
+        .fields = c->arguments + first, .field_count = (c->count - first) / 2, .event_ms = id.ms};
     if (entry_is_too_large(input.fields, 2 * input.field_count))
         return reply_error(c, "ERR Elements are too large to be stored");
     status = stream_add(c->access, &stream, id, &input, &taken.trim);

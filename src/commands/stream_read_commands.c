@@ -7,8 +7,7 @@
 enum status xlen_command(struct command_context *c)
 {
     struct stream stream;
-    enum status status =
-        command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
+    enum status status = command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
     if (status == STATUS_NOT_FOUND)
         return reply_integer(c, 0);
     return status ? status : reply_integer(c, (int64_t)stream.header.length);
@@ -55,8 +54,7 @@ static enum status range_command(struct command_context *c, bool is_reverse)
             return STATUS_OK;
         has_count = true;
     }
-    enum status status =
-        command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
+    enum status status = command_lookup(c, stream_find(c->access, c->arguments[1], &stream));
     if (status == STATUS_NOT_FOUND) {
         resp_array(c->reply, 0);
         return STATUS_OK;
@@ -159,8 +157,7 @@ static enum status resolve_ids(struct command_context *c, const struct read_argu
         struct stream_id id;
         size_t index = taken->first_key + taken->key_count + i;
         struct slice text = c->arguments[index];
-        enum status status =
-            stream_find(c->access, c->arguments[taken->first_key + i], &stream);
+        enum status status = stream_find(c->access, c->arguments[taken->first_key + i], &stream);
         if (status && status != STATUS_NOT_FOUND)
             return status;
         if (slice_equal(text, slice_from("$")) || slice_equal(text, slice_from("+"))) {

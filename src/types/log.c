@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 enum {
-    FIELDS_ON_STACK = 32,    /* names and values of a line that need no allocation */
+    FIELDS_ON_STACK = 32,                 /* names and values of a line that need no allocation */
     LATE_STEPS_MAX = STREAM_LATE_RUN_MIN, /* then a jump over the run is looked for */
 };
 
@@ -34,12 +34,14 @@ bool log_check_time(const struct log_limits *limits, uint64_t event_ms, uint64_t
     char limit[32], distance[32];
     uint64_t ahead_ms = event_ms - now_ms;
     /* Whole units are enough to see what went wrong. */
-    uint64_t unit = ahead_ms >= 86400000 ? 86400000 : ahead_ms >= 3600000 ? 3600000
-                  : ahead_ms >= 60000    ? 60000    : 1000;
+    uint64_t unit = ahead_ms >= 86400000  ? 86400000
+                    : ahead_ms >= 3600000 ? 3600000
+                    : ahead_ms >= 60000   ? 60000
+                                          : 1000;
     log_duration_format(ahead_ms - ahead_ms % unit, distance);
     log_duration_format(limits->future_ms_max, limit);
-    snprintf(error->text, sizeof error->text,
-             "time is %s in the future, limit %s (log-max-future)", distance, limit);
+    snprintf(error->text, sizeof error->text, "time is %s in the future, limit %s (log-max-future)",
+             distance, limit);
     return false;
 }
 
@@ -68,8 +70,8 @@ enum status log_write_begin(struct access *access, struct slice key, bool no_cre
 }
 
 /* A time that is not older than the newest entry becomes the ID; an older one, kept in the record,
- * gets the next ID, which stays as near to the newest as it can, so that the entries after it are not
- * late as well. */
+ * gets the next ID, which stays as near to the newest as it can, so that the entries after it are
+ * not late as well. */
 static struct stream_id line_id(const struct stream_header *header, uint64_t event_ms)
 {
     struct stream_id id = {event_ms, 0};
@@ -148,9 +150,8 @@ static void last_on_time(struct stream_moment last, struct stream_id *id)
         id->ms--; /* last.id.ms is not higher, so there is one before */
 }
 
-void log_range_open(struct access *access, const struct stream *stream,
-                    struct stream_moment first, struct stream_moment last, bool is_reverse,
-                    struct log_range *range)
+void log_range_open(struct access *access, const struct stream *stream, struct stream_moment first,
+                    struct stream_moment last, bool is_reverse, struct log_range *range)
 {
     struct stream_id first_id, last_id;
     *range = (struct log_range){.access = access, .stream = stream, .is_reverse = is_reverse};
@@ -266,9 +267,8 @@ bool log_cursor_parse(struct slice text, bool *is_start, struct stream_moment *m
     size_t size = (size_t)(dash - text.data);
     struct stream_id event, id;
     struct slice id_text = slice_skip(text, size + 1);
-    if (!stream_id_parse_strict(slice_make(text.data, size), 0, &event) ||
-        id_text.size == 0 || !memchr(id_text.data, '-', id_text.size) ||
-        !stream_id_parse_strict(id_text, 0, &id))
+    if (!stream_id_parse_strict(slice_make(text.data, size), 0, &event) || id_text.size == 0 ||
+        !memchr(id_text.data, '-', id_text.size) || !stream_id_parse_strict(id_text, 0, &id))
         return false;
     *is_start = false;
     *moment = (struct stream_moment){event.ms, id};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A log is a stream whose entries have a field `message`, perhaps `level`, and any others. The write
- * function of LOG.WRITE, LOG.MWRITE and the JSON protocol, and reading by event time. */
+/* A log is a stream whose entries have a field `message`, perhaps `level`, and any others. The
+ * write function of LOG.WRITE, LOG.MWRITE and the JSON protocol, and reading by event time. */
 #ifndef TYPES_LOG_H
 #define TYPES_LOG_H
 
@@ -11,7 +11,7 @@ struct log_line {
     struct slice message;
     struct slice level; /* size 0: no such field */
     bool has_time;
-    uint64_t event_ms; /* has_time */
+    uint64_t event_ms;          /* has_time */
     const struct slice *fields; /* the others: names and values by turns */
     size_t field_count;         /* pairs */
     const uint8_t *kinds;       /* enum stream_field_kind each; NULL: all bytes */
@@ -22,7 +22,7 @@ struct log_limits {
     uint64_t future_ms_max;
 };
 
-/* The limits, before anything is touched: "message too large, ..." or "time is ... in the future". */
+/* The limits, before anything is touched: "message too large, ..." or "time is ... in the future" */
 bool log_check_message(const struct log_limits *limits, struct slice message,
                        struct log_error *error);
 bool log_check_time(const struct log_limits *limits, uint64_t event_ms, uint64_t now_ms,
@@ -36,8 +36,8 @@ struct log_writer {
 };
 
 /* Writes lines to one log in one batch: _begin, _line ..., _end. STATUS_NOT_FOUND with `no_create`
- * when the key is missing; STATUS_WRONG_TYPE; STATUS_TOO_LARGE when fewer than `count` IDs are left.
- * After _begin nothing can fail. */
+ * when the key is missing; STATUS_WRONG_TYPE; STATUS_TOO_LARGE when fewer than `count` IDs are
+ * left. After _begin nothing can fail. */
 enum status log_write_begin(struct access *access, struct slice key, bool no_create, uint64_t count,
                             struct log_writer *writer);
 struct stream_id log_write_line(struct access *access, struct log_writer *writer,
@@ -58,9 +58,8 @@ struct log_range {
     unsigned late_passed; /* late entries stepped over without one on time */
 };
 
-void log_range_open(struct access *access, const struct stream *stream,
-                    struct stream_moment first, struct stream_moment last, bool is_reverse,
-                    struct log_range *range);
+void log_range_open(struct access *access, const struct stream *stream, struct stream_moment first,
+                    struct stream_moment last, bool is_reverse, struct log_range *range);
 /* STATUS_NOT_FOUND at the end. The entry is valid until the next call. */
 enum status log_range_next(struct log_range *range, struct stream_entry *entry);
 void log_range_close(struct log_range *range);

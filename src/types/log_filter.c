@@ -42,8 +42,9 @@ static bool add_term(struct log_filter *filter, struct log_filter_term term,
     filter->pending_nocase = false;
     /* Side by side means AND. */
     bool begins = is_predicate(term.kind) || term.kind == FILTER_NOT || term.kind == FILTER_OPEN;
-    bool after_operand = filter->count > 0 && (is_predicate(filter->terms[filter->count - 1].kind) ||
-                                               filter->terms[filter->count - 1].kind == FILTER_CLOSE);
+    bool after_operand =
+        filter->count > 0 && (is_predicate(filter->terms[filter->count - 1].kind) ||
+                              filter->terms[filter->count - 1].kind == FILTER_CLOSE);
     size_t more = begins && after_operand ? 2 : 1;
     if (filter->count + more > LOG_FILTER_TERMS_MAX)
         return fail(error, "too many predicates");
@@ -147,8 +148,7 @@ bool log_filter_compile(struct log_filter *filter, struct log_error *error)
             continue;
         }
         bool is_prefix = term.kind == FILTER_NOT || term.kind == FILTER_OPEN;
-        while (!is_prefix && waiting_count > 0 &&
-               waiting[waiting_count - 1].kind != FILTER_OPEN &&
+        while (!is_prefix && waiting_count > 0 && waiting[waiting_count - 1].kind != FILTER_OPEN &&
                precedence(waiting[waiting_count - 1].kind) >= precedence(term.kind))
             filter->terms[count++] = waiting[--waiting_count];
         if (term.kind == FILTER_CLOSE)
@@ -189,8 +189,7 @@ static bool has_word(struct slice text, struct slice wanted, bool nocase)
             return false;
         const uint8_t *end = at + wanted.size;
         bool is_begun = at > text.data && is_word_byte(at[-1]) && is_word_byte(at[0]);
-        bool goes_on =
-            end < text.data + text.size && is_word_byte(end[0]) && is_word_byte(end[-1]);
+        bool goes_on = end < text.data + text.size && is_word_byte(end[0]) && is_word_byte(end[-1]);
         if (!is_begun && !goes_on)
             return true;
         rest = slice_make(at + 1, (size_t)(text.data + text.size - at) - 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Predicates on log entries: MATCH text, WORD text, EXACT text (on the message), LEVEL [>=|<=|=] name,
- * joined by NOT, AND (also by standing side by side; binds tighter), OR and parentheses; NOCASE before
- * a text ignores ASCII case. Built token by token, then compiled, then asked once an entry. */
+/* Predicates on log entries: MATCH text, WORD text, EXACT text (on the message), LEVEL [>=|<=|=]
+ * name, joined by NOT, AND (also by standing side by side; binds tighter), OR and parentheses;
+ * NOCASE before a text ignores ASCII case. Built token by token, then compiled, then asked once an
+ * entry. */
 #ifndef TYPES_LOG_FILTER_H
 #define TYPES_LOG_FILTER_H
 
@@ -31,7 +32,8 @@ struct log_filter_term {
 
 /* Zeroed: no predicate, everything passes. */
 struct log_filter {
-    struct log_filter_term terms[LOG_FILTER_TERMS_MAX]; /* in the order written; compiled: postfix */
+    struct log_filter_term
+        terms[LOG_FILTER_TERMS_MAX]; /* in the order written; compiled: postfix */
     size_t count;
     bool pending_nocase;
 };

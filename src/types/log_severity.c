@@ -11,9 +11,8 @@ static const struct {
     const char *name;
     enum log_severity severity;
 } other_names[] = {
-    {"information", SEVERITY_INFO}, {"informational", SEVERITY_INFO},
-    {"warning", SEVERITY_WARN},     {"err", SEVERITY_ERROR},
-    {"critical", SEVERITY_CRIT},    {"fatal", SEVERITY_CRIT},
+    {"information", SEVERITY_INFO}, {"informational", SEVERITY_INFO}, {"warning", SEVERITY_WARN},
+    {"err", SEVERITY_ERROR},        {"critical", SEVERITY_CRIT},      {"fatal", SEVERITY_CRIT},
     {"emergency", SEVERITY_EMERG},  {"panic", SEVERITY_EMERG},
 };
 

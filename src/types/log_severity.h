@@ -17,8 +17,8 @@ enum log_severity {
     SEVERITY_EMERG,
 };
 
-/* A name in any case, a usual other name (warning, err, fatal ...), or syslog's number 0 (emerg) to 7
- * (debug). false: none of them. */
+/* A name in any case, a usual other name (warning, err, fatal ...), or syslog's number 0 (emerg) to
+ * 7 (debug). false: none of them. */
 bool log_severity_parse(struct slice text, enum log_severity *severity);
 /* "trace" ... "emerg", static. */
 const char *log_severity_name(enum log_severity severity);

@@ -89,8 +89,8 @@ static bool parse_relative(struct slice text, uint64_t now_ms, uint64_t *ms,
 
 /* ---- ISO-8601 ------------------------------------------------------------------------------- */
 
-/* Days from 1970-01-01 in the proleptic Gregorian calendar; the year counted from March, so that the
- * leap day comes last (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
+/* Days from 1970-01-01 in the proleptic Gregorian calendar; the year counted from March, so that
+ * the leap day comes last (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
 static int64_t days_from_date(int64_t year, unsigned month, unsigned day)
 {
     year -= month <= 2;
@@ -206,8 +206,7 @@ static bool parse_time(struct slice text, uint64_t now_ms, struct stream_id *id,
         return fail(error, text, "");
     if (rest.size == 0)
         return true;
-    if (!take_character(&rest, '-') || !take_number(&rest, 20, &id->seq, &digits) ||
-        rest.size > 0)
+    if (!take_character(&rest, '-') || !take_number(&rest, 20, &id->seq, &digits) || rest.size > 0)
         return fail(error, text, "");
     *has_id = true;
     return true;
@@ -236,8 +235,8 @@ static bool parse_span(struct slice text, uint64_t now_ms, struct stream_moment 
     bool has_id;
     if (is_sign(text, '-') || is_sign(text, '+')) {
         bool is_low = text.data[0] == '-';
-        *low = (struct stream_moment){is_low ? 0 : UINT64_MAX,
-                                      is_low ? STREAM_ID_MIN : STREAM_ID_MAX};
+        *low =
+            (struct stream_moment){is_low ? 0 : UINT64_MAX, is_low ? STREAM_ID_MIN : STREAM_ID_MAX};
         *high = *low;
         return true;
     }

@@ -4,8 +4,8 @@
  *   1714552200000 | 1714552200000-5 | 2024-05-01 | 2024-05-01T08:30[:00[.250]][Z | +02:00]
  *   | -15m | +1h (from now; ms s m h d w)
  *
- * and, as bounds of a range, - and +, and ( before any of them to leave it out. Without a zone UTC is
- * meant. */
+ * and, as bounds of a range, - and +, and ( before any of them to leave it out. Without a zone UTC
+ * is meant. */
 #ifndef TYPES_LOG_TIME_H
 #define TYPES_LOG_TIME_H
 

@@ -207,8 +207,7 @@ static enum status find_victims(struct access *access, const struct stream *stre
             continue;
         if (status)
             return status;
-        victims[count++] =
-            (struct victim){entry.id, entry.ordinal, entry.event_ms, entry.is_late};
+        victims[count++] = (struct victim){entry.id, entry.ordinal, entry.event_ms, entry.is_late};
     }
     qsort(victims, count, sizeof *victims, compare_victims);
     size_t unique = 0;
@@ -266,8 +265,8 @@ struct delete_plan {
 };
 
 static enum status delete_find(struct access *access, const struct stream *stream,
-                               const struct victim *victims, size_t count,
-                               const uint64_t *ordinals, struct delete_plan *plan)
+                               const struct victim *victims, size_t count, const uint64_t *ordinals,
+                               struct delete_plan *plan)
 {
     enum status status = STATUS_OK;
     plan->is_all = count == stream->header.length;
@@ -275,8 +274,8 @@ static enum status delete_find(struct access *access, const struct stream *strea
     if (!plan->is_all && victims[0].ordinal == stream->header.first_ordinal)
         status = find_survivor(access, stream, victims, count, &plan->survivor, &plan->passed);
     if (!status)
-        status = stream_deletions_fetch(access, stream, ordinals + plan->passed,
-                                        count - plan->passed);
+        status =
+            stream_deletions_fetch(access, stream, ordinals + plan->passed, count - plan->passed);
     if (!status)
         status = stream_late_find_dead(access, stream, &plan->dead);
     return status;
@@ -289,8 +288,8 @@ static enum status delete_apply(struct access *access, struct stream *stream,
     struct stream_header *header = &stream->header;
     stream_late_remove_dead(access, stream, &plan->dead);
     delete_records(access, stream, victims, count);
-    enum status status = stream_deletions_insert(access, stream, ordinals + plan->passed,
-                                                 count - plan->passed);
+    enum status status =
+        stream_deletions_insert(access, stream, ordinals + plan->passed, count - plan->passed);
     if (status)
         return status;
     header->length -= count;
@@ -303,8 +302,8 @@ static enum status delete_apply(struct access *access, struct stream *stream,
     return STATUS_OK;
 }
 
-enum status stream_delete(struct access *access, struct stream *stream,
-                          const struct stream_id *ids, size_t id_count, uint64_t *removed)
+enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
+                          size_t id_count, uint64_t *removed)
 {
     struct delete_plan plan = {0};
     size_t count = 0;

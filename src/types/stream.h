@@ -2,10 +2,10 @@
 /* A stream on the engine: a header in TREE_KEYS whose bounds say what is visible, a record an entry
  * in TREE_ENTRIES, and a few index records in TREE_PARTS (deleted ordinals, late event times).
  *
- * A command finds the stream, calls one verb, and is done; a verb that writes also writes the header
- * and notes the facts ("xadd", "xtrim", "xdel"). All reads of a verb come before its first write, so
- * STATUS_WOULD_BLOCK and damage never leave half a change. Costs named O(..) are in the stream's
- * length. A struct stream is used within one access and one thread. */
+ * A command finds the stream, calls one verb, and is done; a verb that writes also writes the
+ * header and notes the facts ("xadd", "xtrim", "xdel"). All reads of a verb come before its first
+ * write, so STATUS_WOULD_BLOCK and damage never leave half a change. Costs named O(..) are in the
+ * stream's length. A struct stream is used within one access and one thread. */
 #ifndef TYPES_STREAM_H
 #define TYPES_STREAM_H
 
@@ -103,7 +103,7 @@ void stream_append_end(struct access *access, struct stream *stream);
 enum status stream_trim(struct access *access, struct stream *stream,
                         const struct stream_trim *trim, uint64_t *removed);
 /* Deletes those that are there. O(log n) an ID. */
-enum status stream_delete(struct access *access, struct stream *stream,
-                          const struct stream_id *ids, size_t id_count, uint64_t *removed);
+enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
+                          size_t id_count, uint64_t *removed);
 
 #endif

@@ -18,8 +18,8 @@ enum {
 };
 
 struct node {
-    uint8_t bits[LEAF_BYTES];   /* level 0 */
-    uint64_t counts[FANOUT];    /* other levels */
+    uint8_t bits[LEAF_BYTES]; /* level 0 */
+    uint64_t counts[FANOUT];  /* other levels */
 };
 
 /* Ordinals below one node of this level, as a power of two. */
@@ -153,8 +153,8 @@ static bool node_covers(unsigned levels, uint64_t ordinal)
 }
 
 /* Members below `ordinal`, dead ones included. */
-static enum status count_below(struct access *access, const struct stream *stream,
-                               uint64_t ordinal, uint64_t *count)
+static enum status count_below(struct access *access, const struct stream *stream, uint64_t ordinal,
+                               uint64_t *count)
 {
     unsigned levels = stream->header.deletion_levels;
     bool is_beyond = !node_covers(levels, ordinal);
@@ -202,7 +202,7 @@ enum status stream_deletions_count(struct access *access, const struct stream *s
     return STATUS_OK;
 }
 
-/* The place of the zero bit number `rank`; false: the leaf has fewer, and *rank is less by those. */
+/* The place of the zero bit number `rank`; false: the leaf has fewer; *rank is less by those. */
 static bool leaf_select(const struct node *leaf, uint64_t *rank, unsigned *bit)
 {
     for (unsigned i = 0; i < 1u << LEAF_BITS; i++) {
@@ -217,8 +217,8 @@ static bool leaf_select(const struct node *leaf, uint64_t *rank, unsigned *bit)
     return false;
 }
 
-/* The child that holds the absent ordinal number `*rank` below the node; FANOUT: none does. *rank is
- * less by those before it. */
+/* The child that holds the absent ordinal number `*rank` below the node; FANOUT: none does. *rank
+ * is less by those before it. */
 static enum status inner_select(const struct node *node, unsigned level, uint64_t *rank,
                                 unsigned *child)
 {
@@ -243,8 +243,7 @@ static enum status select_absent(struct access *access, const struct stream *str
     for (unsigned level = levels; level-- > 0;) {
         struct node node;
         unsigned place = FANOUT;
-        enum status status =
-            node_load(access, stream, level, node_index(level, base), &node);
+        enum status status = node_load(access, stream, level, node_index(level, base), &node);
         if (!status && level > 0)
             status = inner_select(&node, level, &rank, &place);
         if (status)
@@ -331,8 +330,8 @@ static uint64_t node_total(const struct node *node, unsigned level)
     return total;
 }
 
-/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first child,
- * unless all of that lies below the first ordinal. */
+/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first
+ * child, unless all of that lies below the first ordinal. */
 static enum status grow(struct access *access, struct stream *stream, uint64_t ordinal)
 {
     struct stream_header *header = &stream->header;
@@ -407,8 +406,9 @@ void stream_deletions_reclaim(struct access *access, struct stream *stream)
     uint64_t leaf = node_index(0, header->first_ordinal);
     if (leaf - header->deletion_reclaimed_leaf < RECLAIM_LEAVES)
         return;
-    /* Only nodes that lie below the first ordinal as a whole: those on the path to it are needed. Reads
-     * look past range deletions, so a node that is given back must never be asked for again. */
+    /* Only nodes that lie below the first ordinal as a whole: those on the path to it are needed.
+     * Reads look past range deletions, so a node that is given back must never be asked for again.
+     */
     uint64_t old_first = header->deletion_reclaimed_leaf << LEAF_BITS;
     for (unsigned level = 0; level < header->deletion_levels; level++) {
         uint64_t from = node_index(level, old_first);
@@ -418,4 +418,3 @@ void stream_deletions_reclaim(struct access *access, struct stream *stream)
     }
     header->deletion_reclaimed_leaf = leaf;
 }
-

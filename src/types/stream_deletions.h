@@ -6,9 +6,9 @@
  *   level 0   a bitmap of 1024 ordinals
  *   level k   counts of deleted ordinals below each of 64 nodes of level k - 1
  *
- * Ordinals below the stream's first one stay in the set until whole leaves of them are reclaimed by a
- * range tombstone; questions are only asked about ordinals from the first one on, so they do no harm.
- * Key: prefix | 'D' | level | index (8, BE), in TREE_PARTS; values: ENCODING.md. */
+ * Ordinals below the stream's first one stay in the set until whole leaves of them are reclaimed by
+ * a range tombstone; questions are only asked about ordinals from the first one on, so they do no
+ * harm. Key: prefix | 'D' | level | index (8, BE), in TREE_PARTS; values: ENCODING.md. */
 #ifndef TYPES_STREAM_DELETIONS_H
 #define TYPES_STREAM_DELETIONS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One entry of a stream as a record of TREE_ENTRIES: key and value, written and read in place. Bytes:
- * ENCODING.md, "Streams". */
+/* One entry of a stream as a record of TREE_ENTRIES: key and value, written and read in place.
+ * Bytes: ENCODING.md, "Streams". */
 #ifndef TYPES_STREAM_ENTRY_H
 #define TYPES_STREAM_ENTRY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The header's bytes. Numbers that most streams do not need stand behind a flag; times are written as
- * the distance below the last ID's, since nothing in a stream is newer:
+/* The header's bytes. Numbers that most streams do not need stand behind a flag; times are written
+ * as the distance below the last ID's, since nothing in a stream is newer:
  *
  *   flags | next_ordinal | next - first ordinal | last ms | last seq
  *   [next > first:] first ID
@@ -9,9 +9,10 @@
  *   [MAX_DELETED] ID
  *   [GARBAGE]     first ordinal - garbage ordinal | ID
  *   [DELETIONS]   levels | reclaimed leaf
- *   [LATE]        count | first ID | last ID | lowest, highest event time | run count [| its first ID]
- *                 | run records
- *   ID = last ms - ms | seq                                                                       */
+ *   [LATE]        count | first ID | last ID | lowest time | highest time | run count
+ *                 [| its first ID] | run records
+ *
+ * where an ID is last ms - ms | seq and a time last ms - ms. */
 #include "types/stream_header.h"
 
 #include <assert.h>

@@ -56,8 +56,8 @@ size_t stream_id_format(struct stream_id id, char at[STREAM_ID_TEXT_MAX])
     return size;
 }
 
-/* Redis hands what is not a plain number to strtoull, so spaces, a plus and leading zeros pass; what
- * reads as a negative number does not. */
+/* Redis hands what is not a plain number to strtoull, so spaces, a plus and leading zeros pass;
+ * what reads as a negative number does not. */
 static bool parse_u64_loose(struct slice text, uint64_t *value)
 {
     char copy[TEXT_SIZE_MAX + 1];

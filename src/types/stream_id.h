@@ -13,8 +13,8 @@ struct stream_id {
 };
 
 enum {
-    STREAM_ID_BYTES = 16,     /* as part of a key: ms BE | seq BE */
-    STREAM_ID_TEXT_MAX = 42,  /* two u64, the dash and a zero byte */
+    STREAM_ID_BYTES = 16,    /* as part of a key: ms BE | seq BE */
+    STREAM_ID_TEXT_MAX = 42, /* two u64, the dash and a zero byte */
 };
 
 #define STREAM_ID_MIN ((struct stream_id){0, 0})

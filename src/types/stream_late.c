@@ -44,8 +44,7 @@ static void delete_pair(struct access *access, const struct stream *stream, stru
                         uint64_t event_ms)
 {
     uint8_t key[TIME_KEY_BYTES];
-    access_delete(access, TREE_PARTS,
-                  time_key(key, stream, (struct stream_moment){event_ms, id}));
+    access_delete(access, TREE_PARTS, time_key(key, stream, (struct stream_moment){event_ms, id}));
     access_delete(access, TREE_PARTS, id_key(key, stream, 'I', id));
 }
 
@@ -76,8 +75,8 @@ enum status stream_late_find_dead(struct access *access, const struct stream *st
     const struct stream_header *header = &stream->header;
     const struct stream_late_info *late = &header->late;
     *dead = (struct stream_late_dead){0};
-    dead->all = late->count > 0 && (header->length == 0 ||
-                                    stream_id_compare(late->last_id, header->first_id) < 0);
+    dead->all = late->count > 0 &&
+                (header->length == 0 || stream_id_compare(late->last_id, header->first_id) < 0);
     if (late->count == 0 || dead->all || stream_id_compare(late->first_id, header->first_id) >= 0)
         return STATUS_OK;
     uint8_t lower[ID_KEY_BYTES], upper[BODY];
@@ -206,8 +205,8 @@ static enum status run_decode(struct slice key, struct slice value, struct strea
     return stream_id_compare(*first, *last) <= 0 ? STATUS_OK : STATUS_CORRUPT;
 }
 
-enum status stream_late_run(struct access *access, const struct stream *stream,
-                            struct stream_id id, struct stream_id *first, struct stream_id *last)
+enum status stream_late_run(struct access *access, const struct stream *stream, struct stream_id id,
+                            struct stream_id *first, struct stream_id *last)
 {
     const struct stream_late_info *late = &stream->header.late;
     if (late->run_count > 0 && stream_id_compare(id, late->run_first_id) >= 0) {
@@ -219,10 +218,10 @@ enum status stream_late_run(struct access *access, const struct stream *stream,
         return STATUS_NOT_FOUND;
     uint8_t lower[ID_KEY_BYTES], upper[BODY];
     struct stream_id run_first, run_last;
-    struct lsm_iter *iter = lsm_iter_open(
-        access->reader, TREE_PARTS,
-        &(struct lsm_iter_options){.lower = id_key(lower, stream, 'R', id),
-                                   .upper = tag_key(upper, stream, 'R' + 1)});
+    struct lsm_iter *iter =
+        lsm_iter_open(access->reader, TREE_PARTS,
+                      &(struct lsm_iter_options){.lower = id_key(lower, stream, 'R', id),
+                                                 .upper = tag_key(upper, stream, 'R' + 1)});
     lsm_iter_seek_first(iter);
     enum status status = lsm_iter_status(iter);
     if (!status)
@@ -242,8 +241,8 @@ enum status stream_late_run(struct access *access, const struct stream *stream,
 /* ---- Reading by event time ------------------------------------------------------------------ */
 
 void stream_late_range_open(struct access *access, const struct stream *stream,
-                            struct stream_moment first, struct stream_moment last,
-                            bool is_reverse, struct stream_late_range *range)
+                            struct stream_moment first, struct stream_moment last, bool is_reverse,
+                            struct stream_late_range *range)
 {
     const struct stream_late_info *late = &stream->header.late;
     *range = (struct stream_late_range){
@@ -252,10 +251,10 @@ void stream_late_range_open(struct access *access, const struct stream *stream,
         last.event_ms < late->event_ms_min || stream_moment_compare(first, last) > 0)
         return;
     uint8_t lower[TIME_KEY_BYTES], upper[BODY];
-    range->iter = lsm_iter_open(
-        access->reader, TREE_PARTS,
-        &(struct lsm_iter_options){.lower = time_key(lower, stream, first),
-                                   .upper = tag_key(upper, stream, 'L' + 1)});
+    range->iter =
+        lsm_iter_open(access->reader, TREE_PARTS,
+                      &(struct lsm_iter_options){.lower = time_key(lower, stream, first),
+                                                 .upper = tag_key(upper, stream, 'L' + 1)});
 }
 
 static void late_range_step(struct stream_late_range *range)

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Late entries: an entry whose event time is older than the entries before it gets the next ID like
- * any other, so whoever follows the stream by IDs never misses it, and it gets three things more, so
- * that whoever reads by time finds it where it belongs:
+ * any other, so whoever follows the stream by IDs never misses it, and it gets three things more,
+ * so that whoever reads by time finds it where it belongs:
  *
  *   prefix | 'L' | event ms (8) | ms (8) | seq (8)  -> nothing        late entries by event time
- *   prefix | 'I' | ms (8) | seq (8)                 -> varint event   the same by ID, for reclaiming
- *   prefix | 'R' | last ms (8) | last seq (8)       -> first ms, seq  a run of many late entries, so
- *                                                                     that readers may jump over it
+ *   prefix | 'I' | ms (8) | seq (8)                 -> varint event   the same by ID, to reclaim
+ *   prefix | 'R' | last ms (8) | last seq (8)       -> first ms, seq  a run of many late entries,
+ *                                                                     for readers to jump over
  *
  * all in TREE_PARTS, numbers big-endian in keys. A read by time merges two ordered streams: the
  * entries in ID order without the late ones, and 'L'.
  *
- * Trimming cannot name its victims in 'L', which is in another order. It leaves their index records,
- * which readers skip because the ID is below the first one; every later write to the stream removes up
- * to STREAM_LATE_RECLAIM_MAX of them by means of 'I', and when the newest late entry is gone, three
- * range tombstones remove all. */
+ * Trimming cannot name its victims in 'L', which is in another order. It leaves their index
+ * records, which readers skip because the ID is below the first one; every later write to the
+ * stream removes up to STREAM_LATE_RECLAIM_MAX of them by means of 'I', and when the newest late
+ * entry is gone, three range tombstones remove all. */
 #ifndef TYPES_STREAM_LATE_H
 #define TYPES_STREAM_LATE_H
 
@@ -51,8 +51,8 @@ void stream_late_note_delete(struct access *access, struct stream *stream, struc
 void stream_late_trim_runs(struct access *access, const struct stream *stream);
 
 /* The run of late entries that `id` lies in. STATUS_NOT_FOUND: none is noted. */
-enum status stream_late_run(struct access *access, const struct stream *stream,
-                            struct stream_id id, struct stream_id *first, struct stream_id *last);
+enum status stream_late_run(struct access *access, const struct stream *stream, struct stream_id id,
+                            struct stream_id *first, struct stream_id *last);
 
 /* A place in the order of time: by event time, then by ID. */
 struct stream_moment {
@@ -77,8 +77,8 @@ struct stream_late_range {
 };
 
 void stream_late_range_open(struct access *access, const struct stream *stream,
-                            struct stream_moment first, struct stream_moment last,
-                            bool is_reverse, struct stream_late_range *range);
+                            struct stream_moment first, struct stream_moment last, bool is_reverse,
+                            struct stream_late_range *range);
 /* STATUS_NOT_FOUND at the end. */
 enum status stream_late_range_next(struct stream_late_range *range, struct stream_moment *moment);
 void stream_late_range_close(struct stream_late_range *range);

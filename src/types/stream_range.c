@@ -62,8 +62,7 @@ enum status stream_range_next(struct stream_range *range, struct stream_entry *e
     return stream_entry_decode(lsm_iter_key(range->iter), lsm_iter_value(range->iter), entry);
 }
 
-void stream_range_skip(struct stream_range *range, const struct stream *stream,
-                       struct stream_id id)
+void stream_range_skip(struct stream_range *range, const struct stream *stream, struct stream_id id)
 {
     if (!range->iter)
         return;
@@ -95,8 +94,7 @@ enum status stream_get(struct access *access, const struct stream *stream, struc
     uint8_t key[STREAM_ENTRY_KEY_BYTES];
     struct slice value;
     stream_entry_key_store(key, stream->prefix, id);
-    enum status status =
-        access_get(access, TREE_ENTRIES, slice_make(key, sizeof key), &value);
+    enum status status = access_get(access, TREE_ENTRIES, slice_make(key, sizeof key), &value);
     return status ? status : stream_entry_decode(slice_make(key, sizeof key), value, entry);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the new first entry of a stream and moving its bound there.
  *
- * Every entry carries its ordinal, so "keep the newest N" names an ordinal by arithmetic (and the set
- * of deletions). The entry that carries it is found by seeking to guessed IDs: a guess by
+ * Every entry carries its ordinal, so "keep the newest N" names an ordinal by arithmetic (and the
+ * set of deletions). The entry that carries it is found by seeking to guessed IDs: a guess by
  * interpolation between two entries of known ordinals, a bisection whenever interpolation did not
  * halve the distance, and steps at the end:
  *
@@ -17,9 +17,10 @@
 #include <assert.h>
 
 enum {
-    STEPS_MAX = 16,    /* nearer than this, walking is cheaper than a seek */
-    PROBES_MAX = 400,  /* two a bit of an ID, and some; beyond it the records contradict each other */
-    GARBAGE_MIN = 16,  /* records below the first one: no range tombstone for fewer ... */
+    STEPS_MAX = 16, /* nearer than this, walking is cheaper than a seek */
+    PROBES_MAX =
+        400, /* two a bit of an ID, and some; beyond it the records contradict each other */
+    GARBAGE_MIN = 16,   /* records below the first one: no range tombstone for fewer ... */
     GARBAGE_MAX = 1024, /* ... and always one for so many; between them, an eighth of the length */
 };
 
@@ -28,10 +29,10 @@ typedef unsigned __int128 wide;
 struct search {
     struct lsm_iter *iter;
     const struct stream *stream;
-    uint64_t wanted;  /* the first entry with an ordinal >= this */
-    wide low, high;   /* IDs: the entry lies in (low, high] */
+    uint64_t wanted; /* the first entry with an ordinal >= this */
+    wide low, high;  /* IDs: the entry lies in (low, high] */
     uint64_t low_ordinal, high_ordinal;
-    bool has_found;   /* an entry >= wanted; those between low and high may be nearer */
+    bool has_found; /* an entry >= wanted; those between low and high may be nearer */
     struct stream_entry found;
 };
 
@@ -110,8 +111,8 @@ static wide search_guess(const struct search *search, bool bisect)
         return search->low + (span - span / 2);
     /* A little below, so that the steps go forwards. */
     uint64_t ahead = search->wanted - search->low_ordinal;
-    double part = (double)(ahead - ahead / 64) /
-                  (double)(search->high_ordinal - search->low_ordinal);
+    double part =
+        (double)(ahead - ahead / 64) / (double)(search->high_ordinal - search->low_ordinal);
     wide offset = (wide)((double)span * part);
     if (offset < 1)
         offset = 1;
@@ -165,8 +166,8 @@ static enum status search_run(struct search *search)
     return STATUS_OK;
 }
 
-/* The first entry with an ordinal >= wanted, which is above first_ordinal. STATUS_NOT_FOUND: none has
- * a record. */
+/* The first entry with an ordinal >= wanted, which is above first_ordinal. STATUS_NOT_FOUND: none
+ * has a record. */
 static enum status find_by_ordinal(struct access *access, const struct stream *stream,
                                    uint64_t wanted, struct stream_entry *entry)
 {
@@ -182,11 +183,10 @@ static enum status find_by_ordinal(struct access *access, const struct stream *s
         .high = id_to_wide(header->last_id),
         .low_ordinal = header->first_ordinal,
         .high_ordinal = header->next_ordinal,
-        .iter = lsm_iter_open(
-            access->reader, TREE_ENTRIES,
-            &(struct lsm_iter_options){.lower = slice_make(lower, sizeof lower),
-                                       .upper = slice_make(upper, sizeof upper),
-                                       .ignore_range_deletes = true}),
+        .iter = lsm_iter_open(access->reader, TREE_ENTRIES,
+                              &(struct lsm_iter_options){.lower = slice_make(lower, sizeof lower),
+                                                         .upper = slice_make(upper, sizeof upper),
+                                                         .ignore_range_deletes = true}),
     };
     enum status status = search_run(&search);
     if (!status && !search.has_found)
@@ -353,7 +353,6 @@ void stream_trim_apply(struct access *access, struct stream *stream,
     bool is_all = plan->removed == header->length;
     bool was_alone = is_pending && header->length == 1;
     header->length -= plan->removed;
-    stream_move_first(access, stream, plan->first_id, is_all ? header->next_ordinal
-                                                              : plan->first_ordinal,
-                      !was_alone);
+    stream_move_first(access, stream, plan->first_id,
+                      is_all ? header->next_ordinal : plan->first_ordinal, !was_alone);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Logs over both protocols: what goes in by any of them comes out by all, byte for byte, in the order
- * of time, page by page, from memory and from tables, before and after a kill. */
+/* Logs over both protocols: what goes in by any of them comes out by all, byte for byte, in the
+ * order of time, page by page, from memory and from tables, before and after a kill. */
 #include "lib/seed.h"
 #include "lib/test_server.h"
 
@@ -64,8 +64,7 @@ static void xadd_and_log_write_give_the_same_entries(void **state)
 {
     (void)state;
     assert_string_equal(ASK("XADD", "s", "5-1", "message", "m", "b", "2", "a", "1"), "\"5-1\"");
-    assert_string_equal(ASK("LOG.WRITE", "s", "TS", "6", "--", "n", "b", "2", "a", "1"),
-                        "\"6-0\"");
+    assert_string_equal(ASK("LOG.WRITE", "s", "TS", "6", "--", "n", "b", "2", "a", "1"), "\"6-0\"");
     const char *expected = "[[\"5-1\", [\"message\", \"m\", \"b\", \"2\", \"a\", \"1\"]], "
                            "[\"6-0\", [\"message\", \"n\", \"b\", \"2\", \"a\", \"1\"]]]";
     assert_string_equal(ASK("XRANGE", "s", "-", "+"), expected);
@@ -77,8 +76,8 @@ static void a_late_entry_reaches_a_blocked_reader_and_its_place_in_time(void **s
 {
     struct resp_client reader;
     struct resp_reply reply = {0};
-    const struct slice read[] = {slice_from("XREAD"), slice_from("BLOCK"), slice_from("0"),
-                                 slice_from("STREAMS"), slice_from("s"), slice_from("9-0")};
+    const struct slice read[] = {slice_from("XREAD"),   slice_from("BLOCK"), slice_from("0"),
+                                 slice_from("STREAMS"), slice_from("s"),     slice_from("9-0")};
     (void)state;
     ASK("LOG.WRITE", "s", "TS", "5", "early");
     ASK("LOG.WRITE", "s", "TS", "9", "newest");
@@ -96,7 +95,8 @@ static void a_late_entry_reaches_a_blocked_reader_and_its_place_in_time(void **s
 static void deleted_and_trimmed_entries_are_gone_from_reads_by_time(void **state)
 {
     (void)state;
-    for (const char *const *ts = (const char *const[]){"10", "20", "15", "30", "5", NULL}; *ts; ts++)
+    for (const char *const *ts = (const char *const[]){"10", "20", "15", "30", "5", NULL}; *ts;
+         ts++)
         ASK("LOG.WRITE", "s", "TS", *ts, "m");
     assert_string_equal(ASK("LOG.RANGE", "s", "-", "+", "NOVALUES", "WITHTIME"),
                         "[[\"30-1\", [\"message\"], :5], [\"10-0\", [\"message\"], :10], "
@@ -134,9 +134,10 @@ static void read_pages(const char *command, const char *first, const char *last,
     for (;;) {
         struct resp_reply reply;
         const struct slice words[] = {
-            slice_from(command),  slice_from("s"),     slice_from(first),        slice_from(last),
-            slice_from("COUNT"),  slice_from(count),   slice_from("WITHTIME"),   slice_from("WITHCURSOR"),
-            slice_from("CURSOR"), slice_from(cursor),  slice_from("NOT"),        slice_from("MATCH"),
+            slice_from(command),    slice_from("s"),          slice_from(first),
+            slice_from(last),       slice_from("COUNT"),      slice_from(count),
+            slice_from("WITHTIME"), slice_from("WITHCURSOR"), slice_from("CURSOR"),
+            slice_from(cursor),     slice_from("NOT"),        slice_from("MATCH"),
             slice_from("x7")};
         call(&reply, words, 13);
         assert_int_equal(reply.count, 4);
@@ -160,9 +161,9 @@ static void read_at_once(const char *command, const char *first, const char *las
                          struct buffer *order)
 {
     struct resp_reply reply;
-    const struct slice words[] = {slice_from(command),    slice_from("s"),   slice_from(first),
-                                  slice_from(last),       slice_from("NOT"), slice_from("MATCH"),
-                                  slice_from("x7"),       slice_from("WITHTIME")};
+    const struct slice words[] = {slice_from(command), slice_from("s"),       slice_from(first),
+                                  slice_from(last),    slice_from("NOT"),     slice_from("MATCH"),
+                                  slice_from("x7"),    slice_from("WITHTIME")};
     call(&reply, words, 8);
     for (size_t i = 0; i < reply.count; i++)
         buffer_printf(order, "%lld-%.*s ", (long long)reply.children[i].children[2].integer,
@@ -207,8 +208,9 @@ enum { LINES = 30000, LINES_A_BATCH = 500 };
 /* Text that is no prose for any codec: control characters, quotes, UTF-8, and a number. */
 static size_t make_line(size_t number, char *at)
 {
-    static const char *const parts[] = {"\xc3\xa9\xe2\x82\xac", "\"quoted\\", "\ttab", "plain words",
-                                        "\x1b[31mred\x1b[0m", "a\r", "{\"j\":1}", " "};
+    static const char *const parts[] = {
+        "\xc3\xa9\xe2\x82\xac", "\"quoted\\", "\ttab",     "plain words",
+        "\x1b[31mred\x1b[0m",   "a\r",        "{\"j\":1}", " "};
     size_t size = (size_t)sprintf(at, "%zu", number);
     for (size_t n = number; n > 0; n /= 8)
         size += (size_t)sprintf(at + size, " %s", parts[n % 8]);
@@ -248,8 +250,8 @@ static void expect_lines(const char *command)
     resp_reply_release(&reply);
 }
 
-/* By the JSON protocol: every message once more through LOG.WRITE's decoder would prove nothing, so the
- * escapes are undone by hand. */
+/* By the JSON protocol: every message once more through LOG.WRITE's decoder would prove nothing, so
+ * the escapes are undone by hand. */
 static size_t unescape(struct slice text, char *out)
 {
     size_t size = 0;

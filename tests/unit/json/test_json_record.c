@@ -33,12 +33,11 @@ static const char *decoded(const char *text)
         size += (size_t)snprintf(shown + size, sizeof shown - size, "%llu",
                                  (unsigned long long)entry->timestamp);
     for (size_t i = 0; i < line.field_count; i++)
-        size += (size_t)snprintf(shown + size, sizeof shown - size, "%s%.*s%s%.*s", i ? " " : "|",
-                                 (int)line.fields[i].name.size,
-                                 (const char *)line.fields[i].name.data,
-                                 line.fields[i].is_json ? ":" : "=",
-                                 (int)line.fields[i].value.size,
-                                 (const char *)line.fields[i].value.data);
+        size +=
+            (size_t)snprintf(shown + size, sizeof shown - size, "%s%.*s%s%.*s", i ? " " : "|",
+                             (int)line.fields[i].name.size, (const char *)line.fields[i].name.data,
+                             line.fields[i].is_json ? ":" : "=", (int)line.fields[i].value.size,
+                             (const char *)line.fields[i].value.data);
     return shown;
 }
 

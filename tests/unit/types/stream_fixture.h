@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests of streams and logs share: one store, the stream "s" in it, verbs with texts in and texts
- * out. Each verb is an access of its own. Included once a program. */
+/* What tests of streams and logs share: one store, the stream "s" in it, verbs with texts in and
+ * texts out. Each verb is an access of its own. Included once a program. */
 #ifndef UNIT_TYPES_STREAM_FIXTURE_H
 #define UNIT_TYPES_STREAM_FIXTURE_H
 

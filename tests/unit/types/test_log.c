@@ -37,7 +37,7 @@ static void a_line_is_its_message_its_level_and_its_fields(void **state)
                                    slice_from("5")};
     const uint8_t kinds[] = {STREAM_FIELD_BYTES, STREAM_FIELD_JSON};
     static const char *const expected[] = {"message", "disk full", "level", "warn",
-                                           "host", "db1", "n", "5"};
+                                           "host",    "db1",       "n",     "5"};
     (void)state;
     memory_store_write(&ms);
     assert_int_equal(log_write_begin(&ms.access, slice_from("s"), false, 1, &writer), STATUS_OK);
@@ -78,11 +78,10 @@ static void a_line_may_have_many_fields(void **state)
     memset(kinds, STREAM_FIELD_JSON, sizeof kinds);
     memory_store_write(&ms);
     assert_int_equal(log_write_begin(&ms.access, slice_from("s"), false, 1, &writer), STATUS_OK);
-    (void)log_write_line(&ms.access, &writer,
-                         &(struct log_line){.message = slice_from("m"),
-                                            .fields = fields,
-                                            .field_count = COUNT,
-                                            .kinds = kinds});
+    (void)log_write_line(
+        &ms.access, &writer,
+        &(struct log_line){
+            .message = slice_from("m"), .fields = fields, .field_count = COUNT, .kinds = kinds});
     log_write_end(&ms.access, &writer);
     memory_store_end(&ms);
     memory_store_read(&ms);
@@ -152,8 +151,8 @@ static void a_time_of_zero_is_a_time(void **state)
 
 static void cursors_are_read_back(void **state)
 {
-    static const char *const bad[] = {"", "1", "1-2", "1-2-", "-1-2", "1--2", "1-2-3-4", "a-1-2",
-                                      "1-2-x", "00"};
+    static const char *const bad[] = {"",     "1",       "1-2",   "1-2-",  "-1-2",
+                                      "1--2", "1-2-3-4", "a-1-2", "1-2-x", "00"};
     char text[LOG_CURSOR_TEXT_MAX];
     struct stream_moment moment = {5, {7, 9}}, top = {UINT64_MAX, STREAM_ID_MAX};
     bool is_start = true;

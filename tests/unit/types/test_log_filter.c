@@ -47,9 +47,9 @@ static bool passes(const char *message, const char *level, const char *predicate
     struct buffer value = {0};
     struct stream_entry entry;
     uint8_t key[STREAM_ENTRY_KEY_BYTES] = {0};
-    const struct slice fields[] = {slice_from("x"), slice_from("message"), slice_from("message"),
-                                   slice_from(message), slice_from("level"), slice_from(level),
-                                   slice_from("message"), slice_from("second")};
+    const struct slice fields[] = {
+        slice_from("x"),     slice_from("message"), slice_from("message"), slice_from(message),
+        slice_from("level"), slice_from(level),     slice_from("message"), slice_from("second")};
     if (!build(predicates, &filter, text, &error))
         fail_msg("%s: %s", predicates, error.text);
     stream_record_encode(&(struct stream_record){.fields = fields, .field_count = 4}, &value);

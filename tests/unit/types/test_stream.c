@@ -31,15 +31,15 @@ static void behind_the_highest_id_nothing_is_added(void **state)
     struct stream_header header = {.last_id = STREAM_ID_MAX};
     struct stream_id id;
     (void)state;
-    assert_int_equal(stream_next_id(&header, &(struct stream_id_spec){.kind = STREAM_ID_AUTO}, 1,
-                                    &id),
-                     STREAM_ID_EXHAUSTED);
+    assert_int_equal(
+        stream_next_id(&header, &(struct stream_id_spec){.kind = STREAM_ID_AUTO}, 1, &id),
+        STREAM_ID_EXHAUSTED);
     header.last_id.ms = 5;
     struct stream_id_spec spec = {.kind = STREAM_ID_AUTO_SEQ, .id = {5, 0}};
     assert_int_equal(stream_next_id(&header, &spec, 1, &id), STREAM_ID_TOO_SMALL);
-    assert_int_equal(stream_next_id(&header, &(struct stream_id_spec){.kind = STREAM_ID_AUTO}, 1,
-                                    &id),
-                     STREAM_ID_OK);
+    assert_int_equal(
+        stream_next_id(&header, &(struct stream_id_spec){.kind = STREAM_ID_AUTO}, 1, &id),
+        STREAM_ID_OK);
     assert_int_equal(id.ms, 6);
     assert_int_equal(id.seq, 0);
 }

@@ -111,8 +111,8 @@ static void members_are_counted_over_leaves_and_nodes(void **state)
         for (size_t j = 0; j < 14; j++)
             if (edges[i] <= edges[j])
                 check_count(edges[i], edges[j]);
-    const uint64_t ranks[] = {0, 1, 1020, 1021, 1022, 65530, 65531, 65532, 69994, 299990, 299991,
-                              299992};
+    const uint64_t ranks[] = {0,     1,     1020,  1021,   1022,   65530,
+                              65531, 65532, 69994, 299990, 299991, 299992};
     for (size_t i = 0; i < 12; i++)
         check_select(ranks[i]);
 }
@@ -250,7 +250,8 @@ static void a_set_is_what_a_sorted_array_would_be(void **state)
     for (int step = 0; step < 400 && member_count + 20 < MEMBERS_MAX; step++) {
         uint64_t ordinals[16];
         size_t count = 0;
-        uint64_t at = stream.header.first_ordinal + random_below(&rng, next - stream.header.first_ordinal);
+        uint64_t at =
+            stream.header.first_ordinal + random_below(&rng, next - stream.header.first_ordinal);
         for (size_t i = 0; i < 16 && at < next; i++, at += 1 + random_below(&rng, 3000))
             if (members_below(at) == members_below(at + 1))
                 ordinals[count++] = at;
@@ -263,7 +264,8 @@ static void a_set_is_what_a_sorted_array_would_be(void **state)
         if (random_below(&rng, 8) == 0 && from > stream.header.first_ordinal &&
             stream.header.length - (from - stream.header.first_ordinal) < stream.header.length)
             move_first(from);
-        uint64_t more = random_below(&rng, 4) ? 1 : random_below(&rng, (uint64_t)1 << random_below(&rng, 24));
+        uint64_t more =
+            random_below(&rng, 4) ? 1 : random_below(&rng, (uint64_t)1 << random_below(&rng, 24));
         next += more;
         stream.header.next_ordinal = next;
         stream.header.length += more;

@@ -25,8 +25,9 @@ static void a_record_is_what_was_written(void **state)
     struct buffer value = {0};
     struct stream_entry entry;
     struct stream_field field;
-    const struct slice fields[] = {slice_from("message"), slice_from("disk full"), slice_from(""),
-                                   slice_from(""), slice_from("n"), slice_from("12.50")};
+    const struct slice fields[] = {slice_from("message"), slice_from("disk full"),
+                                   slice_from(""),        slice_from(""),
+                                   slice_from("n"),       slice_from("12.50")};
     const uint8_t kinds[] = {STREAM_FIELD_BYTES, STREAM_FIELD_BYTES, STREAM_FIELD_JSON};
     (void)state;
     for (int late = 0; late < 2; late++) {
@@ -83,9 +84,9 @@ static void a_cut_record_is_refused(void **state)
     const struct slice fields[] = {slice_from("message"), slice_from("disk full")};
     const uint8_t kinds[] = {STREAM_FIELD_JSON};
     (void)state;
-    stream_record_encode(&(struct stream_record){
-                             .late_ms = 5, .fields = fields, .field_count = 1, .kinds = kinds},
-                         &value);
+    stream_record_encode(
+        &(struct stream_record){.late_ms = 5, .fields = fields, .field_count = 1, .kinds = kinds},
+        &value);
     assert_true(is_sound(buffer_slice(&value)));
     for (size_t cut = 0; cut < value.size; cut++)
         assert_false(is_sound(slice_make(value.data, cut)));
@@ -97,11 +98,11 @@ static void a_cut_record_is_refused(void **state)
 static void what_no_writer_writes_is_refused(void **state)
 {
     static const struct slice damaged[] = {
-        {(const uint8_t *)"\x04\0\1\0\0", 5},       /* an unknown flag */
-        {(const uint8_t *)"\0\0\0", 3},             /* no field */
-        {(const uint8_t *)"\0\0\x7f\0\0", 5},       /* more fields than bytes */
-        {(const uint8_t *)"\1\0\0\1\0\0", 6},       /* late by nothing */
-        {(const uint8_t *)"\2\0\1\2\0\0", 6},       /* an unknown kind */
+        {(const uint8_t *)"\x04\0\1\0\0", 5}, /* an unknown flag */
+        {(const uint8_t *)"\0\0\0", 3},       /* no field */
+        {(const uint8_t *)"\0\0\x7f\0\0", 5}, /* more fields than bytes */
+        {(const uint8_t *)"\1\0\0\1\0\0", 6}, /* late by nothing */
+        {(const uint8_t *)"\2\0\1\2\0\0", 6}, /* an unknown kind */
         {(const uint8_t *)"\1\0\xff\xff\xff\xff\xff\xff\xff\xff\x7f\1\0\0", 14}, /* before 1970 */
     };
     uint8_t key[STREAM_ENTRY_KEY_BYTES + 1] = {0};
@@ -109,9 +110,9 @@ static void what_no_writer_writes_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
         assert_false(is_sound(damaged[i]));
-    assert_int_equal(stream_entry_decode(slice_make(key, sizeof key), slice_make("\0\0\1\0\0", 5),
-                                         &entry),
-                     STATUS_CORRUPT);
+    assert_int_equal(
+        stream_entry_decode(slice_make(key, sizeof key), slice_make("\0\0\1\0\0", 5), &entry),
+        STATUS_CORRUPT);
 }
 
 static void any_bytes_are_safe_to_decode(void **state)

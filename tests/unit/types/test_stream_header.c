@@ -83,10 +83,8 @@ static void flags_of_later_versions_are_refused(void **state)
 {
     struct stream_header decoded;
     (void)state;
-    assert_int_equal(stream_header_decode(slice_make("\x40\0\0\0\0", 5), &decoded),
-                     STATUS_CORRUPT);
-    assert_int_equal(stream_header_decode(slice_make("\x80\0\0\0\0", 5), &decoded),
-                     STATUS_CORRUPT);
+    assert_int_equal(stream_header_decode(slice_make("\x40\0\0\0\0", 5), &decoded), STATUS_CORRUPT);
+    assert_int_equal(stream_header_decode(slice_make("\x80\0\0\0\0", 5), &decoded), STATUS_CORRUPT);
 }
 
 static void any_bytes_are_safe_to_decode(void **state)
@@ -103,8 +101,9 @@ static void any_bytes_are_safe_to_decode(void **state)
         memcpy(damaged, bytes, size);
         for (uint64_t i = random_below(&rng, 4); i > 0; i--)
             damaged[random_below(&rng, size)] = (uint8_t)random_next(&rng);
-        if (stream_header_decode(slice_make(damaged, random_below(&rng, 8) ? size : random_below(&rng, size)),
-                                 &decoded))
+        if (stream_header_decode(
+                slice_make(damaged, random_below(&rng, 8) ? size : random_below(&rng, size)),
+                &decoded))
             continue;
         /* What is taken can be written again. */
         (void)stream_header_encode(&decoded, damaged);

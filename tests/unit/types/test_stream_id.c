@@ -45,9 +45,24 @@ static void numbers_are_read_as_strtoull_does(void **state)
 
 static void what_is_no_id_is_refused(void **state)
 {
-    static const char *const bad[] = {"", "-", "+", "-5", "5-", "5--3", "a", "5-a", "5a", "5-3-1",
-                                      "18446744073709551616", "5-18446744073709551616", "5 ",
-                                      "*", "5-*", "(5", "$", ">"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+",
+                                      "-5",
+                                      "5-",
+                                      "5--3",
+                                      "a",
+                                      "5-a",
+                                      "5a",
+                                      "5-3-1",
+                                      "18446744073709551616",
+                                      "5-18446744073709551616",
+                                      "5 ",
+                                      "*",
+                                      "5-*",
+                                      "(5",
+                                      "$",
+                                      ">"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_strict(bad[i], 0, NULL);
@@ -113,8 +128,8 @@ static void neighbours_carry_over_and_stop_at_the_ends(void **state)
 
 static void the_order_of_bytes_is_the_order_of_ids(void **state)
 {
-    static const struct stream_id ids[] = {{0, 0}, {0, 1}, {0, 256}, {1, 0}, {255, 9}, {256, 0},
-                                           {256, UINT64_MAX}, {UINT64_MAX, 0}};
+    static const struct stream_id ids[] = {{0, 0},   {0, 1},   {0, 256},          {1, 0},
+                                           {255, 9}, {256, 0}, {256, UINT64_MAX}, {UINT64_MAX, 0}};
     uint8_t a[STREAM_ID_BYTES], b[STREAM_ID_BYTES];
     (void)state;
     for (size_t i = 0; i < 8; i++) {

@@ -44,8 +44,7 @@ static void a_late_entry_gets_the_next_id_and_keeps_its_time(void **state)
     assert_string_equal(by_time("6", "999999", false), "999000:1000000-1");
     assert_string_equal(by_time("(999000", "(1000500", false),
                         "1000000:1000000-0 1000000:1000000-2");
-    assert_string_equal(by_time("1000000-1", "+", false),
-                        "1000000:1000000-2 1000500:1000500-0");
+    assert_string_equal(by_time("1000000-1", "+", false), "1000000:1000000-2 1000500:1000500-0");
     assert_string_equal(index_records(), "2 times, 2 ids, 0 runs");
 }
 
@@ -103,7 +102,8 @@ static void when_all_late_entries_are_gone_the_index_goes_at_once(void **state)
     assert_int_equal(header_now().late.count, 1);
 }
 
-/* Cost of a page in entries passed: with tables only and a cache of the smallest size, blocks read. */
+/* Cost of a page in entries passed: with tables only and a cache of the smallest size, blocks read.
+ */
 static uint64_t block_reads(void)
 {
     struct lsm_stats stats;

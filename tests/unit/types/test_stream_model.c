@@ -50,8 +50,7 @@ static size_t model_trim(const struct stream_trim *trim)
     if (trim->kind == STREAM_TRIM_MAXLEN)
         exact = model.count > trim->maxlen ? model.count - (size_t)trim->maxlen : 0;
     else
-        while (exact < model.count &&
-               stream_id_compare(model.entries[exact].id, trim->minid) < 0)
+        while (exact < model.count && stream_id_compare(model.entries[exact].id, trim->minid) < 0)
             exact++;
     if (trim->node_entries > 0 && trim->limit > 0 && exact > trim->limit)
         exact = (size_t)trim->limit;
@@ -68,7 +67,8 @@ static struct stream_trim random_trim(void)
 {
     struct stream_trim trim = {.kind = below(2) ? STREAM_TRIM_MAXLEN : STREAM_TRIM_MINID};
     if (trim.kind == STREAM_TRIM_MAXLEN)
-        trim.maxlen = below(8) ? model.count - (model.count ? below(model.count) / 4 : 0) : below(50);
+        trim.maxlen =
+            below(8) ? model.count - (model.count ? below(model.count) / 4 : 0) : below(50);
     else if (model.count > 0)
         trim.minid = model.entries[below(model.count) / (1 + below(8))].id;
     if (trim.kind == STREAM_TRIM_MINID && below(3) == 0)
