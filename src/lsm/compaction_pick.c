@@ -76,19 +76,27 @@ void compaction_pick_describe(const struct compaction_pick *pick, struct buffer 
 
 /* ---- Tables that lie under range deletions -------------------------------------------------- */
 
-static struct compaction_pick *pick_covered(const struct version *version,
-                                            const struct compaction_request *request, unsigned tree)
+/* A number that differs, all but surely, for different sets of tables. */
+static uint64_t fingerprint(const struct version_tree *tables)
+{
+    uint64_t sum = 1;
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        for (size_t i = 0; i < tables->levels[depth].count; i++) {
+            uint64_t number = tables->levels[depth].tables[i]->number + 1;
+            sum += (number * 0x9e3779b97f4a7c15u) ^ (number << 32);
+        }
+    }
+    return sum;
+}
+
+static struct compaction_pick *find_covered(const struct version_tree *tables, unsigned tree,
+                                            const struct range_map *map)
 {
     struct compaction_pick *pick = NULL;
-    struct range_map map;
-    lsn_t spent_max = request->oldest_read;
-    if (request->durable <= spent_max)
-        spent_max = request->durable ? request->durable - 1 : 0;
-    range_map_init(&map, request->ranges[tree], request->range_counts[tree], spent_max);
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX && map.count > 0; depth++) {
-        const struct version_level *level = &version->trees[tree].levels[depth];
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        const struct version_level *level = &tables->levels[depth];
         for (size_t i = 0; i < level->count; i++) {
-            if (!range_map_covers(&map, &level->tables[i]->properties))
+            if (!range_map_covers(map, &level->tables[i]->properties))
                 continue;
             if (!pick)
                 pick = pick_new(tree, 0);
@@ -96,7 +104,35 @@ static struct compaction_pick *pick_covered(const struct version *version,
             pick_add(pick, depth, level->tables[i]);
         }
     }
+    return pick;
+}
+
+static struct compaction_pick *pick_covered(const struct version_tree *tables,
+                                            const struct compaction_request *request, unsigned tree)
+{
+    struct compaction_memory *memory = request->memory;
+    struct range_delete *ranges = request->ranges[tree];
+    size_t count = request->range_counts[tree];
+    lsn_t spent_max = request->oldest_read, newest = 0;
+    if (count == 0)
+        return NULL;
+    if (request->durable <= spent_max)
+        spent_max = request->durable ? request->durable - 1 : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].lsn <= spent_max && ranges[i].lsn > newest)
+            newest = ranges[i].lsn;
+    }
+    uint64_t tables_now = fingerprint(tables);
+    if (memory->uncovered_tables[tree] == tables_now && memory->uncovered_lsn[tree] == newest)
+        return NULL;
+    struct range_map map;
+    range_map_init(&map, ranges, count, spent_max);
+    struct compaction_pick *pick = find_covered(tables, tree, &map);
     range_map_release(&map);
+    if (!pick) {
+        memory->uncovered_tables[tree] = tables_now;
+        memory->uncovered_lsn[tree] = newest;
+    }
     return pick;
 }
 
@@ -299,7 +335,7 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
 {
     struct compaction_pick *pick = NULL;
     for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
-        pick = pick_covered(version, request, tree);
+        pick = pick_covered(&version->trees[tree], request, tree);
     if (!pick && request->everything)
         pick = pick_all(version, request);
     return pick ? pick : pick_most_urgent(version, request);

@@ -38,9 +38,14 @@ struct compaction_pick {
     size_t input_count;
 };
 
-/* Where the last pick of a level ended, so that a level is gone through in turn. Zeroed at first. */
+/* What one pick leaves for the next. Zeroed at first. */
 struct compaction_memory {
+    /* Where the last pick of a level ended, so that a level is gone through in turn. */
     struct buffer next_key[LSM_TREES_MAX][LSM_LEVELS_MAX];
+    /* A tree in which no table was covered: its tables, in one number, and the deletions that counted.
+     * Until one of them changes it is not looked through again. */
+    uint64_t uncovered_tables[LSM_TREES_MAX];
+    lsn_t uncovered_lsn[LSM_TREES_MAX];
 };
 void compaction_memory_release(struct compaction_memory *memory);
 

@@ -249,6 +249,30 @@ static void tables_under_a_range_deletion_are_dropped(void **state)
     assert_pick_under(version, "b", "g", UINT64_MAX, 60, "none");
 }
 
+/* What was found uncovered is looked through again when more deletions count, or other tables are
+ * there. */
+static void uncovered_tables_are_looked_through_again_after_a_change(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    parse(&fixture, "tree 0 runs\nL0 5: a-c 1\nL0 4: e-f 1");
+    fixture.ranges[0] = (struct range_delete){slice_from("a"), slice_from("b"), 60};
+    fixture.ranges[1] = (struct range_delete){slice_from("b"), slice_from("d"), 70};
+    struct compaction_request request = {.oldest_read = 65,
+                                         .durable = 1000,
+                                         .ranges = {fixture.ranges},
+                                         .range_counts = {2}};
+    assert_next_pick(&fixture, request, "none");
+    assert_next_pick(&fixture, request, "none");
+    request.oldest_read = 70;
+    assert_next_pick(&fixture, request, "tree 0: drop L0:5");
+    fixture.ranges[0].lsn = 40; /* nothing is covered now, and that is kept in mind ... */
+    assert_next_pick(&fixture, request, "none");
+    add_table(&fixture, "L1 6: b-c 1"); /* ... until a table comes */
+    assert_next_pick(&fixture, request, "tree 0: drop L1:6");
+    release(&fixture);
+}
+
 static void debt_is_the_length_of_level_0(void **state)
 {
     (void)state;
@@ -273,6 +297,7 @@ int main(void)
         cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),
+        cmocka_unit_test(uncovered_tables_are_looked_through_again_after_a_change),
         cmocka_unit_test(debt_is_the_length_of_level_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
