@@ -47,8 +47,12 @@ struct retired {
     lsn_t superseded;
 };
 
+/* Where a key of this prefix went in last. Its neighbours' places are known from it, so growing a run
+ * of keys at either end costs no search. */
 struct finger {
-    struct mem_node *before[HEIGHT_MAX]; /* a level's last node that is not behind the place */
+    struct mem_node *last; /* NULL: unused */
+    int last_height;
+    struct mem_node *before[HEIGHT_MAX]; /* a node of each level that stands before `last` */
 };
 
 struct memtable {
@@ -293,28 +297,36 @@ static struct finger *finger_of(struct memtable *table, struct slice key)
     return &table->fingers[hash % FINGERS];
 }
 
-/* true: the finger's level-0 place is the place of the new, larger key. */
-static bool finger_fits(const struct finger *finger, struct slice key)
-{
-    struct mem_node *before = finger->before[0];
-    if (!before || slice_compare(node_key(before), key) >= 0)
-        return false;
-    struct mem_node *next = node_next(before, 0);
-    return !next || slice_compare(node_key(next), key) > 0;
-}
-
-/* Makes before[0 .. height-1] right for `key`, given that before[0] is: other keys may have come in
- * between on the upper levels. */
-static void finger_climb(const struct memtable *table, struct finger *finger, struct slice key,
+/* Fills before[] of the finger for a new key directly behind or before the last one, as far up as
+ * `height`. false: the key belongs elsewhere, and the finger is unchanged. */
+static bool finger_place(const struct memtable *table, struct finger *finger, struct slice key,
                          int height)
 {
+    struct mem_node *last = finger->last;
+    int order = last ? slice_compare(node_key(last), key) : 0;
+    if (order == 0)
+        return false;
+    if (order < 0) {
+        struct mem_node *next = node_next(last, 0);
+        if (next && slice_compare(node_key(next), key) <= 0)
+            return false;
+        for (int level = 0; level < finger->last_height; level++)
+            finger->before[level] = last;
+    } else {
+        struct mem_node *before = finger->before[0];
+        if (node_next(before, 0) != last ||
+            (before != table->head && slice_compare(node_key(before), key) >= 0))
+            return false;
+    }
+    /* On the upper levels keys of others may have come in between. */
     for (int level = 1; level < height; level++) {
-        struct mem_node *before = finger->before[level] ? finger->before[level] : table->head;
+        struct mem_node *before = finger->before[level];
         struct mem_node *next;
         while ((next = node_next(before, level)) && slice_compare(node_key(next), key) < 0)
             before = next;
         finger->before[level] = before;
     }
+    return true;
 }
 
 static int random_height(struct memtable *table)
@@ -373,37 +385,31 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
 {
     assert(kind == ENTRY_PUT || kind == ENTRY_DELETE);
     assert(value.size < UINT32_MAX);
+    int height = random_height(table);
+    struct finger scratch = {0};
     struct finger *finger = finger_of(table, key);
-    bool is_append = finger && finger_fits(finger, key);
-    uint64_t hash = 0;
-    if (table->buckets) {
-        hash = hash64(key, 0);
-        struct mem_node *found = is_append ? NULL : hash_find(table, key, hash);
-        if (found) {
-            node_push_version(table, found, lsn, kind, value);
-            return;
-        }
-    }
-    struct finger scratch;
     if (!finger)
         finger = &scratch;
-    int height = random_height(table);
-    if (is_append) {
-        finger_climb(table, finger, key, height);
-    } else {
-        struct mem_node *found = find_place(table, key, finger->before);
-        if (found) {
-            node_push_version(table, found, lsn, kind, value);
-            return;
-        }
+    bool is_new = finger_place(table, finger, key, height);
+    uint64_t hash = table->buckets ? hash64(key, 0) : 0;
+    struct mem_node *found = NULL;
+    if (!is_new && table->buckets)
+        found = hash_find(table, key, hash);
+    if (!is_new && !found) {
+        found = find_place(table, key, finger->before);
+        finger->last = NULL; /* set below if the key is new */
+    }
+    if (found) {
+        node_push_version(table, found, lsn, kind, value);
+        return;
     }
     struct mem_node *node = node_allocate(table, key, height);
     node_push_version(table, node, lsn, kind, value);
     node_link(table, node, height, finger->before);
     if (table->buckets)
         hash_insert(table, node, hash);
-    for (int level = 0; level < height; level++)
-        finger->before[level] = node;
+    finger->last = node;
+    finger->last_height = height;
 }
 
 void memtable_delete_range(struct memtable *table, struct range_delete range)

@@ -6,7 +6,8 @@
  *   each with a chain of versions  (lsn 90) (lsn 70)
  *     newest first                 (lsn 60)
  *   hash index for point reads     bucket -> node -> node      (not in trees that only grow)
- *   finger per key prefix          where the last key of that prefix went in: appends are O(1)
+ *   finger per key prefix          where the last key of that prefix went in: growing a run of
+ *                                  keys at either end is O(1)
  *
  * Threads: one writer (under the engine's write lock), any number of readers without a lock. A reader
  * looks at versions with an LSN <= its own, and nothing that it may reach is reused before every

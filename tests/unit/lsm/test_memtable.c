@@ -160,8 +160,10 @@ static void random_puts_agree_with_a_model(uint32_t finger_prefix, bool has_hash
     lsn_t lsn = 0;
     for (int step = 0; step < 20000; step++) {
         unsigned key = (unsigned)random_below(&random, MODEL_KEYS);
-        if (random_below(&random, 2) && step < MODEL_KEYS)
-            key = (unsigned)step; /* stretches of appends */
+        if (random_below(&random, 2) && step < MODEL_KEYS / 2)
+            key = (unsigned)step; /* runs that grow at the end ... */
+        else if (step >= MODEL_KEYS / 2 && step < MODEL_KEYS)
+            key = (unsigned)(3 * MODEL_KEYS / 2 - 1 - step); /* ... and at the beginning */
         char text[16], value[32];
         snprintf(text, sizeof(text), "k%02u/%03u", key / 50, key);
         lsn++;
