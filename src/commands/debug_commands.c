@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* DEBUG: what tests and people who look for a fault need. */
 #include "commands/service_state.h"
+#include "types/store_check.h"
 
 #include <sched.h>
 
@@ -57,6 +58,8 @@ static enum status debug_invariants(struct command_context *c)
         return STATUS_WOULD_BLOCK;
     enum status status =
         lsm_check_invariants(store_engine(service_store(c->service)), &report);
+    if (!status)
+        status = store_check(service_store(c->service), &report);
     if (status)
         return reply_errorf(c, "ERR %s: %s", status_text(status), report.text);
     return reply_ok(c);
@@ -77,7 +80,7 @@ static enum status debug_help(struct command_context *c)
         "COMPACT",
         "    Flush all writes to tables and merge them.",
         "INVARIANTS",
-        "    Check the structure of the open store.",
+        "    Check the structure of the open store and all headers.",
         "LOADAOF",
         "    Close the store and open it again, as after a clean stop.",
         "RELOAD",

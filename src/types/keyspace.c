@@ -9,6 +9,13 @@
 
 #include <assert.h>
 
+uint64_t store_key_position(const struct store *store, struct slice key)
+{
+    uint64_t hash = hash64(key, store->hash_seed) >> (64 - (POSITION_BITS - SLOT_BITS));
+    uint64_t slot = slot_of_key(&store->slots, key);
+    return slot << (POSITION_BITS - SLOT_BITS) | hash;
+}
+
 /* Makes access->tree_key. Commands ask for the same key several times in a row (find, then put), so
  * the last one is kept: comparing costs less than hashing. */
 static void make_tree_key(struct access *access, struct slice key)
@@ -20,9 +27,7 @@ static void make_tree_key(struct access *access, struct slice key)
         be32_load(made->data) == access->generation &&
         (key.size == 0 || memcmp(made->data + TREE_KEY_PREFIX_BYTES, key.data, key.size) == 0))
         return;
-    uint64_t hash = hash64(key, store->hash_seed) >> (64 - (POSITION_BITS - SLOT_BITS));
-    uint64_t slot = slot_of_key(&store->slots, key);
-    tree_key_encode(made, access->generation, slot << (POSITION_BITS - SLOT_BITS) | hash, key);
+    tree_key_encode(made, access->generation, store_key_position(store, key), key);
 }
 
 /* Gives the space of everything stored under the object's id back. */

@@ -34,8 +34,7 @@ enum status keyspace_find_type(struct access *access, struct slice key, enum obj
  * scratch_value. The key was looked up before, so its size is known to be right. */
 void keyspace_put(struct access *access, struct slice key, const struct object *object,
                   const struct object *old);
-/* Removes header, expiry and parts of what keyspace_find returned: O(1) in the size of the object.
- */
+/* Removes header, expiry and parts of what keyspace_find returned. O(1) in its size. */
 void keyspace_remove(struct access *access, struct slice key, const struct object *object);
 
 /* Commands' verbs. No facts but those named (event, class); replies are the caller's. */

@@ -480,6 +480,16 @@ enum status list_length(struct access *access, struct slice key, uint64_t *lengt
     return status;
 }
 
+enum status list_object_length(const struct object *object, uint64_t *length)
+{
+    struct list list = {.object = *object};
+    assert(object->type == OBJECT_LIST);
+    enum status status = list_decode(&list);
+    if (!status)
+        *length = list.count;
+    return status;
+}
+
 enum status list_pop(struct access *access, struct slice key, enum list_end end, uint64_t count_max,
                      const struct list_visitor *visitor)
 {

@@ -31,6 +31,8 @@ struct list_visitor {
 
 /* LLEN: STATUS_NOT_FOUND, _WRONG_TYPE. */
 enum status list_length(struct access *access, struct slice key, uint64_t *length);
+/* The same of an object (a list) that was found already. STATUS_CORRUPT. */
+enum status list_object_length(const struct object *object, uint64_t *length);
 /* LPUSH, RPUSH (LPUSHX, RPUSHX: only_existing): pushes one after another; count > 0. *length is the
  * new one; a missing key with only_existing is STATUS_NOT_FOUND. STATUS_WRONG_TYPE,
  * STATUS_TOO_LARGE (an element above LIST_ELEMENT_BYTES_MAX). Facts "lpush" or "rpush", l. */
@@ -47,8 +49,7 @@ enum status list_pop(struct access *access, struct slice key, enum list_end end,
 enum status list_range(struct access *access, struct slice key, int64_t start, int64_t stop,
                        const struct list_visitor *visitor);
 /* LINDEX: STATUS_NOT_FOUND also when the index is out of range. *value is valid until the access
- * ends, or (longer than LIST_PIECE_BYTES) until the next large value is read through this access.
- */
+ * ends, or (longer than LIST_PIECE_BYTES) until the next large value is read. */
 enum status list_index(struct access *access, struct slice key, int64_t index, struct slice *value);
 /* LTRIM: keeps that range. O(1). A missing key is STATUS_OK. STATUS_WRONG_TYPE. Facts "ltrim", l;
  * "del", g. */

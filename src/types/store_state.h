@@ -56,6 +56,8 @@ static inline void store_counts_changed(struct store *store, unsigned database)
         store->changed[store->changed_count++] = database;
     store->databases[database].counts_changed = true;
 }
+/* The position of a user's key, the same in every database. */
+uint64_t store_key_position(const struct store *store, struct slice key);
 /* Makes the writer's map the one that readers see. */
 void store_publish_map(struct store *store, lsn_t lsn);
 /* The generation that `database` had at the reader's moment, read from the map record. */

@@ -7,6 +7,7 @@
 #include "lib/memory_store.h"
 #include "lib/seed.h"
 #include "types/list.h"
+#include "types/store_check.h"
 #include "types/string.h"
 
 #include <setjmp.h>
@@ -322,6 +323,11 @@ static void check_counts(void)
 {
     size_t expired;
     bool more;
+    struct lsm_report report = {""};
+    enum status status = store_check(ms.store, &report);
+    if (status)
+        print_error("%s\n", report.text);
+    assert_int_equal(status, STATUS_OK);
     memory_store_write(&ms);
     assert_int_equal(keyspace_expire_due(&ms.access, 1000, &expired, &more), STATUS_OK);
     assert_false(more);
