@@ -478,6 +478,64 @@ static void a_failed_disk_stops_writes_and_not_reads(void **state)
     assert_reply(f, f->b, "PING", "+PONG");
 }
 
+static void a_full_disk_stops_writes_but_not_deletions_nor_reads(void **state)
+{
+    struct session_fixture *f = *state;
+    static const char no_space[] =
+        "-MISCONF Errors writing to the AOF file: No space left on device";
+    char value[2001] = "";
+    char line[2100];
+    bool is_full = false;
+    memset(value, 'v', 2000);
+    assert_reply(f, f->a, "SET k v", "+OK");
+    vfs_fault_set_free_bytes(f->ms.vfs, 0);
+    for (int i = 0; i < 200000 && !is_full; i++) {
+        snprintf(line, sizeof line, "SET key:%d %s", i % 100, value);
+        is_full = strcmp(fixture_ask(f, f->a, line), no_space) == 0;
+    }
+    assert_true(is_full);
+    assert_reply(f, f->a, "GET k", "\"v\"");
+    assert_reply(f, f->a, "DEL k", ":1");
+    assert_reply(f, f->a, "EXISTS k", ":0");
+    assert_reply(f, f->a, line, no_space);
+    vfs_fault_set_free_bytes(f->ms.vfs, UINT64_MAX);
+    assert_reply(f, f->a, line, "+OK"); /* goes on by itself */
+}
+
+static void writers_are_held_back_by_parking(void **state)
+{
+    struct session_fixture *f = *state;
+    char line[1100];
+    unsigned delay_us = 0;
+    memset(line, 'v', sizeof line);
+    for (int i = 0; i < 100000 && delay_us == 0; i++) {
+        int size = snprintf(line, sizeof line, "SET key:%d ", i);
+        memset(line + size, 'v', 1000);
+        strcpy(line + size + 1000, "\r\n");
+        fixture_feed(f->a, line);
+        if (session_state(f->a) == SESSION_PARKED)
+            delay_us = session_delay_us(f->a);
+        else
+            fixture_take(f, f->a);
+    }
+    assert_true(delay_us > 0);
+    assert_true(delay_us <= 1000000);
+    assert_reply(f, f->b, "GET key:0", fixture_ask(f, f->b, "GET key:1")); /* reads are not */
+    session_work(f->a); /* the host has waited */
+    assert_int_equal(session_resume(f->a), SESSION_READY);
+    assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
+    memory_store_work(&f->ms, true);
+}
+
+static int setup_small(void **state)
+{
+    static struct session_fixture fixture;
+    fixture_open(&fixture, &(struct store_options){.memtable_bytes = 1 << 20,
+                                                   .wal_segment_bytes = 1 << 20});
+    *state = &fixture;
+    return 0;
+}
+
 /* The store cannot say that it closed well. */
 static int teardown_broken(void **state)
 {
@@ -539,6 +597,10 @@ int main(void)
         TEST(protected_mode_denies_outsiders),
         cmocka_unit_test_setup_teardown(a_failed_disk_stops_writes_and_not_reads, fixture_setup,
                                         teardown_broken),
+        cmocka_unit_test_setup_teardown(a_full_disk_stops_writes_but_not_deletions_nor_reads,
+                                        setup_small, fixture_teardown),
+        cmocka_unit_test_setup_teardown(writers_are_held_back_by_parking, setup_small,
+                                        fixture_teardown),
         TEST(errors_are_counted_by_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
