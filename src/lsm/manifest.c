@@ -111,8 +111,10 @@ static bool apply_field(struct manifest_content *content, struct version_field *
         break;
     case VERSION_FIELD_EPOCH:
         *why = "states an epoch out of range";
+        if (field->value > UINT32_MAX)
+            return false;
         state->epoch = field->value;
-        return field->value <= UINT32_MAX;
+        break;
     case VERSION_FIELD_NEXT_NUMBER:
         if (field->value > state->next_number)
             state->next_number = field->value;

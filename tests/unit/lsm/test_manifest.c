@@ -332,6 +332,22 @@ static void a_lenient_parse_passes_over_damage(void **state)
     destroy(f);
 }
 
+static void a_lenient_parse_keeps_the_epoch_when_another_is_out_of_range(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct buffer fields = {0}, bytes = {0};
+    version_edit_encode_value(&fields, VERSION_FIELD_EPOCH, (uint64_t)UINT32_MAX + 1);
+    assert_int_equal(manifest_append(f->file, &f->content, buffer_slice(&fields)), STATUS_OK);
+    assert_int_equal(read_manifest(f), STATUS_CORRUPT);
+    assert_int_equal(vfs_read_file(f->vfs, MANIFEST, 1 << 20, &bytes), STATUS_OK);
+    assert_int_equal(manifest_parse(buffer_slice(&bytes), true, &f->found, &f->report), STATUS_OK);
+    assert_int_equal(f->found.state.epoch, 1);
+    buffer_release(&fields);
+    buffer_release(&bytes);
+    destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_large_snapshot_is_cut_into_records),
         cmocka_unit_test(a_failed_switch_leaves_a_readable_manifest),
         cmocka_unit_test(a_lenient_parse_passes_over_damage),
+        cmocka_unit_test(a_lenient_parse_keeps_the_epoch_when_another_is_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
