@@ -63,7 +63,8 @@ struct lsm_reader {
     size_t pin_count, pin_capacity;
     struct block_pin *fetched; /* kept in the cache until a read succeeds */
     size_t fetched_count, fetched_capacity;
-    struct table_miss miss;
+    struct table_miss miss;    /* of the read under way */
+    struct table_miss noted_miss; /* what lsm_reader_fetch_missing reads; see miss_view */
     struct view *miss_view;    /* keeps the miss's table; NULL: nothing is missing */
 };
 

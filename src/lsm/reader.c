@@ -176,6 +176,7 @@ static void pin_add(struct block_pin **pins, size_t *count, size_t *capacity, st
 void reader_note_miss(struct lsm_reader *reader)
 {
     drop_miss(reader);
+    reader->noted_miss = reader->miss;
     reader->miss_view = reader->view;
     atomic_fetch_add(&reader->view->references, 1);
 }
@@ -186,12 +187,12 @@ enum status lsm_reader_fetch_missing(struct lsm_reader *reader)
     if (!reader->miss_view)
         return STATUS_OK;
     enum status status;
-    if (reader->miss.ref) {
+    if (reader->noted_miss.ref) {
         struct table *table;
-        status = table_ref_open(reader->db->versions, reader->miss.ref, false, &table);
+        status = table_ref_open(reader->db->versions, reader->noted_miss.ref, false, &table);
     } else {
         struct block_pin pin = {NULL};
-        status = table_fetch(&reader->miss, &pin);
+        status = table_fetch(&reader->noted_miss, &pin);
         if (status == STATUS_OK)
             pin_add(&reader->fetched, &reader->fetched_count, &reader->fetched_capacity, pin);
         atomic_fetch_add_explicit(&reader->db->block_reads, 1, memory_order_relaxed);
@@ -205,7 +206,7 @@ void lsm_reader_adopt_missing(struct lsm_reader *reader, struct lsm_reader *from
     if (reader == from || !from->miss_view)
         return;
     drop_miss(reader);
-    reader->miss = from->miss;
+    reader->noted_miss = from->noted_miss;
     reader->miss_view = from->miss_view;
     from->miss_view = NULL;
 }
