@@ -71,8 +71,6 @@ static enum status lost_path(struct repair *repair, const char *name, char *path
         status = vfs->ops->make_directory(vfs, lost);
         if (status == STATUS_EXISTS)
             status = STATUS_OK;
-        if (status == STATUS_OK)
-            status = vfs_sync_directory_at(vfs, repair->directory, "repair.lost");
         repair->lost_is_made = status == STATUS_OK;
     }
     for (int i = 0; status == STATUS_OK && i < COPIES_MAX; i++) {

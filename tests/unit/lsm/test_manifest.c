@@ -315,6 +315,95 @@ static void a_failed_switch_leaves_a_readable_manifest(void **state)
     }
 }
 
+/* Looks, before every sync of a switch, at what losses of power would leave. */
+struct switch_watch {
+    struct fixture *f;
+    size_t unreadable;
+};
+
+static void look_at_losses(void *context, enum vfs_call call, const char *path, const char *site)
+{
+    struct switch_watch *watch = context;
+    (void)call;
+    (void)path;
+    (void)site;
+    for (uint64_t seed = 0; seed < 16; seed++) {
+        enum vfs_power_loss mode = seed ? VFS_REORDER : VFS_LOSE_UNSYNCED;
+        struct fixture after = {.vfs = vfs_memory_after_power_loss(watch->f->vfs, mode, seed)};
+        after.env = (struct env){.vfs = after.vfs, .log = keep_log, .context = &after};
+        watch->unreadable += read_manifest(&after) != STATUS_OK;
+        manifest_content_release(&after.found);
+        vfs_destroy(after.vfs);
+    }
+}
+
+static size_t count_unreadable(const char *skipped)
+{
+    struct fixture *f = create();
+    struct vfs *fault = vfs_fault_create(f->vfs);
+    struct switch_watch watch = {.f = f};
+    struct vfs_file *file = NULL;
+    struct manifest_content content = {.state = f->content.state, .tree_count = 1};
+    strcpy(content.trees[0].name, "keys");
+    assert_int_equal(vfs_sync_directory(f->vfs, "/"), STATUS_OK);
+    assert_int_equal(vfs_sync_directory(f->vfs, "/db"), STATUS_OK);
+    f->env.vfs = fault;
+    vfs_fault_skip_sync(fault, skipped);
+    vfs_fault_watch(fault, 1u << VFS_CALL_SYNC | 1u << VFS_CALL_SYNC_DIRECTORY, look_at_losses,
+                    &watch);
+    assert_int_equal(manifest_create(&f->env, "db", 8, &content, &file), STATUS_OK);
+    look_at_losses(&watch, VFS_CALL_SYNC, "", "");
+    f->env.vfs = f->vfs;
+    vfs_close(file);
+    vfs_destroy(fault);
+    destroy(f);
+    return watch.unreadable;
+}
+
+/* Without the last, CURRENT may still name the old file, which is fine until that is removed. */
+static void a_switch_is_safe_at_every_moment_by_each_of_its_syncs(void **state)
+{
+    (void)state;
+    assert_int_equal(count_unreadable(NULL), 0);
+    assert_true(count_unreadable("manifest.snapshot") > 0);
+    assert_true(count_unreadable("manifest.name") > 0);
+    assert_true(count_unreadable("replace_file.content") > 0);
+    assert_int_equal(count_unreadable("replace_file.directory"), 0);
+}
+
+static size_t count_tables_after_loss(const char *skipped)
+{
+    struct fixture *f = create();
+    struct vfs *fault = vfs_fault_create(f->vfs);
+    struct buffer fields = {0};
+    assert_int_equal(vfs_sync_directory(f->vfs, "/"), STATUS_OK);
+    assert_int_equal(vfs_sync_directory(f->vfs, "/db"), STATUS_OK);
+    vfs_close(f->file);
+    f->file = NULL;
+    assert_int_equal(vfs_open(fault, MANIFEST, VFS_WRITE, &f->file), STATUS_OK);
+    vfs_fault_skip_sync(fault, skipped);
+    buffer_append(&fields, "\x03\x00\x00\x02", 4); /* removes table 2 */
+    assert_int_equal(manifest_append(f->file, &f->content, buffer_slice(&fields)), STATUS_OK);
+    vfs_close(f->file);
+    f->file = NULL;
+    struct vfs *after = vfs_memory_after_power_loss(f->vfs, VFS_LOSE_UNSYNCED, 0);
+    vfs_destroy(fault);
+    vfs_destroy(f->vfs);
+    f->vfs = f->env.vfs = after;
+    assert_int_equal(read_manifest(f), STATUS_OK);
+    size_t count = f->found.table_count;
+    buffer_release(&fields);
+    destroy(f);
+    return count;
+}
+
+static void an_edit_survives_power_loss_by_its_sync(void **state)
+{
+    (void)state;
+    assert_int_equal(count_tables_after_loss(NULL), 2);
+    assert_int_equal(count_tables_after_loss("manifest.edit"), 3);
+}
+
 static void a_lenient_parse_passes_over_damage(void **state)
 {
     (void)state;
@@ -363,6 +452,8 @@ int main(void)
         cmocka_unit_test(edits_that_do_not_fit_the_state_are_damage),
         cmocka_unit_test(a_large_snapshot_is_cut_into_records),
         cmocka_unit_test(a_failed_switch_leaves_a_readable_manifest),
+        cmocka_unit_test(a_switch_is_safe_at_every_moment_by_each_of_its_syncs),
+        cmocka_unit_test(an_edit_survives_power_loss_by_its_sync),
         cmocka_unit_test(a_lenient_parse_passes_over_damage),
         cmocka_unit_test(a_lenient_parse_keeps_the_epoch_when_another_is_out_of_range),
     };

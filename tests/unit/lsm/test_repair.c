@@ -187,6 +187,53 @@ static void any_flipped_byte_can_be_repaired(void **state)
     damage_fixture_destroy(f);
 }
 
+/* What a loss of power after a repair leaves in lost/: the table, and a copy of the cut segment. */
+static size_t count_lost(struct damage_fixture *f, const char *skipped)
+{
+    const char *table = damage_find(f, ".cwt");
+    char segment[64] = "";
+    size_t count = 0;
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_memory_flip(f->copy, damage_path(table), 50, 1), STATUS_OK);
+    for (size_t i = 0; i < f->name_count; i++)
+        if (strstr(f->names[i], ".wal") && damage_verify(f) == STATUS_CORRUPT) {
+            assert_int_equal(vfs_memory_flip(f->copy, damage_path(f->names[i]), 4096 + 700, 1),
+                             STATUS_OK);
+            assert_int_equal(damage_verify(f), STATUS_CORRUPT);
+            snprintf(segment, sizeof(segment), "%s", f->names[i]);
+            if (strstr(f->text, "WAL: "))
+                break;
+        }
+    struct vfs *fault = vfs_fault_create(f->copy);
+    f->env.vfs = fault;
+    vfs_fault_skip_sync(fault, skipped);
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    vfs_destroy(fault);
+    struct vfs *after = vfs_memory_after_power_loss(f->copy, VFS_LOSE_UNSYNCED, 0);
+    vfs_destroy(f->copy);
+    f->copy = f->env.vfs = after;
+    count += is_lost(f, table);
+    if (is_lost(f, segment)) {
+        char path[128];
+        struct buffer bytes = {0};
+        snprintf(path, sizeof(path), "db/lost/%s", segment);
+        assert_int_equal(vfs_read_file(after, path, 1 << 20, &bytes), STATUS_OK);
+        count += bytes.size > 0;
+        buffer_release(&bytes);
+    }
+    return count;
+}
+
+static void what_is_lost_stays_in_lost_by_each_sync(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    assert_int_equal(count_lost(f, NULL), 2);
+    assert_int_equal(count_lost(f, "repair.copy"), 1);
+    assert_int_equal(count_lost(f, "repair.lost_names"), 0);
+    damage_fixture_destroy(f);
+}
+
 /* Fails the n-th call, n = 1, 2, 3 ..., then repairs without failures: it always ends well. */
 static void a_repair_that_was_cut_short_is_done_again(void **state)
 {
@@ -226,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_lost_manifest_cannot_be_repaired_and_says_why),
         cmocka_unit_test(one_flipped_byte_of_a_manifest_costs_at_most_one_edit),
         cmocka_unit_test(any_flipped_byte_can_be_repaired),
+        cmocka_unit_test(what_is_lost_stays_in_lost_by_each_sync),
         cmocka_unit_test(a_repair_that_was_cut_short_is_done_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

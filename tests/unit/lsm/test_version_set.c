@@ -494,6 +494,34 @@ static void a_failing_manifest_keeps_the_old_state_and_recovers(void **state)
     }
 }
 
+/* The old manifest is removed behind a switch: its last sync keeps CURRENT from naming it still. */
+static enum status open_after_switch_and_loss(const char *skipped)
+{
+    struct fixture *f = create();
+    struct version_edit edit = {.durable_lsn = 5};
+    vfs_close(f->set->file);
+    f->set->file = NULL;
+    vfs_fault_skip_sync(f->fault, skipped);
+    assert_int_equal(apply(f, &edit), STATUS_OK);
+    /* The removal happens to reach the medium, the renaming of CURRENT does not. */
+    struct vfs *after = vfs_memory_after_power_loss(f->memory, VFS_LOSE_UNSYNCED, 0);
+    (void)vfs_remove(after, "db/MANIFEST-000001");
+    close_set(f);
+    vfs_destroy(f->fault);
+    vfs_destroy(f->memory);
+    attach(f, after);
+    enum status status = open_set(f);
+    destroy(f);
+    return status;
+}
+
+static void a_switch_is_durable_before_the_old_manifest_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(open_after_switch_and_loss(NULL), STATUS_OK);
+    assert_int_equal(open_after_switch_and_loss("replace_file.directory"), STATUS_CORRUPT);
+}
+
 static void opening_a_table_without_waiting_says_so(void **state)
 {
     (void)state;
@@ -532,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_grown_manifest_is_rewritten),
         cmocka_unit_test(synced_edits_survive_every_power_loss),
         cmocka_unit_test(a_failing_manifest_keeps_the_old_state_and_recovers),
+        cmocka_unit_test(a_switch_is_durable_before_the_old_manifest_goes),
         cmocka_unit_test(opening_a_table_without_waiting_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,26 @@ static void written_and_durable_move_only_when_told(void **state)
     fixture_destroy(f);
 }
 
+static void check_frames_sync(const char *skipped, size_t expected)
+{
+    struct wal_fixture *f = fixture_create(16384);
+    fixture_start(f);
+    fixture_append(f, 0, 100);
+    vfs_fault_skip_sync(f->fault, skipped);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, expected);
+    fixture_destroy(f);
+}
+
+static void frames_survive_power_loss_by_their_sync(void **state)
+{
+    (void)state;
+    check_frames_sync(NULL, 1);
+    check_frames_sync("wal.frames", 0);
+}
+
 static void a_sync_without_new_data_costs_no_call(void **state)
 {
     (void)state;
@@ -453,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lsns_are_byte_positions),
         cmocka_unit_test(written_and_durable_move_only_when_told),
+        cmocka_unit_test(frames_survive_power_loss_by_their_sync),
         cmocka_unit_test(a_sync_without_new_data_costs_no_call),
         cmocka_unit_test(many_batches_share_one_write),
         cmocka_unit_test(batches_of_every_size_cross_segments),

@@ -156,9 +156,8 @@ static void only_segment_names_are_listed_in_order(void **state)
     fixture_destroy(f);
 }
 
-static void erased_bytes_are_zero_after_power_loss(void **state)
+static void check_erased(const char *skipped, uint8_t expected)
 {
-    (void)state;
     struct wal_fixture *f = fixture_create(16384);
     struct wal_header header = header_at(70000);
     struct wal_segment *segment = NULL;
@@ -167,6 +166,7 @@ static void erased_bytes_are_zero_after_power_loss(void **state)
     assert_int_equal(wal_segment_create(&f->env, "db", &header, &segment), STATUS_OK);
     assert_int_equal(vfs_write_at(segment->file, WAL_HEADER_BYTES, bytes, 200), STATUS_OK);
     assert_int_equal(vfs_sync(segment->file), STATUS_OK);
+    vfs_fault_skip_sync(f->fault, skipped);
     assert_int_equal(wal_segment_erase(segment, 70050, 70100), STATUS_OK);
     wal_segment_close(segment);
     fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
@@ -174,9 +174,39 @@ static void erased_bytes_are_zero_after_power_loss(void **state)
     assert_int_equal(vfs_read_exactly(segment->file, WAL_HEADER_BYTES, bytes, 200, false),
                      STATUS_OK);
     for (int i = 0; i < 200; i++)
-        assert_int_equal(bytes[i], i >= 50 && i < 100 ? 0 : 7);
+        assert_int_equal(bytes[i], i >= 50 && i < 100 ? expected : 7);
     wal_segment_close(segment);
     fixture_destroy(f);
+}
+
+static void erased_bytes_are_zero_after_power_loss_by_a_sync(void **state)
+{
+    (void)state;
+    check_erased(NULL, 0);
+    check_erased("wal_segment.erase", 7);
+}
+
+static void check_epoch(const char *skipped, uint64_t expected)
+{
+    struct wal_fixture *f = fixture_create(16384);
+    struct wal_header header = header_at(70000);
+    struct wal_segment *segment = NULL;
+    assert_int_equal(wal_segment_create(&f->env, "db", &header, &segment), STATUS_OK);
+    vfs_fault_skip_sync(f->fault, skipped);
+    assert_int_equal(wal_segment_set_epoch(segment, 9), STATUS_OK);
+    wal_segment_close(segment);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(wal_segment_open(&f->env, "db", 70000, STORE_ID, &segment), STATUS_OK);
+    assert_int_equal(segment->header.epoch, expected);
+    wal_segment_close(segment);
+    fixture_destroy(f);
+}
+
+static void a_new_epoch_survives_power_loss_by_a_sync(void **state)
+{
+    (void)state;
+    check_epoch(NULL, 9);
+    check_epoch("wal_segment.epoch", 2);
 }
 
 int main(void)
@@ -189,7 +219,8 @@ int main(void)
         cmocka_unit_test(a_failed_creation_leaves_nothing),
         cmocka_unit_test(segments_that_are_not_what_they_say_are_refused),
         cmocka_unit_test(only_segment_names_are_listed_in_order),
-        cmocka_unit_test(erased_bytes_are_zero_after_power_loss),
+        cmocka_unit_test(erased_bytes_are_zero_after_power_loss_by_a_sync),
+        cmocka_unit_test(a_new_epoch_survives_power_loss_by_a_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
