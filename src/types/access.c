@@ -192,8 +192,7 @@ enum status access_fetch_missing(struct access *access)
     return lsm_reader_fetch_missing(access->own_reader);
 }
 
-/* From the first write on, reads wait: a command is not stopped half done. */
-static struct lsm_writer *writer_of(struct access *access)
+struct lsm_writer *access_writer(struct access *access)
 {
     assert(access->writer);
     if (access->nowait) {
@@ -205,19 +204,19 @@ static struct lsm_writer *writer_of(struct access *access)
 
 void access_put(struct access *access, enum store_tree tree, struct slice key, struct slice value)
 {
-    lsm_put(writer_of(access), tree, key, value);
+    lsm_put(access_writer(access), tree, key, value);
 }
 
 void access_delete(struct access *access, enum store_tree tree, struct slice key)
 {
-    lsm_delete(writer_of(access), tree, key);
+    lsm_delete(access_writer(access), tree, key);
 }
 
 void access_delete_range(struct access *access, enum store_tree tree, struct slice from,
                          struct slice to)
 {
     assert(slice_compare(from, to) < 0);
-    lsm_delete_range(writer_of(access), tree, from, to);
+    lsm_delete_range(access_writer(access), tree, from, to);
 }
 
 enum status access_get(struct access *access, enum store_tree tree, struct slice key,
@@ -248,11 +247,9 @@ uint64_t access_new_id(struct access *access)
     struct store *store = access->store;
     assert(access->writer);
     if (store->next_id == store->reserved_id) {
-        uint8_t key[META_KEY_BYTES_MAX];
         store->reserved_id += STORE_IDS_RESERVED;
         meta_ids_encode(&access->scratch_value, store->reserved_id);
-        access_put(access, TREE_KEYS, meta_key(key, META_IDS, 0),
-                   buffer_slice(&access->scratch_value));
+        store_put_everywhere(access_writer(access), META_IDS, buffer_slice(&access->scratch_value));
     }
     return store->next_id++;
 }

@@ -185,12 +185,11 @@ enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expi
 static void write_map(struct access *access)
 {
     struct store *store = access->store;
-    uint8_t key[META_KEY_BYTES_MAX];
     uint32_t generations[STORE_DATABASES_MAX];
     for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
         generations[i] = store->databases[i].generation;
     meta_map_encode(&access->scratch_value, store->next_generation, generations);
-    access_put(access, TREE_KEYS, meta_key(key, META_MAP, 0), buffer_slice(&access->scratch_value));
+    store_put_everywhere(access_writer(access), META_MAP, buffer_slice(&access->scratch_value));
     atomic_store(&store->map_pending_lsn, lsm_writer_lsn(access->writer));
     access->map_changed = true;
     access->generation = store->databases[access->database].generation;

@@ -38,10 +38,53 @@ static void engine_options_fill(struct lsm_options *engine, const struct store_o
     };
 }
 
+/* The records of the whole store stand in all trees, so that a lost table does not take them along.
+ */
+void store_put_everywhere(struct lsm_writer *writer, enum meta_tag tag, struct slice record)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    assert(tag != META_COUNTS);
+    for (unsigned tree = 0; tree < TREE_COUNT; tree++)
+        lsm_put(writer, tree, meta_key(key, tag, 0), record);
+}
+
+/* The newest of the copies; STATUS_NOT_FOUND: no tree has one. */
+static enum status read_everywhere(struct lsm_reader *reader, enum meta_tag tag,
+                                   struct slice *record)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    enum status found = STATUS_NOT_FOUND;
+    lsn_t newest = 0;
+    for (unsigned tree = 0; tree < TREE_COUNT; tree++) {
+        struct slice copy;
+        lsn_t lsn;
+        enum status status = lsm_get_lsn(reader, tree, meta_key(key, tag, 0), &copy, &lsn);
+        if (status == STATUS_NOT_FOUND || (!status && !found && lsn <= newest))
+            continue;
+        if (status)
+            return status;
+        *record = copy;
+        newest = lsn;
+        found = STATUS_OK;
+    }
+    return found;
+}
+
+static bool is_empty(struct lsm_reader *reader)
+{
+    bool empty = true;
+    for (unsigned tree = 0; tree < TREE_COUNT && empty; tree++) {
+        struct lsm_iter *iter = lsm_iter_open(reader, tree, &(struct lsm_iter_options){0});
+        lsm_iter_seek_first(iter);
+        empty = !lsm_iter_valid(iter) && lsm_iter_status(iter) == STATUS_OK;
+        lsm_iter_close(iter);
+    }
+    return empty;
+}
+
 /* A new store: its secret seed. Everything else has a default. */
 static enum status write_first_record(struct store *store)
 {
-    uint8_t key[META_KEY_BYTES_MAX];
     struct lsm_writer *writer;
     struct buffer value = {0};
     store->env.random_bytes(store->env.context, &store->hash_seed, sizeof store->hash_seed);
@@ -49,7 +92,7 @@ static enum status write_first_record(struct store *store)
     lsm_lock(store->engine);
     enum status status = lsm_write_begin(store->engine, 256, false, &writer);
     if (!status) {
-        lsm_put(writer, TREE_KEYS, meta_key(key, META_STORE, 0), buffer_slice(&value));
+        store_put_everywhere(writer, META_STORE, buffer_slice(&value));
         lsm_write_end(writer);
     }
     lsm_unlock(store->engine);
@@ -57,18 +100,11 @@ static enum status write_first_record(struct store *store)
     return status;
 }
 
-static enum status read_meta(struct lsm_reader *reader, enum meta_tag tag, uint32_t generation,
-                             struct slice *record)
-{
-    uint8_t key[META_KEY_BYTES_MAX];
-    return lsm_get(reader, TREE_KEYS, meta_key(key, tag, generation), record);
-}
-
 static enum status read_map(struct lsm_reader *reader, uint32_t *next_generation,
                             uint32_t *generations)
 {
     struct slice record;
-    enum status status = read_meta(reader, META_MAP, 0, &record);
+    enum status status = read_everywhere(reader, META_MAP, &record);
     if (!status)
         return meta_map_decode(record, next_generation, generations);
     if (status != STATUS_NOT_FOUND)
@@ -82,7 +118,7 @@ static enum status read_map(struct lsm_reader *reader, uint32_t *next_generation
 static enum status load_ids(struct store *store, struct lsm_reader *reader)
 {
     struct slice record;
-    enum status status = read_meta(reader, META_IDS, 0, &record);
+    enum status status = read_everywhere(reader, META_IDS, &record);
     store->reserved_id = 1;
     if (!status)
         status = meta_ids_decode(record, &store->reserved_id);
@@ -93,7 +129,9 @@ static enum status load_ids(struct store *store, struct lsm_reader *reader)
 static enum status load_database(struct lsm_reader *reader, struct store_database *database)
 {
     struct slice record;
-    enum status status = read_meta(reader, META_COUNTS, database->generation, &record);
+    uint8_t key[META_KEY_BYTES_MAX];
+    struct slice counts = meta_key(key, META_COUNTS, database->generation);
+    enum status status = lsm_get(reader, TREE_KEYS, counts, &record);
     if (!status)
         status = meta_counts_decode(record, &database->key_count, &database->expires_count);
     database->expire_hint_ms = database->expires_count ? 0 : STORE_EXPIRE_NEVER;
@@ -120,11 +158,11 @@ static enum status load_store(struct store *store)
     struct slice record;
     struct lsm_reader *reader = lsm_reader_create(store->engine);
     lsm_read_begin(reader);
-    enum status status = read_meta(reader, META_STORE, 0, &record);
+    enum status status = read_everywhere(reader, META_STORE, &record);
     if (!status)
         status = meta_store_decode(record, &store->hash_seed);
-    else if (status == STATUS_NOT_FOUND)
-        status = write_first_record(store);
+    else if (status == STATUS_NOT_FOUND) /* without its seed no key would be found again */
+        status = is_empty(reader) ? write_first_record(store) : STATUS_CORRUPT;
     if (!status)
         status = load_records(store, reader);
     lsm_read_end(reader);

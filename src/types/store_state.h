@@ -7,6 +7,7 @@
 #ifndef TYPES_STORE_STATE_H
 #define TYPES_STORE_STATE_H
 
+#include "types/encoding.h"
 #include "types/slot.h"
 #include "types/store.h"
 
@@ -56,6 +57,11 @@ static inline void store_counts_changed(struct store *store, unsigned database)
         store->changed[store->changed_count++] = database;
     store->databases[database].counts_changed = true;
 }
+/* The batch's writer, to write: from now on reads wait, so that a command is not stopped half done.
+ */
+struct lsm_writer *access_writer(struct access *access);
+/* Puts a record of the whole store (not META_COUNTS). */
+void store_put_everywhere(struct lsm_writer *writer, enum meta_tag tag, struct slice record);
 /* The position of a user's key, the same in every database. */
 uint64_t store_key_position(const struct store *store, struct slice key);
 /* Makes the writer's map the one that readers see. */

@@ -142,6 +142,8 @@ void memory_store_dump(struct memory_store *ms, enum store_tree tree, struct buf
     lsm_read_begin(reader);
     struct lsm_iter *iter = lsm_iter_open(reader, tree, &(struct lsm_iter_options){0});
     for (lsm_iter_seek_first(iter); lsm_iter_valid(iter); lsm_iter_next(iter)) {
+        if (tree != TREE_KEYS && be32_load(lsm_iter_key(iter).data) == 0)
+            continue;
         append_hex(into, lsm_iter_key(iter));
         buffer_append_text(into, " = ");
         append_hex(into, lsm_iter_value(iter));

@@ -36,7 +36,7 @@ lsn_t memory_store_end(struct memory_store *ms);
 /* The facts of the last write: "class event key" each, joined by ", ". Static. */
 const char *memory_store_facts(struct memory_store *ms);
 /* Every record of a tree in order, a line each: "key = value" in hex, appended; what a range
- * deletion covers is not shown. */
+ * deletion covers is not shown, nor the copies of the store's own records outside of TREE_KEYS. */
 void memory_store_dump(struct memory_store *ms, enum store_tree tree, struct buffer *into);
 
 #endif

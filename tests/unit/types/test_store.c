@@ -139,6 +139,72 @@ static void damaged_meta_records_are_refused(void **state)
     }
 }
 
+static void delete_meta(struct memory_store *ms, enum meta_tag tag, unsigned tree_count)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    memory_store_write(ms);
+    for (unsigned tree = 0; tree < tree_count; tree++)
+        access_delete(&ms->access, tree, meta_key(key, tag, 0));
+    memory_store_end(ms);
+}
+
+static void one_copy_of_the_store_s_records_is_enough(void **state)
+{
+    struct memory_store ms = {0};
+    (void)state;
+    memory_store_open(&ms, &(struct store_options){0});
+    memory_store_write(&ms);
+    set(&ms, "flushed", "1");
+    assert_int_equal(keyspace_flush(&ms.access, 0), STATUS_OK);
+    uint64_t id = access_new_id(&ms.access);
+    set(&ms, "a", "1");
+    memory_store_end(&ms);
+    for (unsigned tag = META_STORE; tag <= META_IDS; tag++)
+        delete_meta(&ms, tag, TREE_COUNT - 1);
+    memory_store_reopen(&ms);
+    expect(&ms, "a", "1");
+    expect(&ms, "flushed", NULL);
+    memory_store_write(&ms);
+    assert_true(access_new_id(&ms.access) > id);
+    memory_store_end(&ms);
+    memory_store_release(&ms);
+}
+
+static void of_different_copies_the_newest_counts(void **state)
+{
+    struct memory_store ms = {0};
+    struct buffer value = {0};
+    uint8_t key[META_KEY_BYTES_MAX];
+    (void)state;
+    memory_store_open(&ms, &(struct store_options){0});
+    meta_ids_encode(&value, 5000);
+    memory_store_write(&ms);
+    access_put(&ms.access, TREE_ENTRIES, meta_key(key, META_IDS, 0), buffer_slice(&value));
+    memory_store_end(&ms);
+    meta_ids_encode(&value, 7000);
+    memory_store_write(&ms);
+    access_put(&ms.access, TREE_PARTS, meta_key(key, META_IDS, 0), buffer_slice(&value));
+    memory_store_end(&ms);
+    memory_store_reopen(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(access_new_id(&ms.access), 7000);
+    memory_store_end(&ms);
+    buffer_release(&value);
+    memory_store_release(&ms);
+}
+
+static void a_store_that_holds_keys_but_not_its_record_is_refused(void **state)
+{
+    struct memory_store ms = {0};
+    (void)state;
+    memory_store_open(&ms, &(struct store_options){0});
+    memory_store_write(&ms);
+    set(&ms, "a", "1");
+    memory_store_end(&ms);
+    delete_meta(&ms, META_STORE, TREE_COUNT);
+    expect_refused(&ms, STATUS_CORRUPT);
+}
+
 static void an_open_that_the_engine_refuses_is_refused(void **state)
 {
     struct memory_store ms = {0};
@@ -159,6 +225,9 @@ int main(void)
         cmocka_unit_test(ids_are_never_given_twice_also_not_after_a_kill),
         cmocka_unit_test(a_store_of_a_newer_format_is_refused),
         cmocka_unit_test(damaged_meta_records_are_refused),
+        cmocka_unit_test(one_copy_of_the_store_s_records_is_enough),
+        cmocka_unit_test(of_different_copies_the_newest_counts),
+        cmocka_unit_test(a_store_that_holds_keys_but_not_its_record_is_refused),
         cmocka_unit_test(an_open_that_the_engine_refuses_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
