@@ -59,6 +59,13 @@ bool slice_parse_double(struct slice text, double *value)
     return true;
 }
 
+int slice_shown_bytes(struct slice text, size_t limit)
+{
+    size_t size = text.size < limit ? text.size : limit;
+    const uint8_t *end = size ? memchr(text.data, 0, size) : NULL;
+    return (int)(end ? (size_t)(end - text.data) : size);
+}
+
 bool argument_integer(struct command_context *c, size_t index, int64_t *value)
 {
     if (slice_parse_integer(c->arguments[index], value))

@@ -47,9 +47,7 @@ enum status client_setinfo_command(struct command_context *c)
 {
     bool is_name = argument_is(c, 2, "lib-name");
     if (!is_name && !argument_is(c, 2, "lib-ver"))
-        return reply_errorf(c, "ERR Unrecognized option '%.*s'",
-                            (int)(c->arguments[2].size < 128 ? c->arguments[2].size : 128),
-                            (const char *)c->arguments[2].data);
+        return reply_errorf(c, "ERR Unrecognized option '%.*s'", ARGUMENT_SHOWN(c, 2));
     if (!session_is_valid_name(c->arguments[3]))
         return reply_errorf(c, "ERR %s cannot contain spaces, newlines or special characters.",
                             is_name ? "lib-name" : "lib-ver");
@@ -148,9 +146,7 @@ enum status client_list_command(struct command_context *c)
             none = argument_is(c, 3, "master") || argument_is(c, 3, "replica") ||
                    argument_is(c, 3, "slave") || argument_is(c, 3, "pubsub");
             if (!none)
-                return reply_errorf(c, "ERR Unknown client type '%.*s'",
-                                    (int)(c->arguments[3].size < 128 ? c->arguments[3].size : 128),
-                                    (const char *)c->arguments[3].data);
+                return reply_errorf(c, "ERR Unknown client type '%.*s'", ARGUMENT_SHOWN(c, 3));
         }
     } else if (c->count > 3 && argument_is(c, 2, "ID")) {
         for (size_t i = 3; i < c->count; i++) {

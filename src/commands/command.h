@@ -132,6 +132,13 @@ bool argument_count(struct command_context *c, size_t index, int64_t *value);
 /* Milliseconds of a BLOCK or timeout: "ERR timeout is not an integer or out of range", "ERR timeout
  * is negative". */
 bool argument_timeout_ms(struct command_context *c, size_t index, int64_t *timeout_ms);
+/* How much of a client's bytes an error text shows, as Redis's %.128s: up to a NUL, `limit` at most. */
+enum { ERROR_ARGUMENT_BYTES_MAX = 128 };
+int slice_shown_bytes(struct slice text, size_t limit);
+/* Two arguments for "%.*s". */
+#define ARGUMENT_SHOWN(c, index)                                                                   \
+    slice_shown_bytes((c)->arguments[index], ERROR_ARGUMENT_BYTES_MAX),                            \
+        (const char *)(c)->arguments[index].data
 /* The argument is this option name (ASCII case ignored). false without an error beyond the end. */
 bool argument_is(const struct command_context *c, size_t index, const char *option);
 

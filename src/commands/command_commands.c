@@ -44,7 +44,7 @@ static void reply_words(struct resp_writer *w, const char *text)
 static void reply_flags(struct resp_writer *w, uint32_t flags)
 {
     static const char *const names[] = {
-        "write", "readonly", "denyoom", "admin",    "noscript",    "blocking", "loading",
+        "write", "readonly", "denyoom", "admin",    "noscript",   "blocking",    "loading",
         "stale", "fast",     "no_auth", "no_multi", "allow_busy", "movablekeys",
     };
     size_t count = 0, mark = resp_deferred(w);
@@ -150,7 +150,8 @@ static const struct command *find_by_full_name(struct slice name)
     struct slice sub = slice_skip(name, size + 1);
     bool has_subcommands = false;
     const struct command *top = command_find_top(slice_make(name.data, size), &has_subcommands);
-    return top && has_subcommands && sub.size ? command_find(slice_make(name.data, size), sub) : NULL;
+    return top && has_subcommands && sub.size ? command_find(slice_make(name.data, size), sub)
+                                              : NULL;
 }
 
 static void reply_all_infos(struct resp_writer *w)
@@ -189,7 +190,8 @@ enum status command_info_command(struct command_context *c)
     return STATUS_OK;
 }
 
-/* ---- DOCS ---------------------------------------------------------------------------------------- */
+/* ---- DOCS
+ * ---------------------------------------------------------------------------------------- */
 
 static void reply_text(struct resp_writer *w, const char *name, const char *value)
 {
@@ -240,7 +242,8 @@ enum status command_docs_command(struct command_context *c)
     return STATUS_OK;
 }
 
-/* ---- LIST, GETKEYS ------------------------------------------------------------------------------- */
+/* ---- LIST, GETKEYS
+ * ------------------------------------------------------------------------------- */
 
 static bool has_category(const struct command *command, struct slice category)
 {
@@ -249,8 +252,7 @@ static bool has_category(const struct command *command, struct slice category)
         size_t size = strcspn(text, " ");
         if (size == category.size + 1) {
             size_t same = 0;
-            while (same < category.size &&
-                   tolower(text[same + 1]) == tolower(category.data[same]))
+            while (same < category.size && tolower(text[same + 1]) == tolower(category.data[same]))
                 same++;
             if (same == category.size)
                 return true;
@@ -263,8 +265,7 @@ static bool has_category(const struct command *command, struct slice category)
 
 enum list_filter { LIST_ALL, LIST_MODULE, LIST_CATEGORY, LIST_PATTERN };
 
-static bool filter_takes(enum list_filter filter, struct slice value,
-                         const struct command *command)
+static bool filter_takes(enum list_filter filter, struct slice value, const struct command *command)
 {
     switch (filter) {
     case LIST_ALL:

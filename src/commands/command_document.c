@@ -8,8 +8,12 @@
 static const struct {
     const char *group, *title;
 } groups[] = {
-    {"connection", "Connection"}, {"server", "Server"}, {"generic", "Keys of any type"},
-    {"string", "Strings"},        {"list", "Lists"},    {"stream", "Streams"},
+    {"connection", "Connection"},
+    {"server", "Server"},
+    {"generic", "Keys of any type"},
+    {"string", "Strings"},
+    {"list", "Lists"},
+    {"stream", "Streams"},
     {"log", "Logs"},
 };
 
@@ -46,14 +50,18 @@ void command_print_document(struct buffer *out)
     buffer_append_text(
         out,
         "# Commands\n\n"
-        "Generated from `src/commands/commands.def`; `make documents` writes it anew. What is listed works\n"
-        "as in the Redis version named under *since*, replies and error texts included, but for the\n"
+        "Generated from `src/commands/commands.def`; `make documents` writes it anew. What is "
+        "listed works\n"
+        "as in the Redis version named under *since*, replies and error texts included, but for "
+        "the\n"
         "differences named. `cordwood` marks commands of our own. What is not listed is not there\n"
         "yet and answers `-ERR unknown command`.\n\n"
         "Differences that hold for all commands:\n\n"
-        "- A reply is sent when what it reveals is as safe as `appendfsync` promises: with `always` a\n"
+        "- A reply is sent when what it reveals is as safe as `appendfsync` promises: with "
+        "`always` a\n"
         "  client never sees what a power loss can take back, reads included.\n"
-        "- A command that needs the disk does not hold up the other clients; its own client's later\n"
+        "- A command that needs the disk does not hold up the other clients; its own client's "
+        "later\n"
         "  commands wait behind it.\n"
         "- A key has at most 512 KiB.\n"
         "- The only user is `default`, with the password of `requirepass`.\n");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*   list    = element *( element )
- *   element = [ TOKEN ] word | TOKEN | "[" list "]" | "<" list *( "|" list ) ">" ; then "..." may follow
+ *   element = [ TOKEN ] word | TOKEN | "[" list "]" | "<" list *( "|" list ) ">" ; then "..." may
+ * follow
  *
  * TOKEN is a word in capitals. "[X a]" is optional, "<a | b>" one of, "..." says that the element
  * before it may come again. Parsed where it stands: no tree is built. */
@@ -70,13 +71,26 @@ static struct slice take_group(struct slice *text)
 static const char *type_of(struct slice name)
 {
     static const char *const types[][2] = {
-        {"key", "key"},           {"newkey", "key"},        {"pattern", "pattern"},
-        {"count", "integer"},     {"seconds", "integer"},   {"milliseconds", "integer"},
-        {"start", "integer"},     {"stop", "integer"},      {"index", "integer"},
-        {"index1", "integer"},    {"index2", "integer"},    {"cursor", "integer"},
-        {"protover", "integer"},  {"client-id", "integer"}, {"numkeys", "integer"},
-        {"unix-time-seconds", "unix-time"},                 {"unix-time-milliseconds", "unix-time"},
-        {"n", "integer"},         {"bytes", "integer"},     {"ms", "integer"},
+        {"key", "key"},
+        {"newkey", "key"},
+        {"pattern", "pattern"},
+        {"count", "integer"},
+        {"seconds", "integer"},
+        {"milliseconds", "integer"},
+        {"start", "integer"},
+        {"stop", "integer"},
+        {"index", "integer"},
+        {"index1", "integer"},
+        {"index2", "integer"},
+        {"cursor", "integer"},
+        {"protover", "integer"},
+        {"client-id", "integer"},
+        {"numkeys", "integer"},
+        {"unix-time-seconds", "unix-time"},
+        {"unix-time-milliseconds", "unix-time"},
+        {"n", "integer"},
+        {"bytes", "integer"},
+        {"ms", "integer"},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (is_word(name, types[i][0]))
@@ -169,7 +183,8 @@ static void reply_parts(struct resp_writer *writer, struct slice text)
     size_t count = 0, mark = resp_deferred(writer);
     while (peek_word(text).size > 0) {
         struct slice part = take_part(&text), rest = part;
-        (void)take_element(&rest); /* to see whether the part is one element or a block of several */
+        (void)take_element(
+            &rest); /* to see whether the part is one element or a block of several */
         if (peek_word(rest).size == 0) {
             reply_list(writer, part);
         } else {
@@ -201,18 +216,19 @@ static void reply_flags(struct resp_writer *writer, const struct element *elemen
 
 static void reply_element(struct resp_writer *writer, const struct element *element)
 {
-    bool is_group = element->group.size > 0, has_flags = element->is_optional || element->is_multiple;
+    bool is_group = element->group.size > 0,
+         has_flags = element->is_optional || element->is_multiple;
     bool has_token = element->token.size > 0;
-    struct slice name = is_group ? peek_word(element->group)
+    struct slice name = is_group              ? peek_word(element->group)
                         : element->value.size ? element->value
                                               : element->token;
     resp_map(writer, 2 + (size_t)has_token + has_flags + is_group);
     resp_bulk_text(writer, "name");
     reply_name(writer, name);
-    const char *type = element->is_one_of            ? "oneof"
-                       : is_group                    ? "block"
-                       : element->value.size > 0     ? type_of(element->value)
-                                                     : "pure-token";
+    const char *type = element->is_one_of        ? "oneof"
+                       : is_group                ? "block"
+                       : element->value.size > 0 ? type_of(element->value)
+                                                 : "pure-token";
     reply_field(writer, "type", slice_from(type));
     if (has_token)
         reply_field(writer, "token", element->token);

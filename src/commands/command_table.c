@@ -24,41 +24,60 @@ enum {
     EXPANDS = COMMAND_EXPANDS,
 };
 
-#define KEYS_NONE                                                                                  \
-    {                                                                                              \
-        .kind = KEYS_NONE_KIND                                                                     \
+#define KEYS_NONE              \
+    {                          \
+        .kind = KEYS_NONE_KIND \
     }
-#define KEYS(first_, last_, step_, flags_)                                                         \
-    {                                                                                              \
-        .kind = KEYS_RANGE_KIND, .first = first_, .last = last_, .step = step_, .flags = flags_    \
+#define KEYS(first_, last_, step_, flags_)                                                      \
+    {                                                                                           \
+        .kind = KEYS_RANGE_KIND, .first = first_, .last = last_, .step = step_, .flags = flags_ \
     }
-#define KEYS_KEYWORD(keyword_, first_, parts_, flags_)                                             \
-    {                                                                                              \
-        .kind = KEYS_KEYWORD_KIND, .keyword = keyword_, .first = first_, .last = -1, .step = 1,    \
-        .limit = parts_, .flags = flags_                                                           \
+#define KEYS_KEYWORD(keyword_, first_, parts_, flags_)                                          \
+    {                                                                                           \
+        .kind = KEYS_KEYWORD_KIND, .keyword = keyword_, .first = first_, .last = -1, .step = 1, \
+        .limit = parts_, .flags = flags_                                                        \
     }
-#define KEYS_COUNT(index_, flags_)                                                                 \
-    {                                                                                              \
-        .kind = KEYS_COUNT_KIND, .first = index_, .step = 1, .flags = flags_                       \
+#define KEYS_COUNT(index_, flags_)                                           \
+    {                                                                        \
+        .kind = KEYS_COUNT_KIND, .first = index_, .step = 1, .flags = flags_ \
     }
 
-#define COMMAND(name_, arity_, flags_, keys_, group_, categories_, since_, syntax_, summary_,        \
-                complexity_, differences_, handler_)                                               \
-    {.name = name_, .arity = arity_, .flags = flags_, .keys = keys_, .group = group_,              \
-     .categories = categories_, .since = since_, .syntax = syntax_, .summary = summary_,           \
-     .complexity = complexity_, .differences = differences_, .run = handler_},
-#define CONTAINER(name_, arity_, flags_, group_, categories_, since_, summary_, complexity_,       \
-                  differences_)                                                                    \
-    {.name = name_, .arity = arity_, .flags = flags_, .keys = KEYS_NONE, .group = group_,          \
-     .categories = categories_, .since = since_, .syntax = "", .summary = summary_,                \
-     .complexity = complexity_, .differences = differences_, .run = NULL},
+#define COMMAND(name_, arity_, flags_, keys_, group_, categories_, since_, syntax_, summary_, \
+                complexity_, differences_, handler_)                                          \
+    {.name = name_,                                                                           \
+     .arity = arity_,                                                                         \
+     .flags = flags_,                                                                         \
+     .keys = keys_,                                                                           \
+     .group = group_,                                                                         \
+     .categories = categories_,                                                               \
+     .since = since_,                                                                         \
+     .syntax = syntax_,                                                                       \
+     .summary = summary_,                                                                     \
+     .complexity = complexity_,                                                               \
+     .differences = differences_,                                                             \
+     .run = handler_},
+#define CONTAINER(name_, arity_, flags_, group_, categories_, since_, summary_, complexity_, \
+                  differences_)                                                              \
+    {.name = name_,                                                                          \
+     .arity = arity_,                                                                        \
+     .flags = flags_,                                                                        \
+     .keys = KEYS_NONE,                                                                      \
+     .group = group_,                                                                        \
+     .categories = categories_,                                                              \
+     .since = since_,                                                                        \
+     .syntax = "",                                                                           \
+     .summary = summary_,                                                                    \
+     .complexity = complexity_,                                                              \
+     .differences = differences_,                                                            \
+     .run = NULL},
 
 const struct command command_table[] = {
 #include "commands/commands.def"
 };
 const size_t command_table_size = sizeof command_table / sizeof command_table[0];
 
-/* ---- Finding ------------------------------------------------------------------------------------- */
+/* ---- Finding
+ * ------------------------------------------------------------------------------------- */
 
 enum { SLOTS = 512, NAME_WORDS = 5, NAME_BYTES_MAX = NAME_WORDS * 8 };
 
@@ -135,8 +154,8 @@ static void fill(void)
         const char *bar = strchr(command->name, '|');
         if (bar) {
             struct name parent = {.size = 0};
-            bool fits = append_name(
-                &parent, slice_make(command->name, (size_t)(bar - command->name)));
+            bool fits =
+                append_name(&parent, slice_make(command->name, (size_t)(bar - command->name)));
             assert(fits);
             (void)fits; /* only asserted */
             assert(find_slot(&parent)->command);
@@ -169,7 +188,8 @@ const struct command *command_find(struct slice word, struct slice subcommand)
     return append_name(&name, subcommand) ? find_slot(&name)->command : NULL;
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------- */
+/* ---- Keys
+ * ---------------------------------------------------------------------------------------- */
 
 static bool each_in_range(size_t from, size_t end, size_t step,
                           void (*each)(void *context, size_t index), void *context)

@@ -2,8 +2,6 @@
 /* The connection family: PING ECHO HELLO AUTH SELECT QUIT RESET. */
 #include "commands/service_state.h"
 
-
-
 enum status ping_command(struct command_context *c)
 {
     if (c->count > 2)
@@ -115,9 +113,7 @@ static bool parse_hello(struct command_context *c, struct hello *hello)
                 return false;
             }
         } else {
-            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'",
-                         (int)(c->arguments[i].size < 128 ? c->arguments[i].size : 128),
-                         (const char *)c->arguments[i].data);
+            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'", ARGUMENT_SHOWN(c, i));
             return false;
         }
     }
@@ -159,10 +155,11 @@ enum status hello_command(struct command_context *c)
     if (hello.has_auth && !session_authenticate(c->session, hello.user, hello.password))
         return reply_error(c, wrong_pass);
     if (!session_is_authenticated(c->session))
-        return reply_error(c, "NOAUTH HELLO must be called with the client already authenticated, "
-                              "otherwise the HELLO <proto> AUTH <user> <pass> option can be used to "
-                              "authenticate the client and select the RESP protocol version at the "
-                              "same time");
+        return reply_error(c,
+                           "NOAUTH HELLO must be called with the client already authenticated, "
+                           "otherwise the HELLO <proto> AUTH <user> <pass> option can be used to "
+                           "authenticate the client and select the RESP protocol version at the "
+                           "same time");
     if (hello.has_name)
         session_set_name(c->session, &c->session->name, hello.name);
     set_protocol(c, (int)protocol);

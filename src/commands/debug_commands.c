@@ -21,8 +21,8 @@ static enum status debug_sleep(struct command_context *c)
     if (seconds * 1000 < 1)
         return reply_ok(c);
     int64_t timeout_ms = seconds < 1e9 ? (int64_t)(seconds * 1000) : (int64_t)1e12;
-    command_block(c, &(struct command_wait){.timeout_ms = timeout_ms,
-                                            .timed_out = reply_after_sleep});
+    command_block(c,
+                  &(struct command_wait){.timeout_ms = timeout_ms, .timed_out = reply_after_sleep});
     return STATUS_OK;
 }
 
@@ -56,8 +56,7 @@ static enum status debug_invariants(struct command_context *c)
     struct lsm_report report = {{0}};
     if (c->nowait)
         return STATUS_WOULD_BLOCK;
-    enum status status =
-        lsm_check_invariants(store_engine(service_store(c->service)), &report);
+    enum status status = lsm_check_invariants(store_engine(service_store(c->service)), &report);
     if (!status)
         status = store_check(service_store(c->service), &report);
     if (status)
@@ -117,6 +116,5 @@ enum status debug_command(struct command_context *c)
             return subcommands[i].run(c);
     return reply_errorf(
         c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-        (int)(c->arguments[1].size < 128 ? c->arguments[1].size : 128),
-        (const char *)c->arguments[1].data);
+        ARGUMENT_SHOWN(c, 1));
 }

@@ -16,7 +16,6 @@
 #include <stdio.h>
 
 enum {
-    ERROR_ARGUMENT_BYTES_MAX = 128,
     EXPANSION = 16, /* of COMMAND_EXPANDS */
 };
 static const int64_t TIMEOUT_MS_MAX = INT64_C(1) << 48; /* longer is for ever */
@@ -33,7 +32,8 @@ struct run {
     lsn_t lsn;
 };
 
-/* ---- Access -------------------------------------------------------------------------------------- */
+/* ---- Access
+ * -------------------------------------------------------------------------------------- */
 
 static enum status call(struct run *run)
 {
@@ -207,26 +207,18 @@ static enum status run_json(struct run *run)
     return STATUS_INVALID;
 }
 
-/* ---- Checks before a command ----------------------------------------------------------------------- */
-
-/* Bytes of a client in an error text: up to a NUL, `limit` at most. */
-static int shown_bytes(struct slice text, size_t limit)
-{
-    size_t size = text.size < limit ? text.size : limit;
-    const uint8_t *end = memchr(text.data, 0, size);
-    return (int)(end ? (size_t)(end - text.data) : size);
-}
+/* ---- Checks before a command
+ * ----------------------------------------------------------------------- */
 
 static void reply_unknown_command(struct command_context *c)
 {
     struct buffer words = {0};
     for (size_t i = 1; i < c->count && words.size < ERROR_ARGUMENT_BYTES_MAX; i++) {
-        int size = shown_bytes(c->arguments[i], ERROR_ARGUMENT_BYTES_MAX - words.size);
+        int size = slice_shown_bytes(c->arguments[i], ERROR_ARGUMENT_BYTES_MAX - words.size);
         buffer_printf(&words, "'%.*s' ", size, (const char *)c->arguments[i].data);
     }
     reply_errorf(c, "ERR unknown command '%.*s', with args beginning with: %.*s",
-                 shown_bytes(c->arguments[0], ERROR_ARGUMENT_BYTES_MAX),
-                 (const char *)c->arguments[0].data, (int)words.size, (const char *)words.data);
+                 ARGUMENT_SHOWN(c, 0), (int)words.size, (const char *)words.data);
     buffer_release(&words);
 }
 
@@ -238,9 +230,7 @@ static void reply_unknown_subcommand(struct command_context *c, const struct com
         char letter = container->name[i];
         name[i] = (char)(letter >= 'a' && letter <= 'z' ? letter - 32 : letter);
     }
-    reply_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-                 shown_bytes(c->arguments[1], ERROR_ARGUMENT_BYTES_MAX),
-                 (const char *)c->arguments[1].data, name);
+    reply_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.", ARGUMENT_SHOWN(c, 1), name);
 }
 
 /* NULL: the error is answered. */
@@ -276,7 +266,8 @@ static const struct command *check_command(struct run *run)
     return c->command;
 }
 
-/* ---- A request ------------------------------------------------------------------------------------- */
+/* ---- A request
+ * ------------------------------------------------------------------------------------- */
 
 static void run_begin(struct run *run, struct session *session, struct service_thread *thread,
                       bool nowait, struct buffer *out)
@@ -333,8 +324,7 @@ static void count_result(struct run *run)
         return;
     if (command)
         counter_add(&thread->failed[index], 1);
-    service_count_error(run->service,
-                        slice_make(out->data + run->start, out->size - run->start));
+    service_count_error(run->service, slice_make(out->data + run->start, out->size - run->start));
 }
 
 static void answer_status(struct run *run, enum status status)

@@ -6,8 +6,8 @@ static uint8_t fold(uint8_t byte, bool nocase)
     return nocase && byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte;
 }
 
-/* The class at pattern[*at], which is '['; moves *at behind it. A class without its end goes on to the
- * pattern's end, as in Redis. */
+/* The class at pattern[*at], which is '['; moves *at behind it. A class without its end goes on to
+ * the pattern's end, as in Redis. */
 static bool class_matches(struct slice pattern, size_t *at, uint8_t byte, bool nocase)
 {
     size_t i = *at + 1;

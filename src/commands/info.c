@@ -246,8 +246,7 @@ static void info_replication(struct info *info)
 
 static void cpu_field(struct info *info, const char *name, struct timeval time)
 {
-    buffer_printf(info->out, "%s:%lld.%06ld\r\n", name, (long long)time.tv_sec,
-                  (long)time.tv_usec);
+    buffer_printf(info->out, "%s:%lld.%06ld\r\n", name, (long long)time.tv_sec, (long)time.tv_usec);
 }
 
 static void info_cpu(struct info *info)

@@ -2,8 +2,8 @@
 /* One line of the JSON protocol (port 5260): parsed, then executed with the access that it needs.
  * The session splits lines, begins and ends the access, parks and gates; this knows the protocol.
  *
- * Replies are whole lines ("{...}\n") appended to c->reply->out. c->arguments[0] is the line without
- * its end, c->count is 1, c->command is NULL. */
+ * Replies are whole lines ("{...}\n") appended to c->reply->out. c->arguments[0] is the line
+ * without its end, c->count is 1, c->command is NULL. */
 #ifndef COMMANDS_JSON_REQUEST_H
 #define COMMANDS_JSON_REQUEST_H
 
@@ -27,7 +27,8 @@ size_t json_request_bytes_max(const struct json_request *request);
 enum status json_request_run(struct json_request *request, struct command_context *c);
 
 /* Error lines that the session itself needs. */
-void json_reply_status(struct command_context *c, enum status status); /* storage_full, read_only ... */
+void json_reply_status(struct command_context *c,
+                       enum status status); /* storage_full, read_only ... */
 void json_reply_line_too_long(struct command_context *c, size_t bytes_max);
 void json_reply_half_line(struct command_context *c); /* the connection ended inside a line */
 

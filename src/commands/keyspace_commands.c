@@ -17,7 +17,8 @@ enum {
     KEYS_ON_A_LOOP_MAX = 10000, /* KEYS over more keys than this goes to a worker */
 };
 
-/* ---- DEL, EXISTS, TYPE, RENAME ----------------------------------------------------------------------- */
+/* ---- DEL, EXISTS, TYPE, RENAME
+ * ----------------------------------------------------------------------- */
 
 /* A key's read may have to wait, but not after the first deletion: all are read before. */
 static enum status read_all(struct command_context *c)
@@ -48,8 +49,7 @@ enum status exists_command(struct command_context *c)
     int64_t count = 0;
     struct object object;
     for (size_t i = 1; i < c->count; i++) {
-        enum status status =
-            command_lookup(c, keyspace_find(c->access, c->arguments[i], &object));
+        enum status status = command_lookup(c, keyspace_find(c->access, c->arguments[i], &object));
         if (status && status != STATUS_NOT_FOUND)
             return status;
         count += status == STATUS_OK;
@@ -88,7 +88,8 @@ enum status rename_command(struct command_context *c)
     return status ? status : reply_ok(c);
 }
 
-/* ---- Time to live -------------------------------------------------------------------------------- */
+/* ---- Time to live
+ * -------------------------------------------------------------------------------- */
 
 struct expire_condition {
     bool nx, xx, gt, lt;
@@ -106,9 +107,7 @@ static bool parse_expire_condition(struct command_context *c, struct expire_cond
         } else if (argument_is(c, i, "LT")) {
             condition->lt = true;
         } else {
-            reply_errorf(c, "ERR Unsupported option %.*s",
-                         (int)(c->arguments[i].size < 128 ? c->arguments[i].size : 128),
-                         (const char *)c->arguments[i].data);
+            reply_errorf(c, "ERR Unsupported option %.*s", ARGUMENT_SHOWN(c, i));
             return false;
         }
     }
@@ -221,7 +220,8 @@ enum status persist_command(struct command_context *c)
     return reply_integer(c, 1);
 }
 
-/* ---- SCAN, KEYS ---------------------------------------------------------------------------------- */
+/* ---- SCAN, KEYS
+ * ---------------------------------------------------------------------------------- */
 
 struct scan {
     struct resp_writer *reply;

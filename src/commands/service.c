@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What sessions share. Lock order: a shard of waiters, clients_mutex, threads_mutex, errors_mutex and
- * rates_mutex are leaves; none is taken while another is held. The engine's write lock may be held
- * when a leaf is taken, never the other way round. */
+/* What sessions share. Lock order: a shard of waiters, clients_mutex, threads_mutex, errors_mutex
+ * and rates_mutex are leaves; none is taken while another is held. The engine's write lock may be
+ * held when a leaf is taken, never the other way round. */
 #include "commands/service.h"
 
 #include "base/memory.h"
@@ -133,7 +133,8 @@ struct service_stats *service_stats(struct service *service)
     return &service->stats;
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------- */
+/* ---- Threads
+ * ------------------------------------------------------------------------------------- */
 
 static struct service_thread *find_thread(struct service *service)
 {
@@ -188,7 +189,8 @@ void service_thread_idle(struct service *service)
         lsm_reader_idle(thread->reader);
 }
 
-/* ---- Expiry -------------------------------------------------------------------------------------- */
+/* ---- Expiry
+ * -------------------------------------------------------------------------------------- */
 
 /* One batch under the lock. */
 static enum status expire_batch(struct service *service, struct access *access, bool *more)
@@ -196,8 +198,8 @@ static enum status expire_batch(struct service *service, struct access *access, 
     struct lsm *engine = store_engine(service->store);
     size_t expired = 0;
     lsm_lock(engine);
-    enum status status = access_begin_write(access, 0, true,
-                                            keyspace_expire_bytes(EXPIRE_KEYS_A_BATCH), true);
+    enum status status =
+        access_begin_write(access, 0, true, keyspace_expire_bytes(EXPIRE_KEYS_A_BATCH), true);
     if (status == STATUS_OK) {
         status = keyspace_expire_due(access, EXPIRE_KEYS_A_BATCH, &expired, more);
         access_end(access);
@@ -229,7 +231,8 @@ bool service_expire(struct service *service)
     return true;
 }
 
-/* ---- Clients ------------------------------------------------------------------------------------- */
+/* ---- Clients
+ * ------------------------------------------------------------------------------------- */
 
 void service_add_client(struct service *service, struct session *session)
 {
@@ -269,7 +272,8 @@ void service_each_client(struct service *service,
     pthread_mutex_unlock(&service->clients_mutex);
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------- */
+/* ---- Statistics
+ * ---------------------------------------------------------------------------------- */
 
 /* `reply` begins with "-KIND "; what does not look like a kind counts as ERR. */
 void service_count_error(struct service *service, struct slice reply)
@@ -281,8 +285,7 @@ void service_count_error(struct service *service, struct slice reply)
     struct slice kind = slice_make(reply.data + 1, size);
     pthread_mutex_lock(&service->errors_mutex);
     size_t i = 0;
-    while (i < service->error_kind_count &&
-           !slice_equal(slice_from(service->errors[i].name), kind))
+    while (i < service->error_kind_count && !slice_equal(slice_from(service->errors[i].name), kind))
         i++;
     if (i == service->error_kind_count && i < ERROR_KINDS_MAX) {
         memcpy(service->errors[i].name, kind.data, size);
@@ -355,8 +358,8 @@ static void sum_command(struct service *service, size_t index, uint64_t *calls, 
     pthread_mutex_unlock(&service->threads_mutex);
 }
 
-void service_command_totals(struct service *service, const struct command *command,
-                            uint64_t *calls, uint64_t *failed)
+void service_command_totals(struct service *service, const struct command *command, uint64_t *calls,
+                            uint64_t *failed)
 {
     size_t index = (size_t)(command - command_table);
     sum_command(service, index, calls, failed);

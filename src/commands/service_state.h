@@ -11,8 +11,8 @@
 #include <pthread.h>
 
 enum {
-    COMMANDS_MAX = 256,     /* lines of commands.def */
-    ERROR_KINDS_MAX = 128,  /* kinds of errorstats that are told apart */
+    COMMANDS_MAX = 256,    /* lines of commands.def */
+    ERROR_KINDS_MAX = 128, /* kinds of errorstats that are told apart */
     ERROR_KIND_BYTES = 24,
     LOCK_COMMANDS_MAX = 64, /* pipelined writes that share one taking of the write lock */
     LOCK_TIME_US_MAX = 200,
@@ -20,9 +20,9 @@ enum {
     FETCHES_MAX = 64,        /* of a write's missing blocks, before it waits under the lock */
 };
 
-/* What one thread needs to run commands: the engine allows few readers, so they belong to threads and
- * not to sessions. Made at the thread's first call, kept until the service ends. All but the counters
- * is touched by the thread alone. */
+/* What one thread needs to run commands: the engine allows few readers, so they belong to threads
+ * and not to sessions. Made at the thread's first call, kept until the service ends. All but the
+ * counters is touched by the thread alone. */
 struct service_thread {
     struct service_thread *next; /* guarded by service->threads_mutex */
     struct service *service;
@@ -94,15 +94,14 @@ void service_each_client(struct service *service,
                          void (*each)(void *context, struct session *session), void *context);
 void service_count_error(struct service *service, struct slice reply);
 void service_totals(struct service *service, struct service_totals *totals);
-void service_command_totals(struct service *service, const struct command *command,
-                            uint64_t *calls, uint64_t *failed);
+void service_command_totals(struct service *service, const struct command *command, uint64_t *calls,
+                            uint64_t *failed);
 void service_reset_stats(struct service *service);
 
 /* A counter with one writing thread. */
 static inline void counter_add(atomic_ullong *counter, uint64_t count)
 {
-    atomic_store_explicit(counter,
-                          atomic_load_explicit(counter, memory_order_relaxed) + count,
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
                           memory_order_relaxed);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a session: bytes in, requests executed one after another, replies kept behind the gate.
- * What a request does is execute.c's business. */
+/* The life of a session: bytes in, requests executed one after another, replies kept behind the
+ * gate. What a request does is execute.c's business. */
 #include "commands/session.h"
 
 #include "base/memory.h"
@@ -11,27 +11,30 @@
 enum {
     INLINE_BYTES_MAX = 64 * 1024,
     ARGUMENTS_MAX = 1024 * 1024,
-    LINE_BYTES_MAX = 64 * 1024 * 1024, /* JSON; a line may carry many entries */
+    LINE_BYTES_MAX = 64 * 1024 * 1024,  /* JSON; a line may carry many entries */
     LINE_BYTES_MAX_UNKNOWN = 16 * 1024, /* before auth */
-    JOIN_BYTES = 1024, /* copied at once to a partial request of unknown length */
+    JOIN_BYTES = 1024,                  /* copied at once to a partial request of unknown length */
     SET_ARGUMENT_CHUNK_BYTES = 256,
 };
 
 static const char denied_text[] =
-    "DENIED Redis is running in protected mode because protected mode is enabled and no password is "
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password "
+    "is "
     "set for the default user. In this mode connections are only accepted from the loopback "
     "interface. If you want to connect from external computers to Redis you may adopt one of the "
     "following solutions: 1) Just disable protected mode sending the command 'CONFIG SET "
     "protected-mode no' from the loopback interface by connecting to Redis from the same host the "
     "server is running, however MAKE SURE Redis is not publicly accessible from internet if you do "
-    "so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the "
+    "so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable "
+    "the "
     "protected mode by editing the Redis configuration file, and setting the protected mode option "
     "to 'no', and then restarting the server. 3) If you started the server manually just for "
     "testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication "
     "password for the default user. NOTE: You only need to do one of the above things in order for "
     "the server to start accepting connections from the outside.";
 
-/* ---- Life ---------------------------------------------------------------------------------------- */
+/* ---- Life
+ * ---------------------------------------------------------------------------------------- */
 
 static void deny(struct session *session)
 {
@@ -118,128 +121,8 @@ bool session_is_authenticated(const struct session *session)
            config_integer(session->service->config, CONFIG_requirepass) == 0;
 }
 
-/* ---- Output -------------------------------------------------------------------------------------- */
-
-static uint64_t output_end(const struct session *session)
-{
-    return session->output_base + session->output.size;
-}
-
-static void push_mark(struct session *session, lsn_t lsn)
-{
-    if (session->mark_first == session->mark_count)
-        session->mark_first = session->mark_count = 0;
-    if (session->mark_count == session->mark_capacity) {
-        session->mark_capacity = session->mark_capacity ? session->mark_capacity * 2 : 4;
-        session->marks =
-            memory_resize(session->marks, session->mark_capacity * sizeof *session->marks);
-    }
-    session->marks[session->mark_count++] =
-        (struct gate_mark){.end = output_end(session), .lsn = lsn};
-}
-
-/* What was appended since the last mark reveals `lsn`. A mark that would not wait longer than the one
- * before it is merged with it. */
-static void mark_output(struct session *session, lsn_t lsn)
-{
-    bool any = session->mark_first < session->mark_count;
-    struct gate_mark *last = any ? &session->marks[session->mark_count - 1] : NULL;
-    if (last && last->lsn >= lsn)
-        last->end = output_end(session);
-    else if (lsn > 0)
-        push_mark(session, lsn);
-    else
-        session->released_end = output_end(session);
-    atomic_store_explicit(&session->output_bytes, session->output.size - session->output_offset,
-                          memory_order_relaxed);
-}
-
-struct slice session_output(const struct session *session)
-{
-    return slice_make(session->output.data + session->output_offset,
-                      session->output.size - session->output_offset);
-}
-
-/* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
-static void check_output_limit(struct session *session, size_t released)
-{
-    struct config_output_limit limit =
-        config_output_limit(session->service->config, CONFIG_CLASS_NORMAL);
-    bool over = limit.hard_bytes && released > limit.hard_bytes;
-    if (limit.soft_bytes && released > limit.soft_bytes) {
-        uint64_t now_us = env_monotonic_us(session->service->env);
-        if (session->over_soft_since_us == 0)
-            session->over_soft_since_us = now_us;
-        over = over || now_us - session->over_soft_since_us > limit.soft_seconds * 1000000;
-    } else {
-        session->over_soft_since_us = 0;
-    }
-    if (over && !session->is_over_limit) {
-        env_log(session->service->env, LOG_WARNING,
-                "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
-                (unsigned long long)session->id, session->address);
-        session->is_over_limit = true;
-    }
-}
-
-size_t session_output_released(struct session *session, lsn_t acked)
-{
-    while (session->mark_first < session->mark_count &&
-           session->marks[session->mark_first].lsn < acked)
-        session->released_end = session->marks[session->mark_first++].end;
-    uint64_t position = session->output_base + session->output_offset;
-    uint64_t end = session->released_end;
-    if (session->mark_first == session->mark_count)
-        end = output_end(session);
-    size_t released = end > position ? (size_t)(end - position) : 0;
-    if (released > 0)
-        check_output_limit(session, released);
-    return released;
-}
-
-lsn_t session_output_awaits(const struct session *session)
-{
-    return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
-}
-
-void session_output_consume(struct session *session, size_t count)
-{
-    assert(count <= session->output.size - session->output_offset);
-    atomic_fetch_add_explicit(&session->service->stats.net_output_bytes, count,
-                              memory_order_relaxed);
-    session->output_offset += count;
-    struct buffer *output = &session->output;
-    size_t left = output->size - session->output_offset;
-    atomic_store_explicit(&session->output_bytes, left, memory_order_relaxed);
-    if (left == 0) {
-        session->output_base += output->size;
-        session->output_offset = 0;
-        buffer_clear(output);
-        if (output->capacity > OUTPUT_KEPT_BYTES)
-            buffer_release(output);
-    } else if (session->output_offset > OUTPUT_KEPT_BYTES && session->output_offset > left) {
-        session->output_base += session->output_offset;
-        buffer_consume(output, session->output_offset);
-        session->output_offset = 0;
-    }
-}
-
-bool session_is_over_limit(const struct session *session)
-{
-    return session->is_over_limit;
-}
-
-static bool output_is_full(const struct session *session)
-{
-    return session->output.size - session->output_offset > SESSION_OUTPUT_PAUSE_BYTES;
-}
-
-bool session_is_paused(const struct session *session)
-{
-    return session->state == SESSION_READY && session->input.size > 0 && output_is_full(session);
-}
-
-/* ---- Parsing ------------------------------------------------------------------------------------- */
+/* ---- Parsing
+ * ------------------------------------------------------------------------------------- */
 
 size_t session_line_bytes_max(const struct session *session)
 {
@@ -282,7 +165,8 @@ static enum resp_result parse_line(struct session *session, struct slice input, 
     if (!is_json_client(session, trim_line(input)))
         return RESP_BAD;
     size_t from = session->line_scanned < input.size ? session->line_scanned : input.size;
-    const uint8_t *end = input.size > from ? memchr(input.data + from, '\n', input.size - from) : NULL;
+    const uint8_t *end =
+        input.size > from ? memchr(input.data + from, '\n', input.size - from) : NULL;
     size_t size = end ? (size_t)(end - input.data) : input.size;
     session->line_dropped = size > session_line_bytes_max(session);
     if (!end) {
@@ -320,7 +204,8 @@ static void refuse_protocol(struct session *session)
     service_count_error(session->service, slice_from("-ERR"));
 }
 
-/* ---- Running ------------------------------------------------------------------------------------- */
+/* ---- Running
+ * ------------------------------------------------------------------------------------- */
 
 void session_hold_request(struct session *session)
 {
@@ -370,8 +255,7 @@ static void execute_parsed(struct session *session, struct feed *feed, struct sl
     if (session->request.count == 0)
         return;
     session->raw = raw;
-    settle(session,
-           session_execute(session, feed->thread, true, &session->output, &feed->lsn));
+    settle(session, session_execute(session, feed->thread, true, &session->output, &feed->lsn));
 }
 
 /* The partial request at the start of `rest` needs more bytes, unless it is thrown away. */
@@ -386,7 +270,8 @@ static size_t execute_all(struct session *session, struct feed *feed, struct sli
 {
     size_t used = 0;
     session->input_is_partial = false;
-    while (session->state == SESSION_READY && used < input.size && !output_is_full(session)) {
+    while (session->state == SESSION_READY && used < input.size &&
+           !session_output_is_full(session)) {
         struct slice rest = slice_skip(input, used);
         size_t consumed = 0;
         switch (parse_request(session, rest, &consumed)) {
@@ -442,7 +327,8 @@ static bool may_keep(struct session *session, size_t more)
 }
 
 /* Completes the partial request in `input` with the start of the bytes and executes it, so that the
- * bytes behind it need no copy. Returns how many are used up; all of them when it is still partial. */
+ * bytes behind it need no copy. Returns how many are used up; all of them when it is still partial.
+ */
 static size_t join_partial(struct session *session, struct feed *feed, struct slice bytes)
 {
     struct buffer *input = &session->input;
@@ -533,12 +419,13 @@ static enum session_state feed_end(struct session *session, struct feed *feed)
 {
     end_if_finished(session, feed);
     service_thread_unlock(feed->thread);
-    mark_output(session, feed->lsn);
+    session_mark_output(session, feed->lsn);
     atomic_store_explicit(&session->input_bytes, session->input.size, memory_order_relaxed);
     return session->state;
 }
 
-/* ---- The door ------------------------------------------------------------------------------------ */
+/* ---- The door
+ * ------------------------------------------------------------------------------------ */
 
 enum session_state session_feed(struct session *session, struct slice bytes)
 {
@@ -581,7 +468,7 @@ static void take_work(struct session *session)
         buffer_clear(&session->work_output);
     }
     buffer_release(&session->work_output);
-    mark_output(session, session->work_lsn);
+    session_mark_output(session, session->work_lsn);
     settle(session, session->work_result);
 }
 
@@ -594,8 +481,7 @@ enum session_state session_resume(struct session *session)
         take_work(session);
     } else if (session->state == SESSION_BLOCKED) {
         session->resumed = true;
-        settle(session,
-               session_execute(session, feed.thread, true, &session->output, &feed.lsn));
+        settle(session, session_execute(session, feed.thread, true, &session->output, &feed.lsn));
     }
     if (session->state == SESSION_READY)
         feed_bytes(session, &feed, slice_make(NULL, 0));

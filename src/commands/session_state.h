@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What a session consists of; for session.c, execute.c, clients.c and the connection family alone.
  *
- * The bytes of a request stand in the host's buffer while it runs. A request that parks or blocks is
- * moved to `held`, and its arguments with it; from then on nothing of it points outside the session.
+ * The bytes of a request stand in the host's buffer while it runs. A request that parks or blocks
+ * is moved to `held`, and its arguments with it; from then on nothing of it points outside the
+ * session.
  *
  *      fed bytes:  | request | request | request that parks | rest |
  *                   executed  executed        -> held         -> input
@@ -29,8 +30,8 @@ enum execution {
     EXECUTION_BLOCKED,
 };
 
-/* Output up to `end` may go when the acknowledged LSN is above `lsn`. Both ascend from mark to mark;
- * output behind the last mark waits for nothing but what is before it. */
+/* Output up to `end` may go when the acknowledged LSN is above `lsn`. Both ascend from mark to
+ * mark; output behind the last mark waits for nothing but what is before it. */
 struct gate_mark {
     uint64_t end; /* counted from the session's first output byte */
     lsn_t lsn;
@@ -41,12 +42,12 @@ struct session {
     void *owner;
     bool is_local, json;
     bool authenticated;
-    bool closing;         /* CLOSING after the request that runs now */
+    bool closing; /* CLOSING after the request that runs now */
     bool input_ended;
     enum session_state state;
 
-    /* Shown by CLIENT LIST, also to other threads: fixed, atomic (relaxed), or guarded by the service's
-     * clients mutex. */
+    /* Shown by CLIENT LIST, also to other threads: fixed, atomic (relaxed), or guarded by the
+     * service's clients mutex. */
     struct session *next, *previous; /* guarded by that mutex */
     uint64_t id;
     char *address, *local_address;
@@ -69,18 +70,19 @@ struct session {
     bool line_seen;              /* JSON: the first line began with {, so this is no browser */
 
     /* The request that is parked or blocked. */
-    struct slice raw;   /* bytes of the request that runs, while it is not held */
-    struct buffer held; /* empty: none */
+    struct slice raw;           /* bytes of the request that runs, while it is not held */
+    struct buffer held;         /* empty: none */
     struct arena set_arguments; /* bytes of command_set_argument, until the request ends */
     unsigned delay_us;
-    atomic_bool work_done; /* session_work has run since it parked; what follows is the loop's again */
+    atomic_bool
+        work_done; /* session_work has run since it parked; what follows is the loop's again */
     enum execution work_result;
     struct buffer work_output; /* the worker's reply and what it reveals */
     lsn_t work_lsn;
 
     /* Blocking. */
-    bool wait_asked; /* the handler called command_block in this run */
-    bool resumed;    /* it has blocked before */
+    bool wait_asked;  /* the handler called command_block in this run */
+    bool resumed;     /* it has blocked before */
     bool touched_all; /* the handler changed whole databases */
     struct command_wait wait;
     struct waiter *waiters; /* registered ones */
@@ -89,16 +91,17 @@ struct session {
 
     /* Output. */
     struct buffer output;
-    size_t output_offset;   /* bytes of `output` already consumed */
-    uint64_t output_base;   /* position of output.data[0], as marks count */
-    uint64_t released_end;  /* position up to which marks were passed */
+    size_t output_offset;  /* bytes of `output` already consumed */
+    uint64_t output_base;  /* position of output.data[0], as marks count */
+    uint64_t released_end; /* position up to which marks were passed */
     struct gate_mark *marks;
     size_t mark_first, mark_count, mark_capacity;
     uint64_t over_soft_since_us; /* 0: output is below the soft limit */
     bool is_over_limit;
 };
 
-/* ---- execute.c ----------------------------------------------------------------------------------- */
+/* ---- execute.c
+ * ----------------------------------------------------------------------------------- */
 
 struct service_thread;
 
@@ -118,7 +121,15 @@ void session_hold_request(struct session *session);
 /* Lets go of the held request, its waiters and what it had set. */
 void session_request_end(struct session *session);
 
-/* ---- client_commands.c ----------------------------------------------------------------------------- */
+/* ---- session_output.c
+ * ---------------------------------------------------------------------------- */
+
+/* What was appended to the output since the last call reveals `lsn` (0: nothing). */
+void session_mark_output(struct session *session, lsn_t lsn);
+bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */
+
+/* ---- client_commands.c
+ * ----------------------------------------------------------------------------- */
 
 bool session_is_valid_name(struct slice name); /* printable, no spaces; also a library's name */
 /* `field` is the session's name, library_name or library_version. */

@@ -13,7 +13,8 @@ struct set_request {
 };
 
 /* One option at *i; false: it does not fit what came before. */
-static bool parse_set_option(const struct command_context *c, size_t *i, struct set_request *request)
+static bool parse_set_option(const struct command_context *c, size_t *i,
+                             struct set_request *request)
 {
     bool has_time = request->expire_index > 0 || request->keep_ttl;
     if (argument_is(c, *i, "NX") && request->condition != SET_IF_EXISTING) {

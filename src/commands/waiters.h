@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions that wait for keys (XREAD BLOCK): found by database and key, woken by any write to the key.
+/* Sessions that wait for keys (XREAD BLOCK): found by database and key, woken by any write to the
+ * key.
  *
- * No wake-up is lost. The waiting side registers, then looks at the keys; the writing side publishes
- * its batch, then looks for waiters. waiters_any and waiters_add are both read-modify-writes of one
- * counter, hence ordered: either the writer finds the waiter, or the waiter's look comes after the
- * publication and finds the data.
+ * No wake-up is lost. The waiting side registers, then looks at the keys; the writing side
+ * publishes its batch, then looks for waiters. waiters_any and waiters_add are both
+ * read-modify-writes of one counter, hence ordered: either the writer finds the waiter, or the
+ * waiter's look comes after the publication and finds the data.
  *
  * Thread-safe: shards by key, a mutex each. A wake is called under the shard's mutex, so that a
  * session that has removed its waiters is never woken. */

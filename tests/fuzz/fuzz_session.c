@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes into sessions on a store in memory, RESP and JSON, whole and in pieces: replies are well
- * formed, nothing stays parked, the store's invariants hold. The first byte of an input says how it
- * is fed; a second session writes along, so that blocked ones wake. */
+/* Any bytes into sessions on a store in memory, RESP and JSON, whole and in pieces: replies are
+ * well formed, nothing stays parked, the store's invariants hold. The first byte of an input says
+ * how it is fed; a second session writes along, so that blocked ones wake. */
 #include "fuzz/fuzz.h"
 
 #include "base/memory.h"
@@ -15,22 +15,32 @@
 enum { INPUTS_A_STORE = 500, ROUNDS_MAX = 100000 };
 
 static const char *const seeds[] = {
-    "\x01*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nv\r\nv1\r\nGET k\r\nSET k v PX 10 NX GET\r\nEXPIRE k 5 GT\r\n"
+    "\x01*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nv\r\nv1\r\nGET k\r\nSET k v PX 10 NX GET\r\nEXPIRE k "
+    "5 GT\r\n"
     "TTL k\r\nPERSIST k\r\nRENAME k l\r\nSCAN 0 MATCH * COUNT 10 TYPE string\r\nKEYS *\r\n",
-    "\x02RPUSH l a b c\r\nLPUSH l d\r\nLRANGE l 0 -1\r\nLPOP l 2\r\nRPOP l\r\nLTRIM l 0 0\r\nLINDEX l -1\r\n"
+    "\x02RPUSH l a b c\r\nLPUSH l d\r\nLRANGE l 0 -1\r\nLPOP l 2\r\nRPOP l\r\nLTRIM l 0 "
+    "0\r\nLINDEX l -1\r\n"
     "TYPE l\r\nDEL l\r\nEXISTS l l\r\n",
-    "\x03XADD s * f v\r\nXADD s 5-* MAXLEN ~ 3 f v\r\nXRANGE s - +\r\nXREAD BLOCK 10 STREAMS s $\r\n"
+    "\x03XADD s * f v\r\nXADD s 5-* MAXLEN ~ 3 f v\r\nXRANGE s - +\r\nXREAD BLOCK 10 STREAMS s "
+    "$\r\n"
     "XDEL s 5-1\r\nXTRIM s MINID 4\r\nXLEN s\r\nXINFO STREAM s FULL\r\nXREVRANGE s + - COUNT 1\r\n",
-    "\x04HELLO 3 AUTH default x SETNAME n\r\nCLIENT LIST\r\nCLIENT INFO\r\nCLIENT SETINFO lib-name x\r\n"
+    "\x04HELLO 3 AUTH default x SETNAME n\r\nCLIENT LIST\r\nCLIENT INFO\r\nCLIENT SETINFO lib-name "
+    "x\r\n"
     "COMMAND DOCS get\r\nCOMMAND INFO\r\nCOMMAND GETKEYS xread streams a 0\r\nCONFIG GET *\r\n"
     "CONFIG SET requirepass x\r\nINFO all\r\nRESET\r\nSELECT 3\r\nSWAPDB 0 3\r\nFLUSHDB\r\n",
-    "\x05LOG.WRITE l LEVEL warn -- message f v\r\nLOG.MWRITE l LINES 2 a b\r\nLOG.RANGE l - + MATCH m\r\n"
-    "LOG.REVRANGE l + - COUNT 1 LEVEL >= info\r\nLOG.MWRITE l NDJSON \"{\\\"message\\\":\\\"x\\\"}\"\r\n",
-    "\x06""DEBUG SLEEP 0.1\r\nDEBUG RELOAD\r\nDEBUG COMPACT\r\nDEBUG INVARIANTS\r\nDEBUG SET-ACTIVE-EXPIRE 0\r\n"
+    "\x05LOG.WRITE l LEVEL warn -- message f v\r\nLOG.MWRITE l LINES 2 a b\r\nLOG.RANGE l - + "
+    "MATCH m\r\n"
+    "LOG.REVRANGE l + - COUNT 1 LEVEL >= info\r\nLOG.MWRITE l NDJSON "
+    "\"{\\\"message\\\":\\\"x\\\"}\"\r\n",
+    "\x06"
+    "DEBUG SLEEP 0.1\r\nDEBUG RELOAD\r\nDEBUG COMPACT\r\nDEBUG INVARIANTS\r\nDEBUG "
+    "SET-ACTIVE-EXPIRE 0\r\n"
     "SHUTDOWN NOSAVE\r\n",
     "\x80{\"action\":\"write\",\"message\":\"m\",\"metadata\":{\"level\":\"INFO\",\"n\":1}}\n"
-    "{\"action\":\"read\",\"start_ts\":0,\"end_ts\":18446744073709551615,\"limit\":2}\n{\"action\":",
-    "\x81{\"action\":\"write_many\",\"log\":\"x\",\"entries\":[{\"message\":\"a\"},{\"message\":\"b\"}]}\n",
+    "{\"action\":\"read\",\"start_ts\":0,\"end_ts\":18446744073709551615,\"limit\":2}\n{"
+    "\"action\":",
+    "\x81{\"action\":\"write_many\",\"log\":\"x\",\"entries\":[{\"message\":\"a\"},{\"message\":"
+    "\"b\"}]}\n",
     "\x07POST / HTTP/1.1\r\n",
 };
 
@@ -169,8 +179,8 @@ static void check_output(struct session *session, bool json)
 
 static struct session *new_session(bool json)
 {
-    return session_create(world.service,
-                          &(struct session_options){.is_local = true, .json = json, .owner = &world});
+    return session_create(
+        world.service, &(struct session_options){.is_local = true, .json = json, .owner = &world});
 }
 
 static void feed(struct session *session, struct session *writer, struct slice bytes, bool json,

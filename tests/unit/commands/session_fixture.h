@@ -69,13 +69,12 @@ static inline void fixture_set(struct session_fixture *f, const char *name, cons
 static inline struct session *fixture_session(struct session_fixture *f, bool is_local, bool json,
                                               void *owner)
 {
-    return session_create(f->service, &(struct session_options){
-                                          .address = "127.0.0.1:50000",
-                                          .local_address = "127.0.0.1:6379",
-                                          .file_descriptor = 7,
-                                          .is_local = is_local,
-                                          .json = json,
-                                          .owner = owner});
+    return session_create(f->service, &(struct session_options){.address = "127.0.0.1:50000",
+                                                                .local_address = "127.0.0.1:6379",
+                                                                .file_descriptor = 7,
+                                                                .is_local = is_local,
+                                                                .json = json,
+                                                                .owner = owner});
 }
 
 static inline void fixture_open(struct session_fixture *f, const struct store_options *options)
@@ -170,7 +169,7 @@ static inline const char *fixture_ask(struct session_fixture *f, struct session 
     return (const char *)f->shown.data;
 }
 
-#define assert_reply(f, session, line, reply)                                                      \
+#define assert_reply(f, session, line, reply) \
     assert_string_equal(fixture_ask(f, session, line), reply)
 
 #endif

@@ -93,8 +93,8 @@ static const char *keys_of(const char *const *words, size_t count)
     struct keys keys = {{0}, 0};
     for (size_t i = 0; i < count; i++)
         arguments[i] = slice_from(words[i]);
-    const struct command *command = command_find(arguments[0], count > 1 ? arguments[1]
-                                                                         : slice_from(""));
+    const struct command *command =
+        command_find(arguments[0], count > 1 ? arguments[1] : slice_from(""));
     assert_non_null(command);
     if (!command_each_key(command, arguments, count, note_key, &keys))
         return "-";
@@ -140,9 +140,8 @@ static void syntax_becomes_a_tree_of_arguments(void **state)
 {
     (void)state;
     assert_string_equal(docs_of(""), "[]");
-    assert_string_equal(docs_of("key value"),
-                        "[{\"name\": \"key\", \"type\": \"key\"}, "
-                        "{\"name\": \"value\", \"type\": \"string\"}]");
+    assert_string_equal(docs_of("key value"), "[{\"name\": \"key\", \"type\": \"key\"}, "
+                                              "{\"name\": \"value\", \"type\": \"string\"}]");
     assert_string_equal(docs_of("[COUNT count]"),
                         "[{\"name\": \"count\", \"type\": \"integer\", \"token\": \"COUNT\", "
                         "\"flags\": ~[+optional]}]");
@@ -188,9 +187,20 @@ static void the_document_has_a_row_for_every_command(void **state)
 static void numbers_are_strict_decimals(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",   "-",  "+1", " 1", "1 ", "01", "-0", "1.0", "0x1",
-                                      "1e3", "9223372036854775808", "-9223372036854775809",
-                                      "99999999999999999999", "999999999999999999999"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "01",
+                                      "-0",
+                                      "1.0",
+                                      "0x1",
+                                      "1e3",
+                                      "9223372036854775808",
+                                      "-9223372036854775809",
+                                      "99999999999999999999",
+                                      "999999999999999999999"};
     int64_t value = 7;
     uint64_t number = 7;
     double real = 7;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The families of keys, strings, lists and the server where a transcript against redis-server cannot
- * look: exact times, cold data, many keys, documents, counters. */
+/* The families of keys, strings, lists and the server where a transcript against redis-server
+ * cannot look: exact times, cold data, many keys, documents, counters. */
 #include "unit/commands/session_fixture.h"
 
 #include <stdlib.h>
 
-/* ---- Time ----------------------------------------------------------------------------------------- */
+/* ---- Time
+ * ----------------------------------------------------------------------------------------- */
 
 static void a_key_lives_until_its_millisecond(void **state)
 {
@@ -86,15 +87,17 @@ static void expiry_wakes_those_who_wait_for_the_key(void **state)
     assert_int_equal(session_resume(f->a), SESSION_BLOCKED);
 }
 
-/* ---- Cold data -------------------------------------------------------------------------------------- */
+/* ---- Cold data
+ * -------------------------------------------------------------------------------------- */
 
-/* Everything lies in tables and nothing in memory; each command is then run where it may not wait. */
+/* Everything lies in tables and nothing in memory; each command is then run where it may not wait.
+ */
 static void commands_run_again_until_their_data_is_there(void **state)
 {
     struct session_fixture *f = *state;
     static const char *const writes[] = {
-        "SET k value",       "SET x 1 EX 100",        "RPUSH l a b c d e",
-        "XADD s 1-1 f v",    "LOG.WRITE g TS 5 -- m", "SET y 2",
+        "SET k value",    "SET x 1 EX 100",        "RPUSH l a b c d e",
+        "XADD s 1-1 f v", "LOG.WRITE g TS 5 -- m", "SET y 2",
     };
     static const struct {
         const char *line, *reply;
@@ -128,7 +131,8 @@ static void commands_run_again_until_their_data_is_there(void **state)
     assert_reply(f, f->a, "DEBUG INVARIANTS", "+OK");
 }
 
-/* ---- Many keys -------------------------------------------------------------------------------------- */
+/* ---- Many keys
+ * -------------------------------------------------------------------------------------- */
 
 enum { KEYS = 12000 };
 
@@ -214,7 +218,8 @@ static void keys_of_a_large_database_does_not_hold_up_the_loop(void **state)
     assert_reply(f, f->a, "KEYS *", "[]");
 }
 
-/* ---- The server -------------------------------------------------------------------------------------- */
+/* ---- The server
+ * -------------------------------------------------------------------------------------- */
 
 static void info_counts_what_happened(void **state)
 {
@@ -240,9 +245,9 @@ static void info_counts_what_happened(void **state)
 static void info_shows_the_sections_that_are_asked_for(void **state)
 {
     struct session_fixture *f = *state;
-    static const char *const titles[] = {"Server", "Clients",     "Memory", "Persistence",
-                                         "Stats",  "Replication", "CPU",    "Modules",
-                                         "Errorstats", "Cluster", "Keyspace", "Cordwood"};
+    static const char *const titles[] = {"Server",     "Clients",     "Memory",   "Persistence",
+                                         "Stats",      "Replication", "CPU",      "Modules",
+                                         "Errorstats", "Cluster",     "Keyspace", "Cordwood"};
     char title[64];
     for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
         snprintf(title, sizeof title, "# %s\\r\\n", titles[i]);
@@ -277,9 +282,9 @@ static void info_says_what_recovery_found(void **state)
 static void documents_are_well_formed_in_both_protocols(void **state)
 {
     struct session_fixture *f = *state;
-    static const char *const lines[] = {"COMMAND", "COMMAND DOCS", "COMMAND LIST", "COMMAND HELP",
-                                        "CONFIG GET *", "CLIENT HELP", "CONFIG HELP", "DEBUG HELP",
-                                        "CLIENT LIST", "INFO everything"};
+    static const char *const lines[] = {
+        "COMMAND",     "COMMAND DOCS", "COMMAND LIST", "COMMAND HELP", "CONFIG GET *",
+        "CLIENT HELP", "CONFIG HELP",  "DEBUG HELP",   "CLIENT LIST",  "INFO everything"};
     for (int protocol = 2; protocol <= 3; protocol++) {
         fixture_ask(f, f->a, protocol == 2 ? "HELLO 2" : "HELLO 3");
         for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)

@@ -7,7 +7,8 @@
 #include <pthread.h>
 #include <sched.h>
 
-/* ---- Bytes in ------------------------------------------------------------------------------------- */
+/* ---- Bytes in
+ * ------------------------------------------------------------------------------------- */
 
 static const char pipeline[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhe\r\no\r\n"
                                "GET k\r\n"
@@ -123,7 +124,8 @@ static void too_much_unread_input_ends_the_session(void **state)
     memory_free(chunk);
 }
 
-/* ---- Parking -------------------------------------------------------------------------------------- */
+/* ---- Parking
+ * -------------------------------------------------------------------------------------- */
 
 struct working {
     struct session *session;
@@ -284,7 +286,8 @@ static void debug_sleep_holds_up_one_client(void **state)
     assert_string_equal(fixture_take(f, f->a), "+OK\r\n+PONG\r\n");
 }
 
-/* ---- The gate -------------------------------------------------------------------------------------- */
+/* ---- The gate
+ * -------------------------------------------------------------------------------------- */
 
 static size_t released(struct session *session, lsn_t acked)
 {
@@ -393,7 +396,8 @@ static void output_over_the_hard_limit_is_noticed(void **state)
     fixture_feed(f->a, "ECHO 0123456789012345678901234567890123456789\r\n");
     session_output_released(f->a, 1);
     assert_false(session_is_over_limit(f->a));
-    fixture_feed(f->a, "ECHO 0123456789012345678901234567890123456789\r\nECHO 01234567890123456789\r\n");
+    fixture_feed(f->a,
+                 "ECHO 0123456789012345678901234567890123456789\r\nECHO 01234567890123456789\r\n");
     session_output_released(f->a, 1);
     assert_true(session_is_over_limit(f->a));
 }
@@ -412,7 +416,8 @@ static void output_over_the_soft_limit_is_noticed_after_its_time(void **state)
     assert_true(session_is_over_limit(f->a));
 }
 
-/* ---- Who may ---------------------------------------------------------------------------------------- */
+/* ---- Who may
+ * ---------------------------------------------------------------------------------------- */
 
 static void a_password_is_asked_for(void **state)
 {
@@ -455,7 +460,8 @@ static void protected_mode_denies_outsiders(void **state)
     struct session_fixture *f = *state;
     struct session *session = fixture_session(f, false, false, f);
     assert_int_equal(session_state(session), SESSION_CLOSING);
-    assert_int_equal(strncmp(fixture_take(f, session), "-DENIED Redis is running in protected", 37), 0);
+    assert_int_equal(strncmp(fixture_take(f, session), "-DENIED Redis is running in protected", 37),
+                     0);
     session_destroy(session);
     assert_reply(f, f->a, "CONFIG SET protected-mode no", "+OK");
     session = fixture_session(f, false, false, f);
@@ -463,7 +469,8 @@ static void protected_mode_denies_outsiders(void **state)
     session_destroy(session);
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------ */
+/* ---- Errors
+ * ------------------------------------------------------------------------------------------ */
 
 static void a_failed_disk_stops_writes_and_not_reads(void **state)
 {
@@ -473,8 +480,7 @@ static void a_failed_disk_stops_writes_and_not_reads(void **state)
     vfs_fault_fail(f->ms.vfs, 1u << VFS_CALL_SYNC, 1, STATUS_IO, true);
     assert_reply(f, f->a, "SET k w", "+OK");
     assert_int_not_equal(lsm_wal_sync(store_engine(f->ms.store)), STATUS_OK);
-    assert_reply(f, f->a, "SET k x",
-                 "-MISCONF Errors writing to the AOF file: Input/output error");
+    assert_reply(f, f->a, "SET k x", "-MISCONF Errors writing to the AOF file: Input/output error");
     assert_reply(f, f->b, "PING", "+PONG");
 }
 
@@ -521,7 +527,7 @@ static void writers_are_held_back_by_parking(void **state)
     assert_true(delay_us > 0);
     assert_true(delay_us <= 1000000);
     assert_reply(f, f->b, "GET key:0", fixture_ask(f, f->b, "GET key:1")); /* reads are not */
-    session_work(f->a); /* the host has waited */
+    session_work(f->a);                                                    /* the host has waited */
     assert_int_equal(session_resume(f->a), SESSION_READY);
     assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
     memory_store_work(&f->ms, true);
@@ -530,8 +536,8 @@ static void writers_are_held_back_by_parking(void **state)
 static int setup_small(void **state)
 {
     static struct session_fixture fixture;
-    fixture_open(&fixture, &(struct store_options){.memtable_bytes = 1 << 20,
-                                                   .wal_segment_bytes = 1 << 20});
+    fixture_open(&fixture,
+                 &(struct store_options){.memtable_bytes = 1 << 20, .wal_segment_bytes = 1 << 20});
     *state = &fixture;
     return 0;
 }

@@ -29,10 +29,11 @@ static size_t count_lines(const char *text)
     return lines;
 }
 
-static const char writes[] = "{\"action\":\"write\",\"message\":\"one\"}\n"
-                             "{\"action\":\"write\",\"message\":\"two\"}\r\n"
-                             "\r\n  \n"
-                             "{\"action\":\"read\",\"start_ts\":0,\"end_ts\":18446744073709551615}\n";
+static const char writes[] =
+    "{\"action\":\"write\",\"message\":\"one\"}\n"
+    "{\"action\":\"write\",\"message\":\"two\"}\r\n"
+    "\r\n  \n"
+    "{\"action\":\"read\",\"start_ts\":0,\"end_ts\":18446744073709551615}\n";
 
 static void lines_give_the_same_replies_wherever_they_are_split(void **state)
 {
@@ -60,7 +61,8 @@ static void a_first_line_without_a_brace_closes(void **state)
     assert_string_equal(fixture_take(f, f->a), "");
     struct session *session = fixture_session(f, true, true, f);
     fixture_feed(session, "{\"action\":\"nosuch\"}\nPOST / HTTP/1.1\n");
-    assert_int_equal(session_state(session), SESSION_READY); /* only the first line is a browser's */
+    assert_int_equal(session_state(session),
+                     SESSION_READY); /* only the first line is a browser's */
     assert_int_equal(count_lines(fixture_take(f, session)), 2);
     session_destroy(session);
 }

@@ -39,7 +39,8 @@ static void *push_elements(void *context)
             loop->pushed += i % 5 != 0;
         }
         if (round % 50 == 0)
-            fixture_feed(session, "INFO all\r\nCLIENT SETNAME me\r\nLRANGE shared 0 5\r\nnosuch\r\n");
+            fixture_feed(session,
+                         "INFO all\r\nCLIENT SETNAME me\r\nLRANGE shared 0 5\r\nnosuch\r\n");
         fixture_settle(session);
         session_output_consume(session, session_output(session).size);
     }
@@ -67,8 +68,8 @@ static void threads_share_the_store_and_lose_no_write(void **state)
     assert_reply(f, f->a, "LLEN shared", expected);
 }
 
-/* Reads its stream with XREAD BLOCK 0 until it has seen all entries; sleeps only until it is woken, so
- * a lost wake-up would hang. */
+/* Reads its stream with XREAD BLOCK 0 until it has seen all entries; sleeps only until it is woken,
+ * so a lost wake-up would hang. */
 static void *read_blocked(void *context)
 {
     struct loop *loop = context;

@@ -4,7 +4,8 @@
 
 #include "unit/commands/session_fixture.h"
 
-/* ---- The registry -------------------------------------------------------------------------------- */
+/* ---- The registry
+ * -------------------------------------------------------------------------------- */
 
 struct wakes {
     void *owners[16];
@@ -80,7 +81,8 @@ static void many_waiters_come_and_go(void **state)
     waiters_release(&waiters);
 }
 
-/* ---- Sessions ------------------------------------------------------------------------------------ */
+/* ---- Sessions
+ * ------------------------------------------------------------------------------------ */
 
 static void a_blocked_reader_wakes_with_the_entry(void **state)
 {
@@ -95,9 +97,10 @@ static void a_blocked_reader_wakes_with_the_entry(void **state)
     assert_int_equal(f->wake_count, 1);
     assert_ptr_equal(f->woken[0], session_owner(f->a));
     assert_int_equal(session_resume(f->a), SESSION_READY);
-    assert_string_equal(fixture_take(f, f->a),
-                        "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
-                        "+PONG\r\n");
+    assert_string_equal(
+        fixture_take(f, f->a),
+        "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
+        "+PONG\r\n");
     assert_reply(f, f->b, "XADD s 5-2 f v", "\"5-2\"");
     assert_int_equal(f->wake_count, 1); /* nobody waits any more */
 }

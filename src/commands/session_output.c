@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* A session's replies behind the gate: one growing buffer, and marks that say up to where output
+ * waits for which LSN. A mark that would not wait longer than the one before it is merged with it.
+ *
+ *      output  | consumed | released | held                  |
+ *      marks                         ^end, lsn 5    ^end, lsn 9
+ */
+#include "base/memory.h"
+#include "commands/service_state.h"
+
+#include <assert.h>
+
+static uint64_t output_end(const struct session *session)
+{
+    return session->output_base + session->output.size;
+}
+
+static void push_mark(struct session *session, lsn_t lsn)
+{
+    if (session->mark_first == session->mark_count)
+        session->mark_first = session->mark_count = 0;
+    if (session->mark_count == session->mark_capacity) {
+        session->mark_capacity = session->mark_capacity ? session->mark_capacity * 2 : 4;
+        session->marks =
+            memory_resize(session->marks, session->mark_capacity * sizeof *session->marks);
+    }
+    session->marks[session->mark_count++] =
+        (struct gate_mark){.end = output_end(session), .lsn = lsn};
+}
+
+void session_mark_output(struct session *session, lsn_t lsn)
+{
+    bool any = session->mark_first < session->mark_count;
+    struct gate_mark *last = any ? &session->marks[session->mark_count - 1] : NULL;
+    if (last && last->lsn >= lsn)
+        last->end = output_end(session);
+    else if (lsn > 0)
+        push_mark(session, lsn);
+    else
+        session->released_end = output_end(session);
+    atomic_store_explicit(&session->output_bytes, session->output.size - session->output_offset,
+                          memory_order_relaxed);
+}
+
+struct slice session_output(const struct session *session)
+{
+    return slice_make(session->output.data + session->output_offset,
+                      session->output.size - session->output_offset);
+}
+
+/* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
+static void check_output_limit(struct session *session, size_t released)
+{
+    struct config_output_limit limit =
+        config_output_limit(session->service->config, CONFIG_CLASS_NORMAL);
+    bool over = limit.hard_bytes && released > limit.hard_bytes;
+    if (limit.soft_bytes && released > limit.soft_bytes) {
+        uint64_t now_us = env_monotonic_us(session->service->env);
+        if (session->over_soft_since_us == 0)
+            session->over_soft_since_us = now_us;
+        over = over || now_us - session->over_soft_since_us > limit.soft_seconds * 1000000;
+    } else {
+        session->over_soft_since_us = 0;
+    }
+    if (over && !session->is_over_limit) {
+        env_log(session->service->env, LOG_WARNING,
+                "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
+                (unsigned long long)session->id, session->address);
+        session->is_over_limit = true;
+    }
+}
+
+size_t session_output_released(struct session *session, lsn_t acked)
+{
+    while (session->mark_first < session->mark_count &&
+           session->marks[session->mark_first].lsn < acked)
+        session->released_end = session->marks[session->mark_first++].end;
+    uint64_t position = session->output_base + session->output_offset;
+    uint64_t end = session->released_end;
+    if (session->mark_first == session->mark_count)
+        end = output_end(session);
+    size_t released = end > position ? (size_t)(end - position) : 0;
+    if (released > 0)
+        check_output_limit(session, released);
+    return released;
+}
+
+lsn_t session_output_awaits(const struct session *session)
+{
+    return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
+}
+
+void session_output_consume(struct session *session, size_t count)
+{
+    assert(count <= session->output.size - session->output_offset);
+    atomic_fetch_add_explicit(&session->service->stats.net_output_bytes, count,
+                              memory_order_relaxed);
+    session->output_offset += count;
+    struct buffer *output = &session->output;
+    size_t left = output->size - session->output_offset;
+    atomic_store_explicit(&session->output_bytes, left, memory_order_relaxed);
+    if (left == 0) {
+        session->output_base += output->size;
+        session->output_offset = 0;
+        buffer_clear(output);
+        if (output->capacity > OUTPUT_KEPT_BYTES)
+            buffer_release(output);
+    } else if (session->output_offset > OUTPUT_KEPT_BYTES && session->output_offset > left) {
+        session->output_base += session->output_offset;
+        buffer_consume(output, session->output_offset);
+        session->output_offset = 0;
+    }
+}
+
+bool session_is_over_limit(const struct session *session)
+{
+    return session->is_over_limit;
+}
+
+bool session_output_is_full(const struct session *session)
+{
+    return session->output.size - session->output_offset > SESSION_OUTPUT_PAUSE_BYTES;
+}
+
+bool session_is_paused(const struct session *session)
+{
+    return session->state == SESSION_READY && session->input.size > 0 &&
+           session_output_is_full(session);
+}
