@@ -15,10 +15,9 @@ struct version_set {
     struct block_cache *cache;
     pthread_mutex_t table_locks[TABLE_OPEN_LOCKS]; /* by number: one thread opens a table */
 
-    pthread_mutex_t apply_lock; /* taken before `lock`; guards the manifest file and `log` */
-    struct vfs_file *file;      /* NULL: the next apply starts a new manifest */
-    struct manifest_content
-        log; /* trees, state and the file's end; its tables are those of `current` */
+    pthread_mutex_t apply_lock;  /* taken before `lock`; guards the manifest file and `log` */
+    struct vfs_file *file;       /* NULL: the next apply starts a new manifest */
+    struct manifest_content log; /* trees, state, end of the file; `current` has its tables */
 
     pthread_mutex_t lock; /* guards below; held shortly */
     struct version *current;

@@ -1,75 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer's side of the WAL.
+/* The writer's side of the WAL; writing and syncing are in wal_commit.c.
  *
- *   segments:  | closed ... | tail | ready | ready |      ascending, each begins where the one
- * before ends LSNs:      durable <= written <= appended             <= prepared (end of the last
- * segment)
+ *   segments:  | closed ... | tail | ready | ready |     each begins where the one before ends
+ *   LSNs:      durable <= written <= appended          <= prepared (end of the last segment)
  *
  * Appends copy frames into the pending batch of bytes; a writing thread swaps it for the empty
  * second one under the mutex and writes without it, so an append never waits for a write or a sync.
  * One thread writes and one syncs at a time, both may overlap; the others wait for the result that
  * covers them, which is the group commit. A sync covers what was written before it began, and
- * durable_lsn moves only here, in order; the first error of a write or sync poisons the log for
+ * durable_lsn moves only there, in order; the first error of a write or sync poisons the log for
  * good.
  *
  * Lock order: the engine's write lock, then wal->mutex, which is not held during calls of the vfs.
  */
-#include "lsm/wal.h"
+#include "lsm/wal_writer.h"
 
 #include "base/memory.h"
 #include "lsm/wal_frame.h"
-#include "lsm/wal_segment.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 enum {
-    READY_MAX = 3,                /* recycled segments kept ahead; others are removed */
-    PENDING_BYTES = 1 << 20,      /* held ready in each of the two pending buffers */
-    PENDING_KEEP_BYTES = 8 << 20, /* a buffer that grew beyond this is given back */
+    READY_MAX = 3, /* recycled segments kept ahead; others are removed */
     FRAME_REST_MIN = WAL_FRAME_HEAD_BYTES + 1, /* a smaller rest of a segment is skipped */
 };
 
 _Static_assert(WAL_SEGMENT_BYTES_MIN - WAL_HEADER_BYTES > 4 * FRAME_REST_MIN, "room for frames");
-
-/* Neighbouring bytes of one segment in a pending batch of bytes. */
-struct extent {
-    struct wal_segment *segment;
-    uint64_t file_offset;
-    size_t size;
-};
-
-struct pending {
-    struct buffer bytes;
-    struct extent *extents;
-    size_t extent_count, extent_capacity;
-};
-
-struct wal {
-    const struct env *env;
-    char *directory;
-    struct wal_options options;
-    uint64_t store_id;
-    uint32_t epoch;
-    uint32_t seed;
-
-    lsn_t next_lsn;                         /* guarded by the engine's write lock */
-    _Atomic lsn_t prepared_lsn;             /* end of the last segment; changed under `mutex` */
-    _Atomic lsn_t written_lsn, durable_lsn; /* changed under `mutex` */
-    atomic_bool poisoned, rotate_requested;
-    _Atomic uint64_t bytes_written, sync_count;
-
-    pthread_mutex_t mutex; /* guards all below */
-    pthread_cond_t changed;
-    struct wal_segment **segments;
-    size_t segment_count, segment_capacity;
-    size_t tail; /* index of the segment that the next frame goes to */
-    lsn_t appended_lsn;
-    struct pending *active, *idle;
-    struct pending pending[2];
-    bool writing, syncing, preparing;
-};
 
 /* ---- Segments ------------------------------------------------------------------------------ */
 
@@ -217,8 +173,8 @@ enum status wal_open(const struct env *env, const char *directory,
     pthread_cond_init(&wal->changed, NULL);
     wal->active = &wal->pending[0];
     wal->idle = &wal->pending[1];
-    buffer_reserve(&wal->active->bytes, PENDING_BYTES);
-    buffer_reserve(&wal->idle->bytes, PENDING_BYTES);
+    buffer_reserve(&wal->active->bytes, WAL_PENDING_BYTES);
+    buffer_reserve(&wal->idle->bytes, WAL_PENDING_BYTES);
 
     enum status status = wal_segment_list(env, directory, &bases, &base_count);
     if (status != STATUS_OK)
@@ -440,163 +396,6 @@ enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve)
     }
     pthread_mutex_unlock(&wal->mutex);
     return status;
-}
-
-/* ---- Writing and syncing ------------------------------------------------------------------- */
-
-static enum status poison(struct wal *wal, enum status status, const char *what)
-{
-    if (!atomic_exchange(&wal->poisoned, true))
-        env_log(wal->env, LOG_WARNING,
-                "The write-ahead log in %s failed to %s (%s); nothing is written until a restart.",
-                wal->directory, what, status_text(status));
-    pthread_cond_broadcast(&wal->changed);
-    return STATUS_READ_ONLY;
-}
-
-static enum status write_extents(const struct pending *pending)
-{
-    const uint8_t *data = pending->bytes.data;
-    for (size_t i = 0; i < pending->extent_count; i++) {
-        const struct extent *extent = &pending->extents[i];
-        enum status status =
-            vfs_write_at(extent->segment->file, extent->file_offset, data, extent->size);
-        if (status != STATUS_OK)
-            return status;
-        data += extent->size;
-    }
-    return STATUS_OK;
-}
-
-static void pending_clear(struct pending *pending)
-{
-    if (pending->bytes.capacity > PENDING_KEEP_BYTES) {
-        buffer_release(&pending->bytes);
-        buffer_reserve(&pending->bytes, PENDING_BYTES);
-    }
-    buffer_clear(&pending->bytes);
-    pending->extent_count = 0;
-}
-
-/* Writes all that is pending, as the one writing thread. The mutex is held, released meanwhile. */
-static enum status write_pending(struct wal *wal)
-{
-    struct pending *pending = wal->active;
-    lsn_t end = wal->appended_lsn;
-    assert(!wal->writing);
-    wal->writing = true;
-    wal->active = wal->idle;
-    wal->idle = NULL;
-    pthread_mutex_unlock(&wal->mutex);
-    enum status status = write_extents(pending);
-    size_t bytes = pending->bytes.size;
-    pthread_mutex_lock(&wal->mutex);
-    for (size_t i = 0; i < pending->extent_count; i++)
-        pending->extents[i].segment->dirty = true;
-    pending_clear(pending);
-    wal->idle = pending;
-    wal->writing = false;
-    if (status != STATUS_OK)
-        return poison(wal, status, "write");
-    atomic_fetch_add(&wal->bytes_written, bytes);
-    atomic_store(&wal->written_lsn, end);
-    pthread_cond_broadcast(&wal->changed);
-    return STATUS_OK;
-}
-
-/* Returns when all below `target` is written. The mutex is held. */
-static enum status write_up_to(struct wal *wal, lsn_t target)
-{
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && atomic_load(&wal->written_lsn) < target) {
-        if (wal_is_poisoned(wal))
-            return STATUS_READ_ONLY;
-        if (wal->writing)
-            pthread_cond_wait(&wal->changed, &wal->mutex);
-        else
-            status = write_pending(wal);
-    }
-    return status;
-}
-
-enum status wal_write(struct wal *wal)
-{
-    if (wal_is_poisoned(wal))
-        return STATUS_READ_ONLY;
-    pthread_mutex_lock(&wal->mutex);
-    enum status status = write_up_to(wal, wal->appended_lsn);
-    pthread_mutex_unlock(&wal->mutex);
-    return status;
-}
-
-/* Syncs all that is written, as the one syncing thread, oldest segment first. The mutex is held,
- * released meanwhile. */
-static enum status sync_written(struct wal *wal)
-{
-    enum { BATCH = 16 };
-    struct wal_segment *dirty[BATCH];
-    size_t count = 0, i = 0;
-    enum status status = STATUS_OK;
-    assert(!wal->syncing);
-    wal->syncing = true;
-    lsn_t end = atomic_load(&wal->written_lsn);
-    for (; i <= wal->tail && count < BATCH; i++) {
-        if (wal->segments[i]->dirty) {
-            wal->segments[i]->dirty = false;
-            dirty[count++] = wal->segments[i];
-        }
-    }
-    if (count == BATCH && wal_header_end(&dirty[count - 1]->header) < end)
-        end = wal_header_end(&dirty[count - 1]->header);
-    pthread_mutex_unlock(&wal->mutex);
-    for (size_t k = 0; status == STATUS_OK && k < count; k++)
-        status = vfs_sync_at(dirty[k]->file, "wal.frames");
-    pthread_mutex_lock(&wal->mutex);
-    wal->syncing = false;
-    if (status != STATUS_OK)
-        return poison(wal, status, "sync");
-    atomic_fetch_add(&wal->sync_count, 1);
-    if (end > atomic_load(&wal->durable_lsn) && !wal_is_poisoned(wal))
-        atomic_store(&wal->durable_lsn, end);
-    pthread_cond_broadcast(&wal->changed);
-    return STATUS_OK;
-}
-
-enum status wal_sync(struct wal *wal)
-{
-    if (wal_is_poisoned(wal))
-        return STATUS_READ_ONLY;
-    pthread_mutex_lock(&wal->mutex);
-    lsn_t target = wal->appended_lsn;
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && atomic_load(&wal->durable_lsn) < target) {
-        if (wal_is_poisoned(wal))
-            status = STATUS_READ_ONLY;
-        else if (wal->syncing)
-            pthread_cond_wait(&wal->changed, &wal->mutex);
-        else {
-            status = write_up_to(wal, target);
-            if (status == STATUS_OK && !wal->syncing)
-                status = sync_written(wal);
-        }
-    }
-    pthread_mutex_unlock(&wal->mutex);
-    return status;
-}
-
-lsn_t wal_written_lsn(const struct wal *wal)
-{
-    return atomic_load_explicit(&wal->written_lsn, memory_order_acquire);
-}
-
-lsn_t wal_durable_lsn(const struct wal *wal)
-{
-    return atomic_load_explicit(&wal->durable_lsn, memory_order_acquire);
-}
-
-bool wal_is_poisoned(const struct wal *wal)
-{
-    return atomic_load_explicit(&wal->poisoned, memory_order_acquire);
 }
 
 /* ---- Upkeep -------------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
  *   start                      tail            stop
  *     | batch | batch | batch  | half a chain  | not a frame ... [valid frames?] ...
  *
- *  1. From `start` on, frames are read one behind the other until a position holds none (`stop`).
- * The tail is the end of the last whole batch.
+ *  1. From `start` on, frames are read one behind the other until a position holds none
+ *     (`stop`). The tail is the end of the last whole batch.
  *  2. Unless the last stop was clean, every later offset, also of later segments, is searched for
  *     valid frames: a later frame or the manifest may state a durable LSN.
  *     Segments go oldest first, so one behind a missing first one states as much.

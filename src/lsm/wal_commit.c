@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing and syncing of the WAL: the group commit (wal.c tells how). */
+#include "lsm/wal_writer.h"
+
+#include <assert.h>
+
+enum { PENDING_KEEP_BYTES = 8 << 20 }; /* a buffer that grew beyond this is given back */
+
+static enum status poison(struct wal *wal, enum status status, const char *what)
+{
+    if (!atomic_exchange(&wal->poisoned, true))
+        env_log(wal->env, LOG_WARNING,
+                "The write-ahead log in %s failed to %s (%s); nothing is written until a restart.",
+                wal->directory, what, status_text(status));
+    pthread_cond_broadcast(&wal->changed);
+    return STATUS_READ_ONLY;
+}
+
+static enum status write_extents(const struct pending *pending)
+{
+    const uint8_t *data = pending->bytes.data;
+    for (size_t i = 0; i < pending->extent_count; i++) {
+        const struct extent *extent = &pending->extents[i];
+        enum status status =
+            vfs_write_at(extent->segment->file, extent->file_offset, data, extent->size);
+        if (status != STATUS_OK)
+            return status;
+        data += extent->size;
+    }
+    return STATUS_OK;
+}
+
+static void pending_clear(struct pending *pending)
+{
+    if (pending->bytes.capacity > PENDING_KEEP_BYTES) {
+        buffer_release(&pending->bytes);
+        buffer_reserve(&pending->bytes, WAL_PENDING_BYTES);
+    }
+    buffer_clear(&pending->bytes);
+    pending->extent_count = 0;
+}
+
+/* Writes all that is pending, as the one writing thread. The mutex is held, released meanwhile. */
+static enum status write_pending(struct wal *wal)
+{
+    struct pending *pending = wal->active;
+    lsn_t end = wal->appended_lsn;
+    assert(!wal->writing);
+    wal->writing = true;
+    wal->active = wal->idle;
+    wal->idle = NULL;
+    pthread_mutex_unlock(&wal->mutex);
+    enum status status = write_extents(pending);
+    size_t bytes = pending->bytes.size;
+    pthread_mutex_lock(&wal->mutex);
+    for (size_t i = 0; i < pending->extent_count; i++)
+        pending->extents[i].segment->dirty = true;
+    pending_clear(pending);
+    wal->idle = pending;
+    wal->writing = false;
+    if (status != STATUS_OK)
+        return poison(wal, status, "write");
+    atomic_fetch_add(&wal->bytes_written, bytes);
+    atomic_store(&wal->written_lsn, end);
+    pthread_cond_broadcast(&wal->changed);
+    return STATUS_OK;
+}
+
+/* Returns when all below `target` is written. The mutex is held. */
+static enum status write_up_to(struct wal *wal, lsn_t target)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && atomic_load(&wal->written_lsn) < target) {
+        if (wal_is_poisoned(wal))
+            return STATUS_READ_ONLY;
+        if (wal->writing)
+            pthread_cond_wait(&wal->changed, &wal->mutex);
+        else
+            status = write_pending(wal);
+    }
+    return status;
+}
+
+enum status wal_write(struct wal *wal)
+{
+    if (wal_is_poisoned(wal))
+        return STATUS_READ_ONLY;
+    pthread_mutex_lock(&wal->mutex);
+    enum status status = write_up_to(wal, wal->appended_lsn);
+    pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+/* Syncs all that is written, as the one syncing thread, oldest segment first. The mutex is held,
+ * released meanwhile. */
+static enum status sync_written(struct wal *wal)
+{
+    enum { BATCH = 16 };
+    struct wal_segment *dirty[BATCH];
+    size_t count = 0, i = 0;
+    enum status status = STATUS_OK;
+    assert(!wal->syncing);
+    wal->syncing = true;
+    lsn_t end = atomic_load(&wal->written_lsn);
+    for (; i <= wal->tail && count < BATCH; i++) {
+        if (wal->segments[i]->dirty) {
+            wal->segments[i]->dirty = false;
+            dirty[count++] = wal->segments[i];
+        }
+    }
+    if (count == BATCH && wal_header_end(&dirty[count - 1]->header) < end)
+        end = wal_header_end(&dirty[count - 1]->header);
+    pthread_mutex_unlock(&wal->mutex);
+    for (size_t k = 0; status == STATUS_OK && k < count; k++)
+        status = vfs_sync_at(dirty[k]->file, "wal.frames");
+    pthread_mutex_lock(&wal->mutex);
+    wal->syncing = false;
+    if (status != STATUS_OK)
+        return poison(wal, status, "sync");
+    atomic_fetch_add(&wal->sync_count, 1);
+    if (end > atomic_load(&wal->durable_lsn) && !wal_is_poisoned(wal))
+        atomic_store(&wal->durable_lsn, end);
+    pthread_cond_broadcast(&wal->changed);
+    return STATUS_OK;
+}
+
+enum status wal_sync(struct wal *wal)
+{
+    if (wal_is_poisoned(wal))
+        return STATUS_READ_ONLY;
+    pthread_mutex_lock(&wal->mutex);
+    lsn_t target = wal->appended_lsn;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && atomic_load(&wal->durable_lsn) < target) {
+        if (wal_is_poisoned(wal))
+            status = STATUS_READ_ONLY;
+        else if (wal->syncing)
+            pthread_cond_wait(&wal->changed, &wal->mutex);
+        else {
+            status = write_up_to(wal, target);
+            if (status == STATUS_OK && !wal->syncing)
+                status = sync_written(wal);
+        }
+    }
+    pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+lsn_t wal_written_lsn(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->written_lsn, memory_order_acquire);
+}
+
+lsn_t wal_durable_lsn(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->durable_lsn, memory_order_acquire);
+}
+
+bool wal_is_poisoned(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->poisoned, memory_order_acquire);
+}

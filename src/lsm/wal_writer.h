@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer's side of the WAL, as wal.c (segments, appending) and wal_commit.c (writing, syncing)
+ * see it. Internal to src/lsm. */
+#ifndef LSM_WAL_WRITER_H
+#define LSM_WAL_WRITER_H
+
+#include "lsm/wal.h"
+#include "lsm/wal_segment.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { WAL_PENDING_BYTES = 1 << 20 }; /* held ready in each of the two pending buffers */
+
+/* Neighbouring bytes of one segment in a pending batch of bytes. */
+struct extent {
+    struct wal_segment *segment;
+    uint64_t file_offset;
+    size_t size;
+};
+
+struct pending {
+    struct buffer bytes;
+    struct extent *extents;
+    size_t extent_count, extent_capacity;
+};
+
+struct wal {
+    const struct env *env;
+    char *directory;
+    struct wal_options options;
+    uint64_t store_id;
+    uint32_t epoch;
+    uint32_t seed;
+
+    lsn_t next_lsn;                         /* guarded by the engine's write lock */
+    _Atomic lsn_t prepared_lsn;             /* end of the last segment; changed under `mutex` */
+    _Atomic lsn_t written_lsn, durable_lsn; /* changed under `mutex` */
+    atomic_bool poisoned, rotate_requested;
+    _Atomic uint64_t bytes_written, sync_count;
+
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t changed;
+    struct wal_segment **segments;
+    size_t segment_count, segment_capacity;
+    size_t tail; /* index of the segment that the next frame goes to */
+    lsn_t appended_lsn;
+    struct pending *active, *idle;
+    struct pending pending[2];
+    bool writing, syncing, preparing;
+};
+
+#endif
