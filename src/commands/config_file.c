@@ -173,7 +173,7 @@ static bool load_line(const struct source *source, const char *name, unsigned nu
     bool ok = false;
     if (failure)
         buffer_append_text(&inner_error, failure);
-    else if (words->count == 0 || (words->bytes.size > 0 && words->bytes.data[0] == '#'))
+    else if (words->count == 0)
         ok = true;
     else
         ok = load_words(&inner, words);

@@ -147,6 +147,13 @@ static enum status resolve_id(struct command_context *c, size_t index, const str
     return STATUS_OK;
 }
 
+/* Who is blocked goes on waiting while the key is of another type. */
+static enum status find_awaited(struct command_context *c, struct slice key, struct stream *stream)
+{
+    enum status status = stream_find(c->access, key, stream);
+    return status == STATUS_WRONG_TYPE && c->resumed ? STATUS_NOT_FOUND : status;
+}
+
 /* Makes an ID of every ID argument. *done: an error is replied. */
 static enum status resolve_ids(struct command_context *c, const struct read_arguments *taken,
                                bool *done)
@@ -157,7 +164,7 @@ static enum status resolve_ids(struct command_context *c, const struct read_argu
         struct stream_id id;
         size_t index = taken->first_key + taken->key_count + i;
         struct slice text = c->arguments[index];
-        enum status status = stream_find(c->access, c->arguments[taken->first_key + i], &stream);
+        enum status status = find_awaited(c, c->arguments[taken->first_key + i], &stream);
         if (status && status != STATUS_NOT_FOUND)
             return status;
         if (slice_equal(text, slice_from("$")) || slice_equal(text, slice_from("+"))) {
@@ -187,7 +194,7 @@ static enum status reply_stream_news(struct command_context *c, const struct rea
         c->arguments[taken->first_key + taken->key_count + stream_index], 0, &id);
     assert(is_id);
     (void)is_id;
-    enum status status = command_lookup(c, stream_find(c->access, key, &stream));
+    enum status status = command_lookup(c, find_awaited(c, key, &stream));
     if (status)
         return status;
     if (stream.header.length == 0 || stream_id_compare(stream.header.last_id, id) <= 0)
