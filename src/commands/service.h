@@ -47,7 +47,7 @@ struct service_stats *service_stats(struct service *service);
 bool service_expire(struct service *service);
 
 
-enum { SERVICE_THREADS_MAX = 192 }; /* threads that ever run sessions of one service */
+enum { SERVICE_THREADS_MAX = 224 }; /* threads that ever run sessions of one service */
 
 /* Lets go of what the calling thread's reader keeps from its last command (old memtables and tables
  * could not be freed otherwise). A loop calls it from a timer of a tenth of a second or so, a worker

@@ -4,6 +4,8 @@
 
 #include "unit/commands/session_fixture.h"
 
+#include <pthread.h>
+
 /* ---- The registry
  * -------------------------------------------------------------------------------- */
 
@@ -147,6 +149,46 @@ static void the_answer_of_a_blocked_reader_waits_for_durability(void **state)
     fixture_take(f, f->b);
 }
 
+/* ---- A write between the reader's look and its registration ------------------------------------------ */
+
+static struct {
+    struct session_fixture *f;
+    bool armed;
+} between;
+
+static void *write_entry(void *context)
+{
+    struct session_fixture *f = context;
+    fixture_feed(f->b, "XADD s 5-1 f v\r\n");
+    return NULL;
+}
+
+/* The deadline is computed after the handler found nothing and before the waiters are registered. */
+static uint64_t clock_that_lets_a_write_in(void *context)
+{
+    if (between.armed) {
+        pthread_t thread;
+        between.armed = false;
+        assert_int_equal(pthread_create(&thread, NULL, write_entry, between.f), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+    return ((struct memory_store *)context)->now_ms * 1000;
+}
+
+static void a_write_just_before_the_registration_is_seen(void **state)
+{
+    struct session_fixture *f = *state;
+    f->ms.env.monotonic_us = clock_that_lets_a_write_in;
+    between.f = f;
+    between.armed = true;
+    fixture_feed(f->a, "XREAD BLOCK 1000 STREAMS s 0\r\n");
+    assert_false(between.armed);
+    assert_int_equal(f->wake_count, 0); /* nobody was registered yet */
+    assert_int_equal(session_state(f->a), SESSION_READY);
+    assert_non_null(strstr(fixture_take(f, f->a), "5-1"));
+    fixture_take(f, f->b);
+}
+
 static void a_blocked_client_may_leave(void **state)
 {
     struct session_fixture *f = *state;
@@ -196,6 +238,7 @@ int main(void)
         TEST(a_wake_without_data_blocks_again_with_the_same_deadline),
         TEST(an_entry_that_is_there_needs_no_wait),
         TEST(the_answer_of_a_blocked_reader_waits_for_durability),
+        TEST(a_write_just_before_the_registration_is_seen),
         TEST(a_blocked_client_may_leave),
         TEST(input_of_a_blocked_client_is_kept),
         TEST(swapping_databases_wakes_who_may_find_something),
