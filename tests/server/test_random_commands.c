@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/* Random commands, the same to our server and to redis-server 7: the replies must be the same. On
+ * the way ours flushes and compacts (its memtable is small), and is killed with -9 and started
+ * again. Repeat a run with SEED=; longer with COMMANDS=. */
+#include "lib/seed.h"
+#include "lib/test_server.h"
+
+#include "base/random.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum {
+    COMMANDS = 100000,
+    PIPELINE = 50,
+    MOOD_COMMANDS = 2500,
+    KILLS = 4,
+    WORDS_MAX = 24,
+    WORD_BYTES_MAX = 128
+};
+
+struct world {
+    struct test_server servers[2];
+    struct resp_client clients[2];
+    struct random random;
+    unsigned database;
+    uint64_t clock; /* grows; streams' IDs come from it */
+    bool gentle;    /* nothing is cut or removed at once, so that objects grow */
+    uint64_t times; /* of expiry, given so far */
+    uint64_t done;
+};
+
+/* A command as words; one of them may be large. */
+struct command {
+    char words[WORDS_MAX][WORD_BYTES_MAX];
+    size_t count;
+    size_t large_bytes; /* of the last word, 0: as it stands */
+};
+
+static void word(struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void word(struct command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    assert_true(command->count < WORDS_MAX);
+    va_start(arguments, format);
+    vsnprintf(command->words[command->count++], WORD_BYTES_MAX, format, arguments);
+    va_end(arguments);
+}
+
+static uint64_t below(struct world *world, uint64_t bound)
+{
+    return random_below(&world->random, bound);
+}
+
+static bool one_in(struct world *world, uint64_t count)
+{
+    return below(world, count) == 0;
+}
+
+/* Adds a choice of texts, as it is. */
+#define CHOOSE(world, command, ...)                                                   \
+    do {                                                                              \
+        static const char *const choices[] = {__VA_ARGS__};                           \
+        word(command, "%s", choices[below(world, sizeof choices / sizeof *choices)]); \
+    } while (0)
+
+/* Mostly a key of the family ('s', 'l' or 'x'), now and then one of another. */
+static void key(struct world *world, struct command *command, char family)
+{
+    char letter = one_in(world, 20) ? "slx"[below(world, 3)] : family;
+
+    word(command, "%c%u", letter, (unsigned)below(world, 5));
+}
+
+static void number(struct world *world, struct command *command)
+{
+    int reach = one_in(world, 5) ? 3000 : 40;
+
+    word(command, "%d", (int)below(world, (uint64_t)reach) - reach / 3);
+}
+
+static void value(struct world *world, struct command *command)
+{
+    word(command, "v%" PRIu64 "-%.*s", random_next(&world->random), (int)below(world, 60),
+         "012345678901234567890123456789012345678901234567890123456789");
+}
+
+/* An ID of an entry, one that never was, or a bound. */
+static void stream_id(struct world *world, struct command *command)
+{
+    bool near = world->clock > 500 && !one_in(world, 4);
+    uint64_t ms = world->clock - below(world, near ? 500 : world->clock);
+
+    if (one_in(world, 3))
+        word(command, "%" PRIu64, ms);
+    else
+        word(command, "%" PRIu64 "-%u", ms, (unsigned)below(world, 4));
+}
+
+static void stream_bound(struct world *world, struct command *command)
+{
+    if (one_in(world, 3)) {
+        CHOOSE(world, command, "-", "+");
+    } else {
+        stream_id(world, command);
+        char *text = command->words[command->count - 1];
+        if (one_in(world, 4)) {
+            memmove(text + 1, text, strlen(text) + 1);
+            text[0] = '(';
+        }
+    }
+}
+
+static void trimming(struct world *world, struct command *command)
+{
+    if (one_in(world, 2)) {
+        word(command, "MAXLEN");
+        if (one_in(world, 2))
+            word(command, "=");
+        word(command, "%u", (unsigned)below(world, 60));
+    } else {
+        word(command, "MINID");
+        stream_id(world, command);
+    }
+}
+
+/* ---- Families
+ * -------------------------------------------------------------------------------------- */
+
+static void set_command(struct world *world, struct command *command)
+{
+    word(command, "SET");
+    key(world, command, 's');
+    value(world, command);
+    if (one_in(world, 50))
+        command->large_bytes = below(world, 200000);
+    else if (one_in(world, 2))
+        CHOOSE(world, command, "NX", "XX", "GET", "KEEPTTL", "nonsense");
+    else if (one_in(world, 4))
+        word(command, "EX"), word(command, "%u", 10000 + 1000 * (unsigned)below(world, 5));
+}
+
+static void expire_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "EXPIRE", "PEXPIRE");
+    key(world, command, "slx"[below(world, 3)]);
+    /* No time comes twice, since GT and LT would then compare the servers' clocks. */
+    if (!world->gentle && one_in(world, 10))
+        word(command, "-1");
+    else
+        word(command, "%" PRIu64, 100000000 + 100000 * (++world->times * 7919 % 1000003));
+    if (one_in(world, 2))
+        CHOOSE(world, command, "NX", "XX", "GT", "LT");
+}
+
+static void keys_command(struct world *world, struct command *command)
+{
+    if (!world->gentle && one_in(world, 5))
+        CHOOSE(world, command, "DEL", "UNLINK");
+    else
+        CHOOSE(world, command, "EXISTS", "TYPE", "PERSIST", "GET", "GET", "GET");
+    key(world, command, "slx"[below(world, 3)]);
+}
+
+static void rename_command(struct world *world, struct command *command)
+{
+    char family = "slx"[below(world, 3)];
+
+    word(command, "RENAME");
+    key(world, command, family);
+    key(world, command, family);
+}
+
+static void push_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "LPUSH", "RPUSH");
+    key(world, command, 'l');
+    for (uint64_t left = 1 + below(world, 6); left > 0; left--)
+        value(world, command);
+}
+
+static void pop_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "LPOP", "RPOP", "LLEN");
+    key(world, command, 'l');
+    if (command->words[0][0] != 'L' || command->words[0][1] != 'L')
+        if (one_in(world, 3))
+            word(command, "%u", (unsigned)below(world, 5));
+}
+
+static void list_range_command(struct world *world, struct command *command)
+{
+    word(command, !world->gentle && one_in(world, 5) ? "LTRIM" : "LRANGE");
+    key(world, command, 'l');
+    number(world, command);
+    number(world, command);
+}
+
+static void add_entry_command(struct world *world, struct command *command)
+{
+    word(command, "XADD");
+    key(world, command, 'x');
+    if (one_in(world, 10))
+        word(command, "NOMKSTREAM");
+    if (!world->gentle && one_in(world, 8))
+        trimming(world, command);
+    world->clock += below(world, 3);
+    if (one_in(world, 2))
+        word(command, "%" PRIu64 "-*", world->clock);
+    else if (one_in(world, 10))
+        stream_id(world, command); /* mostly too small */
+    else
+        word(command, "%" PRIu64 "-%" PRIu64, ++world->clock, below(world, 3));
+    for (uint64_t left = 1 + below(world, 3); left > 0; left--) {
+        word(command, "f%u", (unsigned)below(world, 3));
+        value(world, command);
+    }
+}
+
+static void stream_range_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "XRANGE", "XREVRANGE");
+    key(world, command, 'x');
+    stream_bound(world, command);
+    stream_bound(world, command);
+    if (one_in(world, 2))
+        word(command, "COUNT"), word(command, "%u", (unsigned)below(world, 30));
+}
+
+static void stream_read_command(struct world *world, struct command *command)
+{
+    uint64_t streams = 1 + below(world, 3);
+
+    word(command, "XREAD");
+    if (one_in(world, 2))
+        word(command, "COUNT"), word(command, "%u", 1 + (unsigned)below(world, 9));
+    word(command, "STREAMS");
+    for (uint64_t i = 0; i < streams; i++)
+        key(world, command, 'x');
+    for (uint64_t i = 0; i < streams; i++) {
+        if (one_in(world, 5))
+            word(command, "$");
+        else
+            stream_id(world, command);
+    }
+}
+
+static void stream_cut_command(struct world *world, struct command *command)
+{
+    if (one_in(world, 2))
+        CHOOSE(world, command, "XLEN", "XINFO");
+    else
+        word(command, !world->gentle && one_in(world, 5) ? "XTRIM" : "XDEL");
+    switch (command->words[0][1]) {
+    case 'I':
+        word(command, "STREAM");
+        key(world, command, 'x');
+        break;
+    case 'T':
+        key(world, command, 'x');
+        trimming(world, command);
+        break;
+    case 'D':
+        key(world, command, 'x');
+        for (uint64_t left = 1 + below(world, 4); left > 0; left--)
+            stream_id(world, command);
+        break;
+    default:
+        key(world, command, 'x');
+    }
+}
+
+static void database_command(struct world *world, struct command *command)
+{
+    switch (world->gentle ? 2 + below(world, 10) : below(world, 12)) {
+    case 0:
+        word(command, "FLUSHDB");
+        break;
+    case 1:
+        word(command, "SWAPDB"), word(command, "0"), word(command, "1");
+        break;
+    case 2:
+    case 3:
+        world->database = (unsigned)below(world, 2);
+        word(command, "SELECT"), word(command, "%u", world->database);
+        break;
+    default:
+        word(command, "DBSIZE");
+    }
+}
+
+static void make_command(struct world *world, struct command *command)
+{
+    static void (*const families[])(struct world *, struct command *) = {
+        set_command,        keys_command,         keys_command,         expire_command,
+        push_command,       push_command,         pop_command,          list_range_command,
+        list_range_command, add_entry_command,    add_entry_command,    add_entry_command,
+        add_entry_command,  stream_range_command, stream_range_command, stream_read_command,
+        stream_cut_command,
+    };
+
+    command->count = 0;
+    command->large_bytes = 0;
+    if (one_in(world, 100))
+        database_command(world, command);
+    else if (!world->gentle && one_in(world, 50))
+        rename_command(world, command);
+    else
+        families[below(world, sizeof families / sizeof *families)](world, command);
+}
+
+static void encode(const struct command *command, struct buffer *out)
+{
+    struct slice words[WORDS_MAX];
+    struct buffer large = {0};
+
+    for (size_t i = 0; i < command->count; i++)
+        words[i] = slice_from(command->words[i]);
+    if (command->large_bytes) {
+        while (large.size < command->large_bytes)
+            buffer_append_slice(&large, words[command->count - 1]);
+        words[command->count - 1] = buffer_slice(&large);
+    }
+    resp_client_encode(out, words, command->count);
+    buffer_release(&large);
+}
+
+/* ---- Comparing
+ * ------------------------------------------------------------------------------------- */
+
+/* What says how Redis stores a stream is not compared. */
+static void forget_radix_tree(struct resp_reply *reply)
+{
+    for (size_t i = 0; i + 1 < reply->count; i++)
+        if (reply->children[i].type == '$' &&
+            slice_starts_with(buffer_slice(&reply->children[i].text), slice_from("radix-tree-")))
+            reply->children[i + 1].integer = 0;
+}
+
+static void read_shown(struct resp_client *client, struct buffer *shown)
+{
+    struct resp_reply reply = {0};
+
+    buffer_clear(shown);
+    if (!resp_client_read(client, &reply))
+        fail_msg("no reply");
+    forget_radix_tree(&reply);
+    resp_reply_show(&reply, shown);
+    resp_reply_release(&reply);
+}
+
+static void compare_replies(struct world *world, const struct command *command)
+{
+    struct buffer shown[2] = {{0}, {0}};
+
+    for (int kind = 0; kind < 2; kind++)
+        read_shown(&world->clients[kind], &shown[kind]);
+    if (!slice_equal(buffer_slice(&shown[0]), buffer_slice(&shown[1]))) {
+        print_error("command %" PRIu64 ":", world->done);
+        for (size_t i = 0; i < command->count; i++)
+            print_error(" %s", command->words[i]);
+        print_error("\n  ours: %.*s\n  redis: %.*s\n", (int)shown[0].size,
+                    (const char *)shown[0].data, (int)shown[1].size, (const char *)shown[1].data);
+        fail_msg("the replies differ");
+    }
+    buffer_release(&shown[0]);
+    buffer_release(&shown[1]);
+    world->done++;
+}
+
+static void run_pipeline(struct world *world)
+{
+    static struct command commands[PIPELINE];
+    struct buffer requests = {0};
+
+    for (size_t i = 0; i < PIPELINE; i++) {
+        make_command(world, &commands[i]);
+        encode(&commands[i], &requests);
+    }
+    for (int kind = 0; kind < 2; kind++)
+        assert_true(resp_client_send(&world->clients[kind], buffer_slice(&requests)));
+    for (size_t i = 0; i < PIPELINE; i++)
+        compare_replies(world, &commands[i]);
+    buffer_release(&requests);
+}
+
+static const char *const small_memory[] = {"--memtable-size", "1mb", "--block-cache-size", "1mb",
+                                           NULL};
+
+/* What was answered must be there again. */
+static void kill_ours(struct world *world)
+{
+    struct buffer shown = {0};
+    char database[8];
+
+    resp_client_close(&world->clients[SERVER_CORDWOOD]);
+    test_server_kill(&world->servers[SERVER_CORDWOOD]);
+    test_server_start(&world->servers[SERVER_CORDWOOD], small_memory);
+    test_server_connect(&world->servers[SERVER_CORDWOOD], &world->clients[SERVER_CORDWOOD]);
+    snprintf(database, sizeof database, "%u", world->database);
+    assert_string_equal(
+        resp_client_ask(&world->clients[SERVER_CORDWOOD], &shown, "SELECT", database), "+OK");
+    buffer_release(&shown);
+}
+
+static void random_commands_are_answered_as_redis_does(void **state)
+{
+    struct world world = {.clock = 1000};
+    const char *given = getenv("COMMANDS");
+    uint64_t commands = given ? strtoull(given, NULL, 10) : COMMANDS;
+    struct buffer shown = {0};
+
+    (void)state;
+    if (!test_server_available(SERVER_REDIS))
+        skip();
+    random_init(&world.random, test_seed());
+    for (int kind = 0; kind < 2; kind++) {
+        test_server_init(&world.servers[kind], kind);
+        test_server_start(&world.servers[kind], kind == SERVER_CORDWOOD ? small_memory : NULL);
+        test_server_connect(&world.servers[kind], &world.clients[kind]);
+    }
+    for (uint64_t kills = 0; world.done < commands;) {
+        if (world.done % MOOD_COMMANDS == 0)
+            world.gentle = !one_in(&world, 3);
+        run_pipeline(&world);
+        if (world.done > (kills + 1) * commands / (KILLS + 1)) {
+            kill_ours(&world);
+            kills++;
+        }
+    }
+    assert_string_equal(
+        resp_client_ask(&world.clients[SERVER_CORDWOOD], &shown, "DEBUG", "INVARIANTS"), "+OK");
+    buffer_release(&shown);
+    for (int kind = 0; kind < 2; kind++) {
+        resp_client_close(&world.clients[kind]);
+        assert_int_equal(test_server_stop(&world.servers[kind]), 0);
+        test_server_release(&world.servers[kind]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_commands_are_answered_as_redis_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
