@@ -225,7 +225,7 @@ static enum status reply_entries(struct command_context *c, const struct range_a
             break;
         result->has_last = true;
         result->last = log_entry_moment(&entry);
-        result->scanned_bytes += entry.fields.size;
+        result->scanned_bytes += (uint64_t)(entry.end - entry.fields);
         if (log_filter_passes(&taken->filter, &entry)) {
             status = reply_log_entry(c, taken, &entry);
             if (status)

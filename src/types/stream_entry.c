@@ -55,76 +55,82 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
     assert(value->size <= value->capacity);
 }
 
-/* Nearly all sizes fit one byte. */
-static inline bool take_varint(struct slice *input, uint64_t *value)
-{
-    if (input->size > 0 && input->data[0] < 0x80) {
-        *value = input->data[0];
-        input->data++;
-        input->size--;
-        return true;
-    }
-    return slice_take_varint(input, value);
-}
+/* Reading goes by two pointers, and results are stored member by member: a struct slice that is
+ * copied as a whole right after its halves were written costs more than all the rest. */
 
-static inline bool take_sized(struct slice *input, struct slice *value)
+/* The number at `at`; the place behind it, or NULL. Nearly all fit one byte. */
+static inline const uint8_t *take_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
-    uint64_t size;
-    struct slice rest = *input;
-    if (!take_varint(&rest, &size) || size > rest.size)
-        return false;
-    *value = slice_make(rest.data, (size_t)size);
-    *input = slice_skip(rest, (size_t)size);
-    return true;
+    if (at < end && *at < 0x80) {
+        *value = *at;
+        return at + 1;
+    }
+    struct slice rest = slice_make(at, (size_t)(end - at));
+    return slice_take_varint(&rest, value) ? rest.data : NULL;
 }
 
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry)
 {
-    struct stream_entry decoded = {0};
-    uint64_t late_ms, field_count;
+    uint64_t ordinal, late_ms = 0, field_count;
+    const uint8_t *at = value.data, *end = at + value.size, *kinds = NULL;
     if (key.size != STREAM_ENTRY_KEY_BYTES || value.size == 0)
         return STATUS_CORRUPT;
-    decoded.id = stream_id_load(key.data + OBJECT_PREFIX_BYTES);
-    decoded.event_ms = decoded.id.ms;
-    uint8_t flags = value.data[0];
-    value = slice_skip(value, 1);
-    if ((flags & ~RECORD_KNOWN) || !take_varint(&value, &decoded.ordinal))
+    uint64_t ms = be64_load(key.data + OBJECT_PREFIX_BYTES);
+    uint8_t flags = *at++;
+    if ((flags & ~RECORD_KNOWN) || !(at = take_varint(at, end, &ordinal)))
         return STATUS_CORRUPT;
-    if (flags & RECORD_LATE) {
-        if (!take_varint(&value, &late_ms) || late_ms == 0 || late_ms > decoded.id.ms)
-            return STATUS_CORRUPT;
-        decoded.event_ms -= late_ms;
-        decoded.is_late = true;
-    }
+    if ((flags & RECORD_LATE) &&
+        (!(at = take_varint(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
+        return STATUS_CORRUPT;
     /* A field is two bytes at least, so the count is bounded by the record. */
-    if (!take_varint(&value, &field_count) || field_count == 0 || field_count > value.size / 2)
+    if (!(at = take_varint(at, end, &field_count)) || field_count == 0 ||
+        field_count > (uint64_t)(end - at) / 2)
         return STATUS_CORRUPT;
-    decoded.field_count = (size_t)field_count;
-    if ((flags & RECORD_KINDS) && !slice_take(&value, decoded.field_count, &decoded.kinds))
-        return STATUS_CORRUPT;
-    decoded.fields = value;
-    *entry = decoded;
+    if (flags & RECORD_KINDS) {
+        kinds = at;
+        at += field_count;
+    }
+    entry->id.ms = ms;
+    entry->id.seq = be64_load(key.data + OBJECT_PREFIX_BYTES + 8);
+    entry->ordinal = ordinal;
+    entry->event_ms = ms - late_ms;
+    entry->is_late = late_ms > 0;
+    entry->field_count = (size_t)field_count;
+    entry->kinds = kinds;
+    entry->fields = at;
+    entry->end = end;
     return STATUS_OK;
+}
+
+static bool fields_fail(struct stream_fields *fields)
+{
+    fields->is_corrupt = true;
+    fields->left = 0;
+    return false;
 }
 
 bool stream_fields_next(struct stream_fields *fields, struct stream_field *field)
 {
+    const uint8_t *at = fields->at, *end = fields->end;
+    uint64_t name_size, value_size;
     if (fields->left == 0) {
-        fields->is_corrupt |= fields->rest.size > 0;
+        fields->is_corrupt |= at < end;
         return false;
     }
-    uint8_t kind = STREAM_FIELD_BYTES;
-    if (fields->kinds.size > 0) {
-        kind = fields->kinds.data[0];
-        fields->kinds = slice_skip(fields->kinds, 1);
-    }
-    if (kind > STREAM_FIELD_JSON || !take_sized(&fields->rest, &field->name) ||
-        !take_sized(&fields->rest, &field->value)) {
-        fields->is_corrupt = true;
-        fields->left = 0;
-        return false;
-    }
+    uint8_t kind = fields->kinds ? *fields->kinds++ : STREAM_FIELD_BYTES;
+    at = take_varint(at, end, &name_size);
+    if (!at || name_size > (uint64_t)(end - at) || kind > STREAM_FIELD_JSON)
+        return fields_fail(fields);
+    const uint8_t *name = at;
+    at = take_varint(at + name_size, end, &value_size);
+    if (!at || value_size > (uint64_t)(end - at))
+        return fields_fail(fields);
+    field->name.data = name;
+    field->name.size = (size_t)name_size;
+    field->value.data = at;
+    field->value.size = (size_t)value_size;
     field->kind = (enum stream_field_kind)kind;
+    fields->at = at + value_size;
     fields->left--;
     return true;
 }

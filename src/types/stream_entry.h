@@ -29,8 +29,9 @@ struct stream_entry {
     uint64_t event_ms; /* when it happened; id.ms unless is_late */
     bool is_late;
     size_t field_count;
-    struct slice kinds;  /* a byte a field; empty: all STREAM_FIELD_BYTES */
-    struct slice fields; /* encoded; for stream_fields_begin */
+    const uint8_t *kinds;  /* a byte a field; NULL: all STREAM_FIELD_BYTES */
+    const uint8_t *fields; /* encoded, up to end; for stream_fields_begin */
+    const uint8_t *end;
 };
 
 /* What goes into a record, beside its key. `fields` has names and values by turns. */
@@ -51,15 +52,15 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry);
 
 struct stream_fields {
-    struct slice rest;
-    struct slice kinds;
+    const uint8_t *at, *end, *kinds;
     size_t left;
     bool is_corrupt;
 };
 
 static inline struct stream_fields stream_fields_begin(const struct stream_entry *entry)
 {
-    return (struct stream_fields){entry->fields, entry->kinds, entry->field_count, false};
+    return (struct stream_fields){
+        .at = entry->fields, .end = entry->end, .kinds = entry->kinds, .left = entry->field_count};
 }
 /* false at the end; is_corrupt tells whether it is the right end. */
 bool stream_fields_next(struct stream_fields *fields, struct stream_field *field);
