@@ -148,7 +148,8 @@ static void settle(struct session *session, struct session *writer)
             session_feed(writer, slice_from("XADD s * f v\r\n"));
             session_output_consume(writer, session_output(writer).size);
             session_resume(session);
-            world.now_ms += UINT64_C(1) << 20;
+            if (session_deadline_us(session) / 1000 >= world.now_ms)
+                world.now_ms = session_deadline_us(session) / 1000 + 1;
             session_timeout(session);
             if (session_state(session) == SESSION_BLOCKED && session_deadline_us(session) == 0)
                 return; /* for ever */
