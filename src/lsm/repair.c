@@ -71,6 +71,9 @@ static enum status lost_path(struct repair *repair, const char *name, char *path
         status = vfs->ops->make_directory(vfs, lost);
         if (status == STATUS_EXISTS)
             status = STATUS_OK;
+        /* lost/ must not vanish while what it took is gone from where it was. */
+        if (status == STATUS_OK)
+            status = vfs_sync_directory_at(vfs, repair->directory, "repair.lost");
         repair->lost_is_made = status == STATUS_OK;
     }
     for (int i = 0; status == STATUS_OK && i < COPIES_MAX; i++) {
@@ -88,7 +91,18 @@ static enum status lost_path(struct repair *repair, const char *name, char *path
     return status == STATUS_OK ? STATUS_EXISTS : status;
 }
 
-/* Moves a file to lost/; nothing happens if it is not there. */
+/* The names in lost/ are there whatever happens next. */
+static enum status sync_lost(struct repair *repair)
+{
+    char lost[PATH_BYTES_MAX];
+    enum status status = path_join(lost, sizeof(lost), repair->directory, "lost");
+    if (status == STATUS_OK && repair->lost_is_made)
+        status = vfs_sync_directory_at(repair->env->vfs, lost, "repair.lost_names");
+    return status;
+}
+
+/* Moves a file to lost/; nothing happens if it is not there. By a second name and not by a rename,
+ * of which a power loss might keep only the half that removes. */
 static enum status keep_lost(struct repair *repair, const char *name)
 {
     struct vfs *vfs = repair->env->vfs;
@@ -101,17 +115,11 @@ static enum status keep_lost(struct repair *repair, const char *name)
         return status;
     status = lost_path(repair, name, to, sizeof(to));
     if (status == STATUS_OK)
-        status = vfs_rename(vfs, from, to);
-    return status;
-}
-
-/* What was moved is there before the manifest goes on without it. */
-static enum status sync_lost(struct repair *repair)
-{
-    char lost[PATH_BYTES_MAX];
-    enum status status = path_join(lost, sizeof(lost), repair->directory, "lost");
-    if (status == STATUS_OK && repair->lost_is_made)
-        status = vfs_sync_directory_at(repair->env->vfs, lost, "repair.lost_names");
+        status = vfs->ops->link(vfs, from, to);
+    if (status == STATUS_OK)
+        status = sync_lost(repair);
+    if (status == STATUS_OK)
+        status = vfs_remove(vfs, from);
     return status;
 }
 

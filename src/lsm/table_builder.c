@@ -321,7 +321,7 @@ enum status table_builder_finish(struct table_builder *builder, struct table_pro
     builder->pending.size += TABLE_FOOTER_BYTES;
     builder_write_out(builder);
     if (builder->status == STATUS_OK)
-        builder->status = vfs_sync(builder->file);
+        builder->status = vfs_sync_at(builder->file, "table_builder.finish");
     if (builder->status != STATUS_OK)
         return builder->status;
     builder->is_finished = true;

@@ -7,7 +7,8 @@
  * A sync applies the changes to the durable side. A power loss makes a new file system of the durable
  * side and of those changes that the mode and the seed let survive. As POSIX promises and no more:
  * syncing a file does not make its name durable, syncing a directory does not make its files' bytes
- * durable, and unsynced changes survive in any combination. A rename survives whole or not at all.
+ * durable, and unsynced changes survive in any combination. A rename within a directory survives whole
+ * or not at all; one between two directories is a change of each.
  *
  * One mutex a file system guards everything below it; inodes are counted, since names, changes and
  * open files share them. */
@@ -824,6 +825,18 @@ uint64_t vfs_memory_sync_count(struct vfs *vfs)
     uint64_t count = memory->sync_count;
     pthread_mutex_unlock(&memory->mutex);
     return count;
+}
+
+uint64_t vfs_memory_unsynced_bytes(struct vfs *vfs, const char *path)
+{
+    struct memory_vfs *memory = memory_of(vfs);
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&memory->mutex);
+    struct memory_inode *inode = path_find(memory, path);
+    for (size_t i = 0; inode && i < inode->change_count; i++)
+        bytes += inode->changes[i].bytes.size;
+    pthread_mutex_unlock(&memory->mutex);
+    return bytes;
 }
 
 enum status vfs_memory_flip(struct vfs *vfs, const char *path, uint64_t offset, uint8_t mask)

@@ -72,6 +72,12 @@ void engine_run_release(struct engine_run *run)
     vfs_destroy(run->memory);
 }
 
+void engine_run_skip_sync(struct engine_run *run, const char *site)
+{
+    run->skipped_site = site;
+    vfs_fault_skip_sync(run->fault, site);
+}
+
 enum status engine_run_open(struct engine_run *run, struct lsm_report *report)
 {
     assert(!run->db);
@@ -278,6 +284,8 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
     engine_run_init(&found, vfs_memory_after_power_loss(run->memory, loss->mode, loss->seed),
                     loss->seed);
     found.policy = run->policy;
+    found.options = run->options;
+    engine_run_skip_sync(&found, run->skipped_site);
     struct second_loss second = {
         .memory = found.memory,
         .countdown = loss->again ? 1 + random_below(&found.random, RECOVERY_CALLS_MAX) : 0,

@@ -20,6 +20,7 @@ struct engine_run {
     struct lsm_options options;
     struct lsm *db; /* NULL: closed */
     enum engine_policy policy;
+    const char *skipped_site; /* of engine_run_skip_sync */
     struct random random;
     uint64_t clock_us;
     struct engine_history history;
@@ -33,6 +34,9 @@ struct engine_run {
 /* Takes `memory` over (NULL: a new one). Opens nothing. */
 void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed);
 void engine_run_release(struct engine_run *run); /* closes what is open, whatever it says */
+
+/* Leaves the syncs of this site out, also in the worlds that power_loss_check opens. */
+void engine_run_skip_sync(struct engine_run *run, const char *site);
 
 enum status engine_run_open(struct engine_run *run, struct lsm_report *report);
 enum status engine_run_close(struct engine_run *run);

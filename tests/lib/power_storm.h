@@ -6,7 +6,15 @@
 
 #include "lib/engine_run.h"
 
+enum power_storm_kind {
+    STORM_OF_STEPS,     /* engine_run_step: everything that the seed chooses */
+    STORM_OF_RECYCLING, /* flushes that release WAL segments, each followed by enough batches to get
+                         * into the recycled ones without a directory sync between */
+    STORM_OF_FAILED_EDITS, /* every third sync of the manifest fails */
+};
+
 struct power_storm {
+    enum power_storm_kind kind;
     enum engine_policy policy;
     uint64_t seed;
     unsigned steps;
@@ -15,7 +23,6 @@ struct power_storm {
 
 struct power_storm_result {
     uint64_t points, losses;       /* calls that were struck, power losses tried */
-    uint64_t skipped_count;        /* syncs left out */
     struct engine_failure failure; /* empty: nothing was lost */
     struct lsm_stats stats;        /* of the last moment before the final close */
 };

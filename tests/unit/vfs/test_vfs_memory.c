@@ -405,6 +405,10 @@ static void syncs_are_counted(void **state)
     uint64_t before = vfs_memory_sync_count(vfs);
     struct vfs_file *file = create_durable(vfs, "/db/a", "abc");
     assert_int_equal(vfs_memory_sync_count(vfs), before + 2);
+    assert_int_equal(vfs_memory_unsynced_bytes(vfs, "/db/a"), 0);
+    assert_int_equal(vfs_write_at(file, 10, "12345", 5), STATUS_OK);
+    assert_int_equal(vfs_memory_unsynced_bytes(vfs, "/db/a"), 5);
+    assert_int_equal(vfs_memory_unsynced_bytes(vfs, "/db/b"), 0);
     assert_int_equal(vfs_sync_directory(vfs, "/no"), STATUS_NOT_FOUND);
     assert_int_equal(vfs_memory_sync_count(vfs), before + 2);
     vfs_close(file);
