@@ -169,6 +169,8 @@ crash: $(B)/tests/fault/test_crash $(PROGRAMS) ## kill -9 under load, KILLS= tim
 CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start' \
 	$(UNIT_SOURCES) $(BIG_SOURCES))
 CONCURRENT_TESTS := $(call test_program,$(CONCURRENT_SOURCES))
+.PHONY: concurrent-programs
+concurrent-programs: $(CONCURRENT_TESTS) $(PROGRAMS)
 .PHONY: concurrent
 concurrent: $(CONCURRENT_TESTS) $(PROGRAMS) ## the tests with several threads
 	@utils/run-tests $(CONCURRENT_TESTS)
