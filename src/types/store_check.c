@@ -4,6 +4,7 @@
 #include "types/encoding.h"
 #include "types/list.h"
 #include "types/store_state.h"
+#include "types/stream_check.h"
 #include "types/string.h"
 
 #include <stdio.h>
@@ -55,6 +56,12 @@ static enum status check_header(struct check *check, struct slice tree_key, stru
         return fault(check, key, "its header is damaged");
     if (object.id >= check->first_free_id)
         return fault(check, key, "its id was not given yet");
+    if (object.type == OBJECT_STREAM) {
+        const char *what = "an entry is damaged";
+        enum status status = stream_check(access, &object, &what);
+        if (status)
+            return status == STATUS_CORRUPT ? fault(check, key, what) : status;
+    }
     check->keys++;
     if (object.expire_ms == 0)
         return STATUS_OK;

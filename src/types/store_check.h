@@ -7,8 +7,9 @@
 #include "types/store.h"
 
 /* Every key stands at its position with a header that can be read; ids are below the first free
- * one; counts are right; the expiry index has an entry for each key with a time, and no other.
- * Reads all headers, waiting; any thread. STATUS_CORRUPT, and the first fault in the report. */
+ * one; counts are right; the expiry index has an entry for each key with a time, and no other; what
+ * headers of streams say is what their entries say.
+ * Reads all headers and all streams, waiting; any thread. STATUS_CORRUPT, and the first fault in the report. */
 enum status store_check(struct store *store, struct lsm_report *report);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "lib/seed.h"
+#include "types/store_check.h"
 
 #include <stdlib.h>
 
@@ -280,6 +281,11 @@ static void a_stream_is_what_a_plain_array_would_be(void **state)
         if (model.count > 0 && step % 3 == 0) {
             check_range();
             check_time();
+        }
+        if (step % 50 == 0) {
+            struct lsm_report report = {""};
+            if (store_check(ms.store, &report))
+                fail_msg("%s", report.text);
         }
     }
 }
