@@ -37,12 +37,12 @@ struct connection {
     enum connection_phase phase;
     bool is_reading, is_writing;
     bool is_at_work; /* a worker has, or will get, the session */
+    bool was_woken;  /* a wake came while a worker was at it, which may have looked too early */
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
     uint64_t active_ms; /* uv_now of the last byte */
-    atomic_uint events; /* enum event: from other threads */
-    struct loop_task task;
+    struct loop_task task; /* its events: enum event */
     struct worker_job job;
     char address[128];
 };
@@ -147,8 +147,7 @@ static void run_job(struct worker_job *job)
 {
     struct connection *connection = LINK_OWNER(job, struct connection, job);
     session_work(connection->session);
-    atomic_fetch_or(&connection->events, EVENT_WORK_DONE);
-    loop_post(connection->loop, &connection->task);
+    loop_post(connection->loop, &connection->task, EVENT_WORK_DONE);
 }
 
 static void start_timer(struct connection *connection, uint64_t delay_us)
@@ -370,10 +369,20 @@ void connection_finish(struct connection *connection)
     update_reading(connection);
 }
 
-static void on_events(struct loop_task *task)
+/* After work or a wake. */
+static void resume(struct connection *connection)
+{
+    uv_timer_stop(&connection->timer);
+    enum session_state state = session_resume(connection->session);
+    if (connection->was_woken && state == SESSION_BLOCKED)
+        state = session_resume(connection->session);
+    connection->was_woken = false;
+    advance(connection, state);
+}
+
+static void on_events(struct loop_task *task, unsigned events)
 {
     struct connection *connection = LINK_OWNER(task, struct connection, task);
-    unsigned events = atomic_exchange(&connection->events, 0);
     if (events & EVENT_WORK_DONE)
         connection->is_at_work = false;
     if (connection->phase == CONNECTION_CLOSING) {
@@ -386,28 +395,21 @@ static void on_events(struct loop_task *task)
         if (connection->phase == CONNECTION_CLOSING)
             return;
     }
-    bool is_woken = (events & EVENT_WAKE) && !connection->is_at_work &&
-                    session_state(connection->session) == SESSION_BLOCKED;
-    if ((events & EVENT_WORK_DONE) || is_woken) {
-        uv_timer_stop(&connection->timer);
-        advance(connection, session_resume(connection->session));
-    }
-}
-
-static void notify(struct connection *connection, enum event event)
-{
-    atomic_fetch_or(&connection->events, event);
-    loop_post(connection->loop, &connection->task);
+    connection->was_woken |= (events & EVENT_WAKE) != 0;
+    bool is_blocked = !connection->is_at_work &&
+                      session_state(connection->session) == SESSION_BLOCKED;
+    if ((events & EVENT_WORK_DONE) || (connection->was_woken && is_blocked))
+        resume(connection);
 }
 
 void connection_wake(struct connection *connection)
 {
-    notify(connection, EVENT_WAKE);
+    loop_post(connection->loop, &connection->task, EVENT_WAKE);
 }
 
 void connection_disconnect(struct connection *connection)
 {
-    notify(connection, EVENT_DISCONNECT);
+    loop_post(connection->loop, &connection->task, EVENT_DISCONNECT);
 }
 
 /* ---- The beginning ---------------------------------------------------------------------------- */
@@ -450,7 +452,6 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
     connection->active_ms = uv_now(&loop->uv);
     connection->job.run = run_job;
     memcpy(connection->address, socket->address, sizeof(connection->address));
-    atomic_init(&connection->events, 0);
     loop_task_init(&connection->task, on_events);
     link_init(&connection->link);
     link_init(&connection->all_link);

@@ -102,8 +102,9 @@ static void describe(const struct listener *listener, struct connection_socket *
         address_text(&local, local_size, socket->local_address, sizeof(socket->local_address));
 }
 
-static void on_arrival(struct loop_task *task)
+static void on_arrival(struct loop_task *task, unsigned events)
 {
+    (void)events;
     struct arrival *arrival = LINK_OWNER(task, struct arrival, task);
     connection_open(arrival->loop, &arrival->socket);
     memory_free(arrival);
@@ -140,7 +141,7 @@ static void deal(struct listener *listener, const struct connection_socket *sock
     loop_task_init(&arrival->task, on_arrival);
     arrival->loop = loop;
     arrival->socket = *socket;
-    loop_post(loop, &arrival->task);
+    loop_post(loop, &arrival->task, 0);
 }
 
 static void on_connectable(uv_poll_t *poll, int status, int events);

@@ -10,18 +10,20 @@ enum { FLUSH_ROUNDS_MAX = 8 };
 
 /* ---- Tasks from other threads ----------------------------------------------------------------- */
 
-void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, unsigned events))
 {
     task->run = run;
+    task->events = 0;
     link_init(&task->link);
 }
 
-void loop_post(struct loop *loop, struct loop_task *task)
+void loop_post(struct loop *loop, struct loop_task *task, unsigned events)
 {
     pthread_mutex_lock(&loop->lock);
     bool is_new = link_is_alone(&task->link);
     if (is_new)
         link_append(&loop->tasks, &task->link);
+    task->events |= events;
     pthread_mutex_unlock(&loop->lock);
     if (is_new)
         uv_async_send(&loop->async);
@@ -34,13 +36,15 @@ void loop_cancel(struct loop *loop, struct loop_task *task)
     pthread_mutex_unlock(&loop->lock);
 }
 
-static struct loop_task *take_task(struct loop *loop)
+static struct loop_task *take_task(struct loop *loop, unsigned *events)
 {
     struct loop_task *task = NULL;
     pthread_mutex_lock(&loop->lock);
     if (!link_is_alone(&loop->tasks)) {
         task = LINK_OWNER(loop->tasks.next, struct loop_task, link);
         link_remove(&task->link);
+        *events = task->events;
+        task->events = 0;
     }
     pthread_mutex_unlock(&loop->lock);
     return task;
@@ -58,8 +62,9 @@ static void on_async(uv_async_t *handle)
 {
     struct loop *loop = handle->data;
     struct loop_task *task;
-    while ((task = take_task(loop)))
-        task->run(task);
+    unsigned events = 0;
+    while ((task = take_task(loop, &events)))
+        task->run(task, events);
     if (atomic_exchange(&loop->gate_moved, false))
         link_append_all(&loop->dirty, &loop->held);
 }

@@ -27,10 +27,12 @@ enum {
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
 
-/* Something another thread wants done on a loop. Lies inside its owner; queued once at a time. */
+/* Something another thread wants done on a loop. Lies inside its owner; queued once at a time. `events`
+ * are bits of the owner's; all that were posted until it runs come together. */
 struct loop_task {
-    void (*run)(struct loop_task *task);
-    struct link link;
+    void (*run)(struct loop_task *task, unsigned events);
+    struct link link; /* this and `events`: guarded by loop.lock */
+    unsigned events;
 };
 
 struct loop {
@@ -59,9 +61,10 @@ int loop_init(struct loop *loop, struct server *server, unsigned index);
 void loop_run(struct loop *loop);
 void loop_release(struct loop *loop); /* after loop_run, or when it never ran */
 
-void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
-/* Any thread: the task runs on the loop, soon; no effect while it is queued already. */
-void loop_post(struct loop *loop, struct loop_task *task);
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, unsigned events));
+/* Any thread: the task runs on the loop, soon. What it does may free it: the caller must not touch
+ * it, or its owner, any more unless something else keeps it alive. */
+void loop_post(struct loop *loop, struct loop_task *task, unsigned events);
 /* Forgets it if it is queued. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 /* Any thread: held replies may have become free. */

@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void hold_still(struct loop_task *task)
+static void hold_still(struct loop_task *task, unsigned events)
 {
+    (void)events;
     struct server *server = LINK_OWNER(task, struct server_task, task)->server;
     pthread_mutex_lock(&server->lock);
     uint64_t before = server->releases;
@@ -27,7 +28,7 @@ static void hold_loops(struct server *server)
 {
     for (unsigned i = 0; i < server->loop_count; i++) {
         server->loop_tasks[i].task.run = hold_still;
-        loop_post(&server->loops[i], &server->loop_tasks[i].task);
+        loop_post(&server->loops[i], &server->loop_tasks[i].task, 0);
     }
     pthread_mutex_lock(&server->lock);
     while (server->holding < server->loop_count)

@@ -64,8 +64,9 @@ static void on_expiry_timer(uv_timer_t *timer)
 
 /* ---- Stop --------------------------------------------------------------------------------------- */
 
-static void stop_loop(struct loop_task *task)
+static void stop_loop(struct loop_task *task, unsigned events)
 {
+    (void)events;
     loop_stop(LINK_OWNER(task, struct server_task, task)->loop);
 }
 
@@ -89,15 +90,16 @@ static void close_handles(struct server *server)
 }
 
 /* On loop 0. What was accepted reaches its loop before the stop does. */
-static void begin_stop(struct loop_task *task)
+static void begin_stop(struct loop_task *task, unsigned events)
 {
+    (void)events;
     struct server *server = LINK_OWNER(task, struct server, stop_task);
     env_log(server->env, LOG_NOTICE, "Stopping: no more clients, finishing what was begun");
     close_listeners(server);
     close_handles(server);
     for (unsigned i = 0; i < server->loop_count; i++) {
         server->loop_tasks[i].task.run = stop_loop;
-        loop_post(&server->loops[i], &server->loop_tasks[i].task);
+        loop_post(&server->loops[i], &server->loop_tasks[i].task, 0);
     }
 }
 
@@ -111,7 +113,7 @@ void server_stop(struct server *server, bool now)
         server->phase = SERVER_STOPPING;
     pthread_mutex_unlock(&server->lock);
     if (begins)
-        loop_post(&server->loops[0], &server->stop_task);
+        loop_post(&server->loops[0], &server->stop_task, 0);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
