@@ -11,65 +11,86 @@
 
 enum { VARINT_BYTES_MAX = 10 };
 
+/* By memcpy, and a byte swap where the machine's order is the other one: compilers make one move of
+ * it. Shifts and single bytes are not always recognised (gcc 12 packs the bytes of two neighbouring
+ * numbers into a vector, one by one). */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define CODING_LE(bits, value) (value)
+#define CODING_BE(bits, value) __builtin_bswap##bits(value)
+#else
+#define CODING_LE(bits, value) __builtin_bswap##bits(value)
+#define CODING_BE(bits, value) (value)
+#endif
+
 static inline void le16_store(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
+    value = CODING_LE(16, value);
+    memcpy(at, &value, sizeof(value));
 }
-/* Written out, not as loops: compilers make one move of this. */
 static inline void le32_store(uint8_t *at, uint32_t value)
 {
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
-    at[2] = (uint8_t)(value >> 16);
-    at[3] = (uint8_t)(value >> 24);
+    value = CODING_LE(32, value);
+    memcpy(at, &value, sizeof(value));
 }
 static inline void le64_store(uint8_t *at, uint64_t value)
 {
-    le32_store(at, (uint32_t)value);
-    le32_store(at + 4, (uint32_t)(value >> 32));
+    value = CODING_LE(64, value);
+    memcpy(at, &value, sizeof(value));
 }
 static inline uint16_t le16_load(const uint8_t *at)
 {
-    return (uint16_t)(at[0] | at[1] << 8);
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_LE(16, value);
 }
 static inline uint32_t le32_load(const uint8_t *at)
 {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_LE(32, value);
 }
 static inline uint64_t le64_load(const uint8_t *at)
 {
-    return (uint64_t)le32_load(at) | (uint64_t)le32_load(at + 4) << 32;
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_LE(64, value);
 }
 static inline void be16_store(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
+    value = CODING_BE(16, value);
+    memcpy(at, &value, sizeof(value));
 }
 static inline void be32_store(uint8_t *at, uint32_t value)
 {
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
+    value = CODING_BE(32, value);
+    memcpy(at, &value, sizeof(value));
 }
 static inline void be64_store(uint8_t *at, uint64_t value)
 {
-    be32_store(at, (uint32_t)(value >> 32));
-    be32_store(at + 4, (uint32_t)value);
+    value = CODING_BE(64, value);
+    memcpy(at, &value, sizeof(value));
 }
 static inline uint16_t be16_load(const uint8_t *at)
 {
-    return (uint16_t)(at[0] << 8 | at[1]);
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_BE(16, value);
 }
 static inline uint32_t be32_load(const uint8_t *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | (uint32_t)at[3];
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_BE(32, value);
 }
 static inline uint64_t be64_load(const uint8_t *at)
 {
-    return (uint64_t)be32_load(at) << 32 | be32_load(at + 4);
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return CODING_BE(64, value);
 }
+
+#undef CODING_LE
+#undef CODING_BE
 
 static inline uint64_t zigzag_encode(int64_t value)
 {
