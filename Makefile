@@ -53,7 +53,8 @@ LIBS_commands := commands types runner lsm json resp vfs base
 LIBS_server := server $(LIBS_commands)
 LIBS_tool := tool $(LIBS_commands)
 LIBS_tests := $(LIBS_server)
-SYSTEM_LIBS := -llz4 -lxxhash -luv -ljson-c -lm
+SYSTEM_LIBS := -llz4 -lxxhash -luv -lm
+TEST_LIBS := -lcmocka -lhiredis -ljson-c
 
 sources = $(filter-out %/main.c,$(wildcard src/$(1)/*.c))
 object = $(patsubst src/%.c,$(B)/obj/%.o,$(1))
@@ -118,7 +119,7 @@ define unit_rules
 $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs_of,$(LIBS_$(1)))
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$$(Q)$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$$(Q)$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ $(TEST_LIBS) $(SYSTEM_LIBS)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call unit_rules,$(layer))))
 
@@ -126,11 +127,11 @@ FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
 $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ -lcmocka -lhiredis $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
 # What tests start as a process.
 $(BIG_TESTS): | $(PROGRAMS)
 

@@ -4,8 +4,8 @@
 # the tests need. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
-build="gcc make pkg-config liblz4-dev libuv1-dev libjson-c-dev libxxhash-dev"
-test="libcmocka-dev libhiredis-dev redis-server redis-tools procps"
+build="gcc make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
+test="libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
 case $what in
 build) packages=$build ;;
 test) packages="$build $test" ;;
@@ -41,7 +41,7 @@ if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; 
 fi
 
 complete=yes
-for header in lz4.h uv.h json-c/json.h xxhash.h; do
+for header in lz4.h uv.h xxhash.h; do
     printf '#include <%s>\n' "$header" | ${CC:-cc} -E - >/dev/null 2>&1 || complete=no
 done
 [ $complete = no ] || exit 0
@@ -53,6 +53,6 @@ elif command -v apk >/dev/null 2>&1; then
 elif command -v brew >/dev/null 2>&1; then
     echo "    brew install lz4 libuv json-c xxhash cmocka hiredis redis" >&2
 else
-    echo "    liblz4, libuv, json-c, libxxhash (with their headers); for the tests cmocka, hiredis, redis" >&2
+    echo "    liblz4, libuv, libxxhash (with their headers); for the tests json-c, cmocka, hiredis, redis" >&2
 fi
 exit 1
