@@ -181,8 +181,7 @@ enum status keyspace_count(struct access *access, uint64_t *keys, uint64_t *expi
 
 /* ---- Whole databases. ------------------------------------------------------------------------ */
 
-/* Writes the map; readers see it when the batch is visible. */
-static void write_map(struct access *access)
+void store_put_map(struct access *access)
 {
     struct store *store = access->store;
     uint32_t generations[STORE_DATABASES_MAX];
@@ -229,7 +228,7 @@ static enum status flush_databases(struct access *access, unsigned first, unsign
         changed |= !status;
     }
     if (changed)
-        write_map(access);
+        store_put_map(access);
     return status;
 }
 
@@ -260,7 +259,7 @@ void keyspace_swap(struct access *access, unsigned a, unsigned b)
     struct store_database swapped = store->databases[a];
     store->databases[a] = store->databases[b];
     store->databases[b] = swapped;
-    write_map(access);
+    store_put_map(access);
 }
 
 /* ---- SCAN. ----------------------------------------------------------------------------------- */

@@ -596,3 +596,67 @@ enum status list_trim(struct access *access, struct slice key, int64_t start, in
         access_fact(access, 'g', "del", key);
     return STATUS_OK;
 }
+
+/* ---- For repairs. ---------------------------------------------------------------------------- */
+
+enum status list_object_visit(struct access *access, const struct object *object,
+                              const struct list_visitor *visitor)
+{
+    struct list list = {.object = *object};
+    enum status status = list_decode(&list);
+    if (status)
+        return status;
+    return walk_run(access, &(struct walk){.list = &list, .count = list.count, .visitor = visitor});
+}
+
+/* Copies until the batch is full or the list is at its end. */
+static enum status rebuild_elements(struct access *access, struct list *list,
+                                    struct list_rebuild *rebuild)
+{
+    uint64_t room = LIST_REBUILD_BYTES + rebuild->bytes_needed;
+    rebuild->bytes_needed = 0;
+    for (; rebuild->next < list->count; rebuild->next++) {
+        struct slice value;
+        enum status status = read_element(access, list, list->head + rebuild->next, &value);
+        if (status && status != STATUS_CORRUPT)
+            return status;
+        if (status) {
+            rebuild->lost++;
+            continue;
+        }
+        uint64_t bytes = 64 + value.size + value.size / 512;
+        if (bytes > room) {
+            rebuild->bytes_needed = bytes;
+            return STATUS_OK;
+        }
+        room -= bytes;
+        put_element(access, list, rebuild->id, POSITION_MIDDLE + rebuild->kept, value);
+        rebuild->kept++;
+    }
+    return STATUS_OK;
+}
+
+enum status list_rebuild_step(struct access *access, struct slice key, struct list_rebuild *rebuild,
+                              bool *done)
+{
+    struct list list;
+    enum status status = list_find(access, key, &list);
+    *done = status == STATUS_NOT_FOUND; /* its time has come */
+    if (status)
+        return *done ? STATUS_OK : status;
+    assert(!list_is_inline(&list));
+    if (rebuild->id == 0)
+        rebuild->id = access_new_id(access);
+    status = rebuild_elements(access, &list, rebuild);
+    if (status || rebuild->next < list.count)
+        return status;
+    *done = true;
+    list.head = POSITION_MIDDLE;
+    list.count = rebuild->kept;
+    list.low_weight = list.high_weight = 0;
+    if (list.count == 0)
+        keyspace_remove(access, key, &list.object);
+    else
+        put_dense(access, key, &list, rebuild->id);
+    return STATUS_OK;
+}

@@ -55,4 +55,25 @@ enum status list_index(struct access *access, struct slice key, int64_t index, s
  * "del", g. */
 enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop);
 
+/* ---- For repairs. ---------------------------------------------------------------------------- */
+
+/* All elements of a found object; STATUS_CORRUPT where one is missing. */
+enum status list_object_visit(struct access *access, const struct object *object,
+                              const struct list_visitor *visitor);
+
+enum { LIST_REBUILD_BYTES = 4 << 20 };
+
+/* How far a list was copied; zeroed at first. */
+struct list_rebuild {
+    uint64_t id;   /* of the new list */
+    uint64_t next; /* index in the old one */
+    uint64_t kept, lost;
+    uint64_t bytes_needed; /* by the next step, besides LIST_REBUILD_BYTES */
+};
+
+/* Copies a piece of a list that is not inline, without the elements that are missing, to a new id;
+ * the last step (*done) puts it in the old one's place, or removes the key when nothing is left. */
+enum status list_rebuild_step(struct access *access, struct slice key, struct list_rebuild *rebuild,
+                              bool *done);
+
 #endif

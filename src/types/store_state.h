@@ -62,6 +62,8 @@ static inline void store_counts_changed(struct store *store, unsigned database)
 struct lsm_writer *access_writer(struct access *access);
 /* Puts a record of the whole store (not META_COUNTS). */
 void store_put_everywhere(struct lsm_writer *writer, enum meta_tag tag, struct slice record);
+/* Writes the map in a write access; readers see it when the batch is visible. */
+void store_put_map(struct access *access);
 /* The position of a user's key, the same in every database. */
 uint64_t store_key_position(const struct store *store, struct slice key);
 /* Makes the writer's map the one that readers see. */

@@ -78,6 +78,25 @@ enum status string_get(struct access *access, struct slice key, struct slice *va
     return status ? status : string_value(access, &object, value);
 }
 
+enum status string_count_missing(struct access *access, const struct object *object,
+                                 uint64_t *missing)
+{
+    uint8_t key[PIECE_KEY_BYTES];
+    struct slice piece;
+    uint64_t length, count = 0;
+    enum status status = string_length(object, &length);
+    if (status || object->id == 0)
+        return status;
+    for (uint64_t i = 0; i * STRING_PIECE_BYTES < length; i++) {
+        status = access_get(access, TREE_PARTS, piece_key(key, access, object->id, i), &piece);
+        if (status && status != STATUS_NOT_FOUND)
+            return status;
+        count += status == STATUS_NOT_FOUND;
+    }
+    *missing = count;
+    return STATUS_OK;
+}
+
 static void put_pieces(struct access *access, uint64_t id, struct slice value)
 {
     uint8_t key[PIECE_KEY_BYTES];

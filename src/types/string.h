@@ -21,6 +21,10 @@ enum status string_value(struct access *access, const struct object *object, str
 /* STRLEN of a found object. STATUS_CORRUPT. */
 enum status string_length(const struct object *object, uint64_t *length);
 
+/* How many pieces of a found object are not stored. */
+enum status string_count_missing(struct access *access, const struct object *object,
+                                 uint64_t *missing);
+
 struct string_set_options {
     uint64_t expire_ms; /* 0: none */
     bool keep_ttl;      /* the old object's time stays; expire_ms is ignored */

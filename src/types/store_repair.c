@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* A pinned reader looks at every header of a database and lists the keys that need work; then each
+ * of them is worked on in batches of its own, and the database is looked at again until nothing is
+ * found. */
+#include "types/store_repair.h"
+
+#include "types/expiry.h"
+#include "types/list.h"
+#include "types/store_state.h"
+#include "types/string.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    LINE_BYTES_MAX = 512,
+    SHOWN_KEY_BYTES = 64,
+    KEYS_A_PASS_MAX = 100000,
+    WORK_BYTES = 4 << 20, /* of background work after each batch */
+};
+
+/* What is wrong with a key. */
+enum ailment { HEALTHY, HEADER_DAMAGED, TIME_NOT_IN_INDEX, LIST_WITH_GAPS, ENTRY_WITHOUT_KEY };
+
+struct repair {
+    struct store *store;
+    struct access reading, writing;
+    void (*each)(void *context, const char *line);
+    void *context;
+    uint64_t keys, expires;
+    uint64_t greatest_id;
+    uint32_t greatest_generation;
+    struct buffer found; /* ailment (1) | sized tree key or index key ... */
+    size_t found_count;
+    bool is_first_pass; /* over the database at hand */
+};
+
+static void say(struct repair *repair, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(struct repair *repair, const char *format, ...)
+{
+    char line[LINE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    repair->each(repair->context, line);
+}
+
+static void say_key(struct repair *repair, struct slice key, const char *what)
+{
+    size_t shown = key.size < SHOWN_KEY_BYTES ? key.size : SHOWN_KEY_BYTES;
+    say(repair, "Database %u, key '%.*s': %s.", repair->reading.database, (int)shown,
+        (const char *)key.data, what);
+}
+
+/* ---- Looking. -------------------------------------------------------------------------------- */
+
+static void note(struct repair *repair, enum ailment ailment, struct slice key)
+{
+    buffer_append_byte(&repair->found, (uint8_t)ailment);
+    buffer_append_sized(&repair->found, key);
+    repair->found_count++;
+}
+
+static void ignore_element(void *context, struct slice value)
+{
+    (void)context;
+    (void)value;
+}
+
+/* Strings without some of their pieces read as zeros there; that is told and left as it is. */
+static enum status examine_parts(struct repair *repair, struct slice key,
+                                 const struct object *object, enum ailment *ailment)
+{
+    const struct list_visitor visitor = {.element = ignore_element};
+    uint64_t missing = 0;
+    enum status status = STATUS_OK;
+    if (object->type == OBJECT_LIST) {
+        status = list_object_visit(&repair->reading, object, &visitor);
+        if (status == STATUS_CORRUPT)
+            *ailment = LIST_WITH_GAPS;
+    } else if (object->type == OBJECT_STRING) {
+        status = string_count_missing(&repair->reading, object, &missing);
+        if (missing && repair->is_first_pass)
+            say_key(repair, key, "pieces of the string are lost and read as zeros");
+    }
+    return status == STATUS_CORRUPT ? STATUS_OK : status;
+}
+
+static enum status examine_body(const struct object *object)
+{
+    uint64_t length;
+    if (object->type == OBJECT_STRING)
+        return string_length(object, &length);
+    if (object->type == OBJECT_LIST)
+        return list_object_length(object, &length);
+    return STATUS_OK;
+}
+
+static enum status examine_header(struct repair *repair, struct slice tree_key, struct slice record)
+{
+    struct access *access = &repair->reading;
+    uint32_t generation;
+    uint64_t position;
+    struct slice key, empty;
+    struct object object;
+    enum ailment ailment = HEALTHY;
+    enum status status = STATUS_OK;
+    if (tree_key_decode(tree_key, &generation, &position, &key) ||
+        position != store_key_position(access->store, key))
+        status = STATUS_CORRUPT;
+    if (!status)
+        status = header_decode(record, &object);
+    if (!status)
+        status = examine_body(&object);
+    if (status == STATUS_CORRUPT) {
+        note(repair, HEADER_DAMAGED, tree_key);
+        return STATUS_OK;
+    }
+    if (status)
+        return status;
+    repair->keys++;
+    repair->expires += object.expire_ms != 0;
+    repair->greatest_id = object.id > repair->greatest_id ? object.id : repair->greatest_id;
+    if (object.expire_ms) {
+        expiry_key_encode(&access->scratch_key, object.expire_ms, tree_key);
+        status = access_get(access, TREE_PARTS, buffer_slice(&access->scratch_key), &empty);
+        if (status == STATUS_NOT_FOUND)
+            note(repair, TIME_NOT_IN_INDEX, tree_key);
+    }
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    status = examine_parts(repair, key, &object, &ailment);
+    if (ailment)
+        note(repair, ailment, tree_key);
+    return status;
+}
+
+static enum status examine_entry(struct repair *repair, struct slice index_key, struct slice value)
+{
+    struct access *access = &repair->reading;
+    uint64_t expire_ms;
+    struct slice suffix, record;
+    struct object object = {0};
+    (void)value;
+    enum status status = STATUS_NOT_FOUND;
+    if (!expiry_key_decode(index_key, &expire_ms, &suffix)) {
+        buffer_clear(&access->scratch_key);
+        buffer_append_be32(&access->scratch_key, access->generation);
+        buffer_append_slice(&access->scratch_key, suffix);
+        status = access_get(access, TREE_KEYS, buffer_slice(&access->scratch_key), &record);
+    }
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    if (status || header_decode(record, &object) || object.expire_ms != expire_ms)
+        note(repair, ENTRY_WITHOUT_KEY, index_key);
+    return STATUS_OK;
+}
+
+typedef enum status examine(struct repair *repair, struct slice key, struct slice value);
+
+static enum status examine_range(struct repair *repair, enum store_tree tree, struct slice from,
+                                 struct slice to, examine *each)
+{
+    enum status status = STATUS_OK;
+    struct lsm_iter_options options = {
+        .lower = from, .upper = to, .ignore_range_deletes = true, .keep_cache = true};
+    struct lsm_iter *iter = lsm_iter_open(repair->reading.reader, tree, &options);
+    for (lsm_iter_seek_first(iter);
+         lsm_iter_valid(iter) && !status && repair->found_count < KEYS_A_PASS_MAX;
+         lsm_iter_next(iter))
+        status = each(repair, lsm_iter_key(iter), lsm_iter_value(iter));
+    if (!status)
+        status = lsm_iter_status(iter);
+    lsm_iter_close(iter);
+    return status;
+}
+
+/* The last id that stands in a key of the tree below this generation. */
+static enum status examine_last_id(struct repair *repair, enum store_tree tree, struct slice from,
+                                   struct slice to)
+{
+    struct lsm_iter_options options = {.lower = from, .upper = to, .ignore_range_deletes = true};
+    struct lsm_iter *iter = lsm_iter_open(repair->reading.reader, tree, &options);
+    lsm_iter_seek_last(iter);
+    if (lsm_iter_valid(iter) && lsm_iter_key(iter).size >= OBJECT_PREFIX_BYTES) {
+        uint64_t id = be64_load(lsm_iter_key(iter).data + 4);
+        repair->greatest_id = id > repair->greatest_id ? id : repair->greatest_id;
+    }
+    enum status status = lsm_iter_status(iter);
+    lsm_iter_close(iter);
+    return status;
+}
+
+static enum status examine_database(struct repair *repair)
+{
+    uint32_t generation = repair->reading.generation;
+    uint8_t from[OBJECT_PREFIX_BYTES], index_end[OBJECT_PREFIX_BYTES], end[4];
+    object_prefix_store(from, generation, 0);
+    object_prefix_store(index_end, generation, 1);
+    be32_store(end, generation + 1);
+    struct slice first = slice_make(from, 4), last = slice_make(end, sizeof end);
+    repair->keys = repair->expires = 0;
+    repair->found_count = 0;
+    buffer_clear(&repair->found);
+    enum status status = examine_range(repair, TREE_KEYS, first, last, examine_header);
+    if (!status)
+        status = examine_range(repair, TREE_PARTS, slice_make(from, sizeof from),
+                               slice_make(index_end, sizeof index_end), examine_entry);
+    if (!status)
+        status = examine_last_id(repair, TREE_PARTS, first, last);
+    if (!status)
+        status = examine_last_id(repair, TREE_ENTRIES, first, last);
+    return status;
+}
+
+/* ---- Working. -------------------------------------------------------------------------------- */
+
+static enum status begin_write(struct repair *repair, size_t bytes)
+{
+    lsm_lock(repair->store->engine);
+    enum status status =
+        access_begin_write(&repair->writing, repair->reading.database, false, bytes, false);
+    if (status)
+        lsm_unlock(repair->store->engine);
+    return status;
+}
+
+static void end_write(struct repair *repair)
+{
+    access_end(&repair->writing);
+    lsm_unlock(repair->store->engine);
+    (void)lsm_work(repair->store->engine, WORK_BYTES); /* says whether there is more */
+}
+
+static enum status mend_list(struct repair *repair, struct slice tree_key)
+{
+    struct slice key = slice_skip(tree_key, TREE_KEY_PREFIX_BYTES);
+    struct list_rebuild rebuild = {0};
+    bool done = false;
+    enum status status = STATUS_OK;
+    while (!done && !status) {
+        status = begin_write(repair, LIST_REBUILD_BYTES + rebuild.bytes_needed + 4 * key.size);
+        if (!status) {
+            status = list_rebuild_step(&repair->writing, key, &rebuild, &done);
+            end_write(repair);
+        }
+    }
+    char what[80];
+    snprintf(what, sizeof what, "%" PRIu64 " elements of the list are lost, %" PRIu64 " are left",
+             rebuild.lost, rebuild.kept);
+    say_key(repair, key, what);
+    return status;
+}
+
+/* One record more or less. */
+static enum status mend_record(struct repair *repair, enum ailment ailment, struct slice key)
+{
+    struct access *access = &repair->writing;
+    struct slice record;
+    struct object object;
+    enum status status = begin_write(repair, 2 * key.size);
+    if (status)
+        return status;
+    if (ailment == HEADER_DAMAGED) {
+        access_delete(access, TREE_KEYS, key);
+    } else if (ailment == ENTRY_WITHOUT_KEY) {
+        access_delete(access, TREE_PARTS, key);
+    } else if (!access_get(access, TREE_KEYS, key, &record) && !header_decode(record, &object)) {
+        expiry_key_encode(&access->scratch_key, object.expire_ms, key);
+        access_put(access, TREE_PARTS, buffer_slice(&access->scratch_key), slice_make(NULL, 0));
+    }
+    end_write(repair);
+    return STATUS_OK;
+}
+
+static enum status mend_found(struct repair *repair)
+{
+    struct slice found = buffer_slice(&repair->found), key;
+    size_t headers = 0;
+    uint8_t ailment;
+    enum status status = STATUS_OK;
+    while (!status && slice_take_byte(&found, &ailment) && slice_take_sized(&found, &key)) {
+        status =
+            ailment == LIST_WITH_GAPS ? mend_list(repair, key) : mend_record(repair, ailment, key);
+        headers += ailment == HEADER_DAMAGED;
+    }
+    if (headers)
+        say(repair, "Database %u: %zu headers of keys could not be read and are dropped.",
+            repair->reading.database, headers);
+    return status;
+}
+
+static enum status mend_counts(struct repair *repair)
+{
+    struct store_database *database = &repair->store->databases[repair->reading.database];
+    if (database->key_count == repair->keys && database->expires_count == repair->expires)
+        return STATUS_OK;
+    if (database->key_count != repair->keys)
+        say(repair, "Database %u: %" PRIu64 " keys were counted, %" PRIu64 " are there.",
+            repair->reading.database, database->key_count, repair->keys);
+    enum status status = begin_write(repair, 0);
+    if (status)
+        return status;
+    database->key_count = repair->keys;
+    database->expires_count = repair->expires;
+    store_counts_changed(repair->store, repair->reading.database);
+    end_write(repair);
+    return STATUS_OK;
+}
+
+static enum status repair_database(struct repair *repair, unsigned index)
+{
+    enum status status;
+    repair->is_first_pass = true;
+    do {
+        access_begin_read(&repair->reading, index, false);
+        status = examine_database(repair);
+        access_end(&repair->reading);
+        if (!status)
+            status = mend_found(repair);
+        repair->is_first_pass = false;
+    } while (!status && repair->found_count > 0);
+    return status ? status : mend_counts(repair);
+}
+
+/* ---- The whole store. ------------------------------------------------------------------------ */
+
+static enum status find_greatest_generation(struct repair *repair)
+{
+    enum status status = STATUS_OK;
+    access_begin_read(&repair->reading, 0, false);
+    for (unsigned tree = 0; tree < TREE_COUNT && !status; tree++) {
+        struct lsm_iter_options options = {.ignore_range_deletes = true};
+        struct lsm_iter *iter = lsm_iter_open(repair->reading.reader, tree, &options);
+        lsm_iter_seek_last(iter);
+        if (lsm_iter_valid(iter) && lsm_iter_key(iter).size >= 4) {
+            uint32_t generation = be32_load(lsm_iter_key(iter).data);
+            if (generation > repair->greatest_generation)
+                repair->greatest_generation = generation;
+        }
+        status = lsm_iter_status(iter);
+        lsm_iter_close(iter);
+    }
+    access_end(&repair->reading);
+    return status;
+}
+
+/* All copies anew, with numbers that were never given. */
+static enum status mend_store_records(struct repair *repair)
+{
+    struct store *store = repair->store;
+    struct buffer *value = &repair->writing.scratch_value;
+    repair->reading.database = 0;
+    enum status status = begin_write(repair, 0);
+    if (status)
+        return status;
+    if (repair->greatest_id >= store->reserved_id)
+        store->next_id = store->reserved_id = repair->greatest_id + 1;
+    if (repair->greatest_generation >= store->next_generation &&
+        repair->greatest_generation < UINT32_MAX - 1)
+        store->next_generation = repair->greatest_generation + 1;
+    struct lsm_writer *writer = access_writer(&repair->writing);
+    meta_store_encode(value, store->hash_seed);
+    store_put_everywhere(writer, META_STORE, buffer_slice(value));
+    meta_ids_encode(value, store->reserved_id);
+    store_put_everywhere(writer, META_IDS, buffer_slice(value));
+    store_put_map(&repair->writing);
+    end_write(repair);
+    return STATUS_OK;
+}
+
+enum status store_repair(const struct env *env, const char *directory,
+                         void (*each)(void *context, const char *line), void *context)
+{
+    struct repair repair = {.each = each, .context = context};
+    struct lsm_report report = {""};
+    const struct store_options options = {.databases = STORE_DATABASES_MAX};
+    enum status status = store_open(env, directory, &options, &report, &repair.store);
+    if (status) {
+        each(context, report.text);
+        return status;
+    }
+    struct lsm_reader *reader = lsm_reader_create(repair.store->engine);
+    access_init(&repair.reading, repair.store, reader);
+    access_init(&repair.writing, repair.store, reader);
+    for (unsigned i = 0; i < STORE_DATABASES_MAX && !status; i++)
+        status = repair_database(&repair, i);
+    if (!status)
+        status = find_greatest_generation(&repair);
+    if (!status)
+        status = mend_store_records(&repair);
+    access_release(&repair.reading);
+    access_release(&repair.writing);
+    buffer_release(&repair.found);
+    lsm_reader_destroy(reader);
+    enum status closed = store_close(repair.store);
+    return status ? status : closed;
+}
