@@ -5,6 +5,7 @@
  *      cordwood repair DIR     0: sound now, 1: not, 2: usage */
 #include "base/status.h"
 #include "lsm/lsm.h"
+#include "types/store_repair.h"
 #include "vfs/vfs.h"
 
 #include <stdio.h>
@@ -74,6 +75,8 @@ static int repair(const struct env *env, const char *directory)
     if (status != STATUS_OK)
         return fail(directory, status);
     status = lsm_verify(env, directory, NULL, NULL);
+    if (status == STATUS_OK)
+        status = store_repair(env, directory, print_line, NULL);
     if (status != STATUS_OK)
         return fail(directory, status);
     printf("%s is sound.\n", directory);

@@ -2,7 +2,7 @@
 /* The program `cordwood` on real files: what it prints and how it exits. */
 #include "lib/temp_directory.h"
 #include "lib/test_server.h"
-#include "lsm/lsm.h"
+#include "types/string.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,22 +48,26 @@ static int run_on(struct fixture *f, const char *command)
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct lsm_options options = {.trees = {{.name = "keys"}}, .tree_count = 1};
+    const struct store_options options = {.wal_segment_bytes = 64 << 10};
     struct lsm_report report;
-    struct lsm_writer *writer = NULL;
-    struct lsm *db = NULL;
+    struct store *store = NULL;
+    struct access access;
     struct env env;
     struct vfs *vfs = vfs_posix_create();
     env_init_posix(&env, vfs);
     temp_directory_make(f->directory);
-    options.wal_segment_bytes = 64 << 10;
-    assert_int_equal(lsm_open(&env, f->directory, &options, &report, &db), STATUS_OK);
-    lsm_lock(db);
-    assert_int_equal(lsm_write_begin(db, 64, false, &writer), STATUS_OK);
-    lsm_put(writer, 0, slice_from("key"), slice_from("value"));
-    lsm_write_end(writer);
-    lsm_unlock(db);
-    assert_int_equal(lsm_close(db), STATUS_OK);
+    assert_int_equal(store_open(&env, f->directory, &options, &report, &store), STATUS_OK);
+    struct lsm_reader *reader = lsm_reader_create(store_engine(store));
+    access_init(&access, store, reader);
+    lsm_lock(store_engine(store));
+    assert_int_equal(access_begin_write(&access, 0, false, 64, false), STATUS_OK);
+    string_set(&access, slice_from("key"), slice_from("value"), NULL,
+               &(struct string_set_options){0});
+    access_end(&access);
+    lsm_unlock(store_engine(store));
+    access_release(&access);
+    lsm_reader_destroy(reader);
+    assert_int_equal(store_close(store), STATUS_OK);
     vfs_destroy(vfs);
     *state = f;
     return 0;
