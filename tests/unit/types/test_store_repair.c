@@ -140,7 +140,7 @@ static void a_sound_store_is_left_as_it_is(void **state)
 static void a_list_goes_on_without_its_lost_elements(void **state)
 {
     static uint8_t large[200000];
-    char text[8];
+    char text[16];
     (void)state;
     memset(large, 'L', sizeof large);
     memory_store_write(&ms);
