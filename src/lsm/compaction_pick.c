@@ -2,7 +2,6 @@
 #include "lsm/compaction_pick.h"
 
 #include "base/memory.h"
-#include "lsm/range_map.h"
 
 #include <stdlib.h>
 
@@ -11,6 +10,8 @@ enum {
     LEVEL_FACTOR = 10,
     RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
     LARGE_RUN_SHARE = 4,   /* a run is large from this share of table_bytes_max on */
+    RUNS_ASKED = 4,
+    DEAD_PERCENT = 50,
 };
 
 static struct slice smallest_of(const struct table_ref *table)
@@ -107,6 +108,47 @@ static struct compaction_pick *find_covered(const struct version_tree *tables, u
     return pick;
 }
 
+static unsigned dead_percent(const struct compaction_request *request, struct table_ref *table,
+                             const struct range_map *map)
+{
+    const struct range_delete *last = &map->pieces[map->count - 1];
+    if (slice_compare(largest_of(table), map->pieces[0].from) < 0 ||
+        slice_compare(smallest_of(table), last->to) >= 0)
+        return 0;
+    return request->dead_percent(request->context, table, map);
+}
+
+/* Asks the oldest merged run, and RUNS_ASKED that come after the one asked last, for its dead part.
+ * Runs are told apart by their newest LSN. */
+static struct compaction_pick *pick_dead(const struct version_tree *tables, unsigned tree,
+                                         const struct compaction_request *request,
+                                         const struct range_map *map)
+{
+    lsn_t *asked = &request->memory->asked_lsn[tree], turn = *asked;
+    unsigned asks_left = RUNS_ASKED;
+    bool is_oldest = true;
+    for (unsigned depth = LSM_LEVELS_MAX - 1; depth > 0; depth--) {
+        const struct version_level *level = &tables->levels[depth];
+        for (size_t i = level->count; i-- > 0; is_oldest = false) { /* newest are first */
+            struct table_ref *table = level->tables[i];
+            bool in_turn = asks_left > 0 && table->properties.lsn_max > *asked;
+            if (!in_turn && !is_oldest)
+                continue;
+            if (in_turn) {
+                asks_left--;
+                turn = table->properties.lsn_max;
+            }
+            if (dead_percent(request, table, map) < DEAD_PERCENT)
+                continue;
+            struct compaction_pick *pick = pick_new(tree, depth);
+            pick_add(pick, depth, table);
+            return pick;
+        }
+    }
+    *asked = asks_left > 0 ? 0 : turn; /* at the end: from the start next time */
+    return NULL;
+}
+
 static struct compaction_pick *pick_covered(const struct version_tree *tables,
                                             const struct compaction_request *request, unsigned tree)
 {
@@ -128,6 +170,9 @@ static struct compaction_pick *pick_covered(const struct version_tree *tables,
     struct range_map map;
     range_map_init(&map, ranges, count, spent_max);
     struct compaction_pick *pick = find_covered(tables, tree, &map);
+    bool is_runs = request->options->trees[tree].compaction == LSM_TIME_RUNS;
+    if (!pick && is_runs && request->dead_percent && map.count > 0)
+        pick = pick_dead(tables, tree, request, &map);
     range_map_release(&map);
     if (!pick) {
         memory->uncovered_tables[tree] = tables_now;

@@ -8,13 +8,15 @@
  *                   table without deletions that overlaps nothing is moved without being read.
  *   LSM_TIME_RUNS   level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
  *                   level 1, and left there. Large ones with nothing to merge, since their keys follow
- *                   each other, are moved.
+ *                   each other, are moved. A merged run of which half lies under range deletions is
+ *                   written once more: a few runs are asked each time that deletions have come.
  *   both            tables that lie under newer range deletions are dropped unread, before all else.
  *                   Of what is due the most urgent level of all trees goes first. On request
  *                   everything is merged into one level. */
 #ifndef LSM_COMPACTION_PICK_H
 #define LSM_COMPACTION_PICK_H
 
+#include "lsm/range_map.h"
 #include "lsm/version.h"
 
 enum { L0_TABLES_MERGED = 4, L0_TABLES_MAX = 16, L0_RUNS_MERGED = 8, L0_RUNS_MAX = 48 };
@@ -46,6 +48,7 @@ struct compaction_memory {
      * Until one of them changes it is not looked through again. */
     uint64_t uncovered_tables[LSM_TREES_MAX];
     lsn_t uncovered_lsn[LSM_TREES_MAX];
+    lsn_t asked_lsn[LSM_TREES_MAX]; /* newest LSN of the run that was asked last for its dead part */
 };
 void compaction_memory_release(struct compaction_memory *memory);
 
@@ -57,6 +60,9 @@ struct compaction_request {
     /* The range deletions in the tables of each tree; sorted by the call. */
     struct range_delete *ranges[LSM_TREES_MAX];
     size_t range_counts[LSM_TREES_MAX];
+    /* About how much of a table lies under newer range deletions; NULL: nobody asks. */
+    unsigned (*dead_percent)(void *context, struct table_ref *table, const struct range_map *map);
+    void *context;
     struct compaction_memory *memory; /* changed */
 };
 

@@ -16,6 +16,11 @@ struct outsiders {
     size_t first;
 };
 
+struct range_list {
+    struct range_delete *items; /* bytes lie in open tables of the version */
+    size_t count, capacity;
+};
+
 struct compaction {
     struct compaction_host host;
     struct version *version;
@@ -25,9 +30,10 @@ struct compaction {
     struct outsiders outsiders[LSM_LEVELS_MAX];
     struct cursor *cursor;       /* NULL until the first step */
     struct table_ref **level_tables; /* inputs, as level cursors want them */
-    struct range_delete *ranges; /* of all inputs; bytes lie in the inputs' tables */
-    size_t range_count, range_capacity;
-    struct range_map map;        /* of those up to spent_max */
+    lsn_t newest_input;
+    struct range_list ranges;    /* of the inputs */
+    struct range_list all_ranges; /* of the whole tree */
+    struct range_map map;        /* of all up to spent_max */
     size_t map_hint;
     struct range_delete *carried; /* to be written again: what is left of the ranges */
     size_t carried_count;
@@ -51,17 +57,16 @@ static bool is_input(const struct compaction *c, const struct table_ref *table)
     return false;
 }
 
-static void add_ranges(struct compaction *c, const struct range_delete *ranges, size_t count)
+static void add_ranges(struct range_list *list, const struct range_delete *ranges, size_t count)
 {
     if (count == 0)
         return;
-    size_t needed = c->range_count + count;
-    if (needed > c->range_capacity) {
-        c->range_capacity = 2 * needed;
-        c->ranges = memory_resize(c->ranges, c->range_capacity * sizeof(struct range_delete));
+    if (list->count + count > list->capacity) {
+        list->capacity = 2 * (list->count + count);
+        list->items = memory_resize(list->items, list->capacity * sizeof(list->items[0]));
     }
-    memcpy(c->ranges + c->range_count, ranges, count * sizeof(struct range_delete));
-    c->range_count = needed;
+    memcpy(list->items + list->count, ranges, count * sizeof(list->items[0]));
+    list->count += count;
 }
 
 /* A cursor over the inputs from *index on: a table of its own, or in a disjoint level all that follow. */
@@ -108,23 +113,42 @@ static enum status open_cursors(struct compaction *c)
     return status;
 }
 
+static enum status read_ranges_of(struct compaction *c, struct table_ref *ref)
+{
+    struct table *table;
+    const struct range_delete *ranges;
+    size_t count;
+    if (ref->properties.range_delete_count == 0)
+        return STATUS_OK;
+    enum status status = table_ref_open(c->host.versions, ref, false, &table);
+    if (status != STATUS_OK)
+        return status;
+    table_range_deletes(table, &ranges, &count);
+    add_ranges(&c->all_ranges, ranges, count);
+    if (is_input(c, ref))
+        add_ranges(&c->ranges, ranges, count);
+    return STATUS_OK;
+}
+
 static enum status read_ranges(struct compaction *c)
 {
-    for (size_t i = 0; i < c->pick->input_count; i++) {
-        struct table_ref *ref = c->pick->inputs[i].table;
-        c->counts.read_bytes += ref->properties.file_bytes;
-        if (ref->properties.range_delete_count == 0)
-            continue;
-        struct table *table;
-        enum status status = table_ref_open(c->host.versions, ref, false, &table);
-        if (status != STATUS_OK)
-            return status;
-        const struct range_delete *ranges;
-        size_t count;
-        table_range_deletes(table, &ranges, &count);
-        add_ranges(c, ranges, count);
+    const struct version_tree *tree = &c->version->trees[c->pick->tree];
+    enum status status = STATUS_OK;
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        for (size_t i = 0; i < tree->levels[depth].count && status == STATUS_OK; i++)
+            status = read_ranges_of(c, tree->levels[depth].tables[i]);
     }
-    return STATUS_OK;
+    return status;
+}
+
+static void count_inputs(struct compaction *c)
+{
+    for (size_t i = 0; i < c->pick->input_count; i++) {
+        const struct table_properties *properties = &c->pick->inputs[i].table->properties;
+        c->counts.read_bytes += properties->file_bytes;
+        if (properties->lsn_max > c->newest_input)
+            c->newest_input = properties->lsn_max;
+    }
 }
 
 /* ---- What may go --------------------------------------------------------------------------- */
@@ -176,24 +200,25 @@ static void rewind_outsiders(struct compaction *c)
         c->outsiders[depth].first = 0;
 }
 
-/* Range deletions that hide the same from everybody count as disjoint pieces, and go where nothing
- * older is left; the others are carried on as they are. */
+/* The inputs' range deletions: those that hide the same from everybody count as disjoint pieces, and go
+ * where nothing older is left; the others are carried on as they are. */
 static void sort_ranges(struct compaction *c)
 {
-    if (c->range_count == 0)
-        return;
-    range_map_init(&c->map, c->ranges, c->range_count, c->spent_max);
-    c->carried = memory_allocate((c->map.count + c->range_count) * sizeof(struct range_delete));
-    for (size_t i = 0; i < c->map.count; i++) {
-        const struct range_delete *piece = &c->map.pieces[i];
+    struct range_map own;
+    range_map_init(&c->map, c->all_ranges.items, c->all_ranges.count, c->spent_max);
+    range_map_init(&own, c->ranges.items, c->ranges.count, c->spent_max);
+    c->carried = memory_allocate((own.count + c->ranges.count + 1) * sizeof(struct range_delete));
+    for (size_t i = 0; i < own.count; i++) {
+        const struct range_delete *piece = &own.pieces[i];
         if (older_may_exist(c, piece->from, piece->to, piece->lsn))
             c->carried[c->carried_count++] = *piece;
     }
     rewind_outsiders(c);
-    for (size_t i = 0; i < c->range_count; i++) {
-        if (c->ranges[i].lsn > c->spent_max)
-            c->carried[c->carried_count++] = c->ranges[i];
+    for (size_t i = 0; i < c->ranges.count; i++) {
+        if (c->ranges.items[i].lsn > c->spent_max)
+            c->carried[c->carried_count++] = c->ranges.items[i];
     }
+    range_map_release(&own);
 }
 
 static enum status open_inputs(struct compaction *c)
@@ -201,16 +226,16 @@ static enum status open_inputs(struct compaction *c)
     enum status status = read_ranges(c);
     if (status != STATUS_OK)
         return status;
+    count_inputs(c);
     find_outsiders(c);
     sort_ranges(c);
     return open_cursors(c);
 }
 
-static bool is_needed(struct compaction *c, const struct cursor *version)
+/* `covered`: the LSN of the newest range deletion over the version's key. */
+static bool is_needed(struct compaction *c, const struct cursor *version, lsn_t covered)
 {
-    if (!version_filter_keeps(&c->filter, version->key, version->lsn))
-        return false;
-    if (range_map_find(&c->map, version->key, &c->map_hint) > version->lsn)
+    if (!version_filter_keeps(&c->filter, version->key, version->lsn) || covered > version->lsn)
         return false;
     return version->kind != ENTRY_DELETE || version->lsn > c->spent_max ||
            older_may_exist(c, version->key, version->key, version->lsn);
@@ -299,13 +324,18 @@ static enum status merge_some(struct compaction *c, size_t budget)
 {
     struct cursor *cursor = c->cursor;
     while (cursor->valid && budget > 0) {
-        if (is_needed(c, cursor)) {
+        size_t bytes = cursor->key.size + cursor->value.size + 16;
+        budget -= bytes < budget ? bytes : budget;
+        lsn_t covered = range_map_find(&c->map, cursor->key, &c->map_hint);
+        if (covered > c->newest_input) { /* all of the inputs up to the piece's end is, too */
+            cursor->ops->seek(cursor, c->map.pieces[c->map_hint].to, UINT64_MAX);
+            continue;
+        }
+        if (is_needed(c, cursor, covered)) {
             enum status status = write_version(c);
             if (status != STATUS_OK)
                 return status;
         }
-        size_t bytes = cursor->key.size + cursor->value.size + 16;
-        budget -= bytes < budget ? bytes : budget;
         cursor->ops->next(cursor);
     }
     return cursor->status;
@@ -402,7 +432,8 @@ void compaction_destroy(struct compaction *c, bool installed)
         memory_free(c->outsiders[depth].tables);
     memory_free(c->level_tables);
     memory_free(c->carried);
-    memory_free(c->ranges);
+    memory_free(c->ranges.items);
+    memory_free(c->all_ranges.items);
     compaction_pick_destroy(c->pick);
     version_unref(c->version);
     memory_free(c);

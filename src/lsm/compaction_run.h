@@ -4,7 +4,7 @@
  *
  * What is not written again:
  *   a version that nobody reads any more           (version_filter.h)
- *   a version under a range deletion of the inputs  if the deletion is durable, and nobody reads below it
+ *   a version under a range deletion of the tree   if the deletion is durable, and nobody reads below it
  *   a deletion                                     if nobody reads below it, and no table outside the
  *                                                  inputs may hold an older version of its key
  *   a range deletion                               the same for its whole range; and it is durable */

@@ -93,6 +93,11 @@ struct cursor *table_cursor_create(struct table *table, const struct table_read 
 /* The range deletions, sorted by `from`; loaded with the table. */
 void table_range_deletes(const struct table *table, const struct range_delete **ranges,
                          size_t *count);
+/* Tells, by reading the index alone, for each block of rows a key (not before the block's last one, and
+ * before the next block's first) and its stored bytes. May wait; does not displace the cache. */
+enum status table_walk_index(struct table *table,
+                             void (*each)(void *context, struct slice key, uint32_t stored_bytes),
+                             void *context);
 /* Reads every block and checks checksums, order, counts, filter and index. */
 enum status table_verify(const struct env *env, const char *path, struct lsm_report *report);
 

@@ -505,3 +505,58 @@ enum status table_get(struct table *table, struct slice key, lsn_t lsn, const st
     rows_iter_release(&top);
     return status;
 }
+
+/* ---- Index --------------------------------------------------------------------------------- */
+
+static enum status walk_leaf(struct table *table, struct block_handle handle,
+                             void (*each)(void *context, struct slice key, uint32_t stored_bytes),
+                             void *context)
+{
+    const struct table_read read = {.keep_cache = true};
+    struct block_pin pin = {NULL};
+    struct slice content;
+    enum status status = table_load(table, handle, BLOCK_INDEX, &read, NULL, &pin, &content);
+    if (status != STATUS_OK)
+        return status;
+    struct rows_iter leaf;
+    rows_iter_init(&leaf);
+    if (rows_iter_attach(&leaf, content) == STATUS_OK)
+        rows_iter_first(&leaf);
+    while (leaf.valid && status == STATUS_OK) {
+        struct block_handle block;
+        status = index_handle(table, &leaf, &block);
+        if (status == STATUS_OK) {
+            each(context, leaf.key, block.stored_bytes);
+            rows_iter_next(&leaf);
+        }
+    }
+    if (status == STATUS_OK && leaf.damaged)
+        status = table_log_damage(table, handle.offset, "rows of an index");
+    rows_iter_release(&leaf);
+    block_unpin(&pin);
+    return status;
+}
+
+enum status table_walk_index(struct table *table,
+                             void (*each)(void *context, struct slice key, uint32_t stored_bytes),
+                             void *context)
+{
+    enum status status = STATUS_OK;
+    struct rows_iter top;
+    if (table->top_index.size == 0)
+        return STATUS_OK;
+    rows_iter_init(&top);
+    status = rows_iter_attach(&top, table->top_index);
+    if (status == STATUS_OK)
+        rows_iter_first(&top);
+    while (top.valid && status == STATUS_OK) {
+        struct block_handle handle;
+        status = index_handle(table, &top, &handle);
+        if (status == STATUS_OK)
+            status = walk_leaf(table, handle, each, context);
+        if (status == STATUS_OK)
+            rows_iter_next(&top);
+    }
+    rows_iter_release(&top);
+    return status;
+}

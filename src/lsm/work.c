@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* lsm_work: who calls it lends his thread for one piece. At most one flush and one compaction exist;
  * each is worked on by one caller at a time, so two callers can do both at once. */
+#include "lsm/compaction_garbage.h"
 #include "lsm/compaction_run.h"
 #include "lsm/db.h"
 
@@ -83,6 +84,8 @@ static enum status start_compaction(struct lsm *db, struct compaction **compacti
         .everything = atomic_load(&db->compact_requested),
         .oldest_read = count ? lsns[0] : UINT64_MAX,
         .durable = durable,
+        .dead_percent = compaction_dead_percent,
+        .context = db->versions,
         .memory = &db->compaction_memory,
     };
     enum status status = STATUS_OK;

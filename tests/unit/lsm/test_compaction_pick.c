@@ -273,6 +273,47 @@ static void uncovered_tables_are_looked_through_again_after_a_change(void **stat
     release(&fixture);
 }
 
+/* Tables that are asked are noted; those with an odd number are dead. */
+static unsigned dead_if_odd(void *context, struct table_ref *table, const struct range_map *map)
+{
+    (void)map;
+    buffer_printf(context, " %u", (unsigned)table->number);
+    return table->number % 2 ? 50 : 49;
+}
+
+static void assert_next_asked(struct fixture *fixture, lsn_t lsn, const char *expected_pick,
+                              const char *expected_asked)
+{
+    struct buffer asked = {0};
+    fixture->ranges[0] = (struct range_delete){slice_from("b"), slice_from("d"), lsn};
+    const struct compaction_request request = {.oldest_read = UINT64_MAX,
+                                               .durable = 1000,
+                                               .ranges = {fixture->ranges},
+                                               .range_counts = {1},
+                                               .dead_percent = dead_if_odd,
+                                               .context = &asked};
+    assert_next_pick(fixture, request, expected_pick);
+    buffer_append_byte(&asked, 0);
+    assert_string_equal((const char *)asked.data, expected_asked);
+    buffer_release(&asked);
+}
+
+static void merged_runs_are_asked_in_turn_for_their_dead_part(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    /* Newest first; flushed runs and those without a deletion over them are not asked. */
+    parse(&fixture, "tree 0 runs\nL0 99: a-z 1 @90\nL1 16: a-z 1 @66\nL1 14: e-z 1 @65\n"
+                    "L1 12: a-z 1 @64\nL1 10: a-z 1 @63\nL2 8: a-z 1 @62\nL2 6: a-z 1 @61");
+    assert_next_asked(&fixture, 70, "none", " 6 8 10 12");
+    assert_next_asked(&fixture, 70, "none", ""); /* nothing new */
+    assert_next_asked(&fixture, 71, "none", " 6 16");
+    assert_next_asked(&fixture, 72, "none", " 6 8 10 12");
+    add_table(&fixture, "L1 17: a-z 1 @70");
+    assert_next_asked(&fixture, 72, "tree 0: merge L1:17 -> L1", " 6 17");
+    release(&fixture);
+}
+
 static void debt_is_the_length_of_level_0(void **state)
 {
     (void)state;
@@ -298,6 +339,7 @@ int main(void)
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),
         cmocka_unit_test(uncovered_tables_are_looked_through_again_after_a_change),
+        cmocka_unit_test(merged_runs_are_asked_in_turn_for_their_dead_part),
         cmocka_unit_test(debt_is_the_length_of_level_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

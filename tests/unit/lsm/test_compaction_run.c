@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
+#include "lsm/compaction_garbage.h"
 #include "unit/lsm/array_cursor.h"
 #include "unit/lsm/memory_env.h"
 #include "vfs/vfs_fault.h"
@@ -271,6 +272,8 @@ static struct compaction *start(struct fixture *fixture, struct version *version
         .durable = durable,
         .ranges = {ranges},
         .range_counts = {range_count},
+        .dead_percent = compaction_dead_percent,
+        .context = fixture->set,
         .memory = &fixture->turns,
     };
     struct compaction_pick *pick = compaction_pick_create(version, &request);
@@ -434,6 +437,40 @@ static void runs_under_a_range_deletion_are_never_read(void **state)
     fixture_destroy(fixture);
 }
 
+/* Most of a merged run is deleted, but not its ends: it is written again, without reading what
+ * lies under the deletion. */
+static void mostly_dead_run_is_written_again(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_create(LSM_TIME_RUNS);
+    fixture->options.table_bytes_max = 1 << 20;
+    for (int key = 0; key < KEYS; key++)
+        write_version(fixture, key, ENTRY_PUT);
+    flush(fixture, 0, 0);
+    compact_all(fixture, true);
+    struct version *version = version_set_current(fixture->set);
+    struct table_ref *run = version->trees[0].levels[2].tables[0];
+    struct range_map map = {.pieces = &(struct range_delete){slice_from(fixture->keys[4]),
+                                                             slice_from(fixture->keys[57]),
+                                                             fixture->next_lsn},
+                            .count = 1};
+    assert_in_range(compaction_dead_percent(fixture->set, run, &map), 60, 90);
+    map.pieces->lsn = run->properties.lsn_max;
+    assert_int_equal(compaction_dead_percent(fixture->set, run, &map), 0);
+    version_unref(version);
+    write_range(fixture, 4, 57);
+    flush(fixture, fixture->version_count, 0);
+    compact_all(fixture, false);
+    assert_int_equal(sums_of(fixture).tables, 2);
+    assert_int_equal(sums_of(fixture).entries, KEYS - 53);
+    assert_all_snapshots(fixture);
+    compact_all(fixture, true);
+    assert_int_equal(sums_of(fixture).tables, 1);
+    assert_int_equal(sums_of(fixture).range_deletes, 0);
+    assert_all_snapshots(fixture);
+    fixture_destroy(fixture);
+}
+
 static void deletion_stays_while_an_older_version_may_exist(void **state)
 {
     (void)state;
@@ -564,6 +601,7 @@ int main(void)
         cmocka_unit_test(leveled_compaction_keeps_what_snapshots_see),
         cmocka_unit_test(merged_time_runs_keep_what_snapshots_see),
         cmocka_unit_test(runs_under_a_range_deletion_are_never_read),
+        cmocka_unit_test(mostly_dead_run_is_written_again),
         cmocka_unit_test(deletion_stays_while_an_older_version_may_exist),
         cmocka_unit_test(versions_of_a_key_stay_in_one_table),
         cmocka_unit_test(every_failing_call_leaves_the_old_version_and_no_file),
