@@ -5,7 +5,7 @@
  *      fuzz_resp [file ...]        SEED=n FUZZ_RUNS=n FUZZ_SECONDS=n bound and repeat a run
  *      fuzz_resp --write-seeds dir writes the seeds as files, a corpus for libFuzzer
  *
- * An input that breaks the fuzzer is left behind in fuzz-crash-<program>. */
+ * An input that breaks the fuzzer is left behind in <program>.crash. */
 #include "fuzz/fuzz.h"
 
 #include "base/memory.h"
@@ -207,7 +207,7 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--write-seeds") == 0)
         return write_seeds(argv[2]) ? 0 : 1;
-    snprintf(crash_path, sizeof crash_path, "fuzz-crash-%s", name);
+    snprintf(crash_path, sizeof crash_path, "%s.crash", argv[0]);
     signal(SIGABRT, save_current);
     signal(SIGSEGV, save_current);
     for (int i = 1; i < argc; i++)
