@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { FLIPS = 1500, FILES_MAX = 256 };
+enum { FLIPS = 700, FILES_MAX = 256 };
 
 struct file_list {
     char names[FILES_MAX][64];

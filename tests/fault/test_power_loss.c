@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 260 };
+enum { STEPS = 180 };
 
 static unsigned steps(void)
 {

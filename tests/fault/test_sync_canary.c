@@ -332,9 +332,9 @@ static void runs_of_the_canary_lose_nothing_with_all_sites(void **state)
 {
     (void)state;
     static const struct power_storm storms[] = {
-        {.kind = STORM_OF_STEPS, .steps = 200},
-        {.kind = STORM_OF_RECYCLING, .steps = 400},
-        {.kind = STORM_OF_FAILED_EDITS, .steps = 200},
+        {.kind = STORM_OF_STEPS, .steps = 80},
+        {.kind = STORM_OF_RECYCLING, .steps = 200},
+        {.kind = STORM_OF_FAILED_EDITS, .steps = 80},
     };
     for (size_t i = 0; i < sizeof(storms) / sizeof(storms[0]); i++) {
         struct power_storm storm = storms[i];
