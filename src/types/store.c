@@ -48,14 +48,16 @@ void store_put_everywhere(struct lsm_writer *writer, enum meta_tag tag, struct s
         lsm_put(writer, tree, meta_key(key, tag, 0), record);
 }
 
-/* The newest of the copies; STATUS_NOT_FOUND: no tree has one. */
-static enum status read_everywhere(struct lsm_reader *reader, enum meta_tag tag,
-                                   struct slice *record)
+/* The first copy, or with `compares` the newest one; STATUS_NOT_FOUND: no tree has one. After a
+ * repair copies may differ; otherwise it is not worth to read a block of each tree at every start.
+ */
+static enum status read_copy(struct lsm_reader *reader, enum meta_tag tag, bool compares,
+                             struct slice *record)
 {
     uint8_t key[META_KEY_BYTES_MAX];
     enum status found = STATUS_NOT_FOUND;
     lsn_t newest = 0;
-    for (unsigned tree = 0; tree < TREE_COUNT; tree++) {
+    for (unsigned tree = 0; tree < TREE_COUNT && (found || compares); tree++) {
         struct slice copy;
         lsn_t lsn;
         enum status status = lsm_get_lsn(reader, tree, meta_key(key, tag, 0), &copy, &lsn);
@@ -82,17 +84,25 @@ static bool is_empty(struct lsm_reader *reader)
     return empty;
 }
 
-/* A new store: its secret seed. Everything else has a default. */
-static enum status write_first_record(struct store *store)
+/* A new store: its secret seed, and what a missing record would mean anyway, so that no start looks
+ * for it in all trees. */
+static enum status write_first_records(struct store *store)
 {
     struct lsm_writer *writer;
     struct buffer value = {0};
+    uint32_t generations[STORE_DATABASES_MAX];
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        generations[i] = generation_default(i);
     store->env.random_bytes(store->env.context, &store->hash_seed, sizeof store->hash_seed);
-    meta_store_encode(&value, store->hash_seed);
     lsm_lock(store->engine);
-    enum status status = lsm_write_begin(store->engine, 256, false, &writer);
+    enum status status = lsm_write_begin(store->engine, 1024, false, &writer);
     if (!status) {
+        meta_store_encode(&value, store->hash_seed);
         store_put_everywhere(writer, META_STORE, buffer_slice(&value));
+        meta_map_encode(&value, generation_default(STORE_DATABASES_MAX), generations);
+        store_put_everywhere(writer, META_MAP, buffer_slice(&value));
+        meta_ids_encode(&value, 1);
+        store_put_everywhere(writer, META_IDS, buffer_slice(&value));
         lsm_write_end(writer);
     }
     lsm_unlock(store->engine);
@@ -100,11 +110,11 @@ static enum status write_first_record(struct store *store)
     return status;
 }
 
-static enum status read_map(struct lsm_reader *reader, uint32_t *next_generation,
+static enum status read_map(struct lsm_reader *reader, bool compares, uint32_t *next_generation,
                             uint32_t *generations)
 {
     struct slice record;
-    enum status status = read_everywhere(reader, META_MAP, &record);
+    enum status status = read_copy(reader, META_MAP, compares, &record);
     if (!status)
         return meta_map_decode(record, next_generation, generations);
     if (status != STATUS_NOT_FOUND)
@@ -115,10 +125,10 @@ static enum status read_map(struct lsm_reader *reader, uint32_t *next_generation
     return STATUS_OK;
 }
 
-static enum status load_ids(struct store *store, struct lsm_reader *reader)
+static enum status load_ids(struct store *store, struct lsm_reader *reader, bool compares)
 {
     struct slice record;
-    enum status status = read_everywhere(reader, META_IDS, &record);
+    enum status status = read_copy(reader, META_IDS, compares, &record);
     store->reserved_id = 1;
     if (!status)
         status = meta_ids_decode(record, &store->reserved_id);
@@ -138,12 +148,12 @@ static enum status load_database(struct lsm_reader *reader, struct store_databas
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status load_records(struct store *store, struct lsm_reader *reader)
+static enum status load_records(struct store *store, struct lsm_reader *reader, bool compares)
 {
     uint32_t generations[STORE_DATABASES_MAX];
-    enum status status = read_map(reader, &store->next_generation, generations);
+    enum status status = read_map(reader, compares, &store->next_generation, generations);
     if (!status)
-        status = load_ids(store, reader);
+        status = load_ids(store, reader, compares);
     for (unsigned i = 0; i < STORE_DATABASES_MAX && !status; i++) {
         store->databases[i].generation = generations[i];
         if (i < store->database_count)
@@ -153,18 +163,18 @@ static enum status load_records(struct store *store, struct lsm_reader *reader)
 }
 
 /* Everything that the store keeps in memory, from its meta records; makes the first one. */
-static enum status load_store(struct store *store)
+static enum status load_store(struct store *store, bool compares)
 {
     struct slice record;
     struct lsm_reader *reader = lsm_reader_create(store->engine);
     lsm_read_begin(reader);
-    enum status status = read_everywhere(reader, META_STORE, &record);
+    enum status status = read_copy(reader, META_STORE, compares, &record);
     if (!status)
         status = meta_store_decode(record, &store->hash_seed);
     else if (status == STATUS_NOT_FOUND) /* without its seed no key would be found again */
-        status = is_empty(reader) ? write_first_record(store) : STATUS_CORRUPT;
+        status = is_empty(reader) ? write_first_records(store) : STATUS_CORRUPT;
     if (!status)
-        status = load_records(store, reader);
+        status = load_records(store, reader, compares);
     lsm_read_end(reader);
     lsm_reader_destroy(reader);
     return status;
@@ -190,7 +200,7 @@ enum status store_read_generation(struct store *store, struct lsm_reader *reader
 {
     uint32_t next, generations[STORE_DATABASES_MAX];
     assert(database < store->database_count);
-    enum status status = read_map(reader, &next, generations);
+    enum status status = read_map(reader, false, &next, generations);
     if (!status)
         *generation = generations[database];
     return status;
@@ -213,7 +223,7 @@ enum status store_open(const struct env *env, const char *directory,
         return status;
     }
     lsm_set_ack_durable(opened->engine, options->ack_durable);
-    status = load_store(opened);
+    status = load_store(opened, options->compares_copies);
     if (status) {
         snprintf(report->text, sizeof report->text, "the store's own records in %s: %s", directory,
                  status_text(status));

@@ -27,6 +27,7 @@ struct store_options {
     bool ack_durable; /* policy `always` */
     void (*work_ready)(void *context);
     void *context;
+    bool compares_copies; /* for repairs: the newest copy of the store's own records counts */
 };
 
 /* STATUS_UNSUPPORTED: written by a newer format; otherwise as lsm_open, with a report. */

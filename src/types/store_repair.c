@@ -378,7 +378,8 @@ enum status store_repair(const struct env *env, const char *directory,
 {
     struct repair repair = {.each = each, .context = context};
     struct lsm_report report = {""};
-    const struct store_options options = {.databases = STORE_DATABASES_MAX};
+    const struct store_options options = {.databases = STORE_DATABASES_MAX,
+                                          .compares_copies = true};
     enum status status = store_open(env, directory, &options, &report, &repair.store);
     if (status) {
         each(context, report.text);
