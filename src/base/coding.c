@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-size_t varint_store(uint8_t *at, uint64_t value)
+size_t varint_store_long(uint8_t *at, uint64_t value)
 {
     size_t size = 0;
     while (value >= 0x80) {
@@ -76,7 +76,7 @@ void buffer_append_sized(struct buffer *buffer, struct slice value)
     buffer_append_slice(buffer, value);
 }
 
-bool slice_take_varint(struct slice *input, uint64_t *value)
+bool slice_take_varint_long(struct slice *input, uint64_t *value)
 {
     uint64_t result = 0;
     for (size_t i = 0; i < input->size && i < VARINT_BYTES_MAX; i++) {

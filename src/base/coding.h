@@ -101,8 +101,15 @@ static inline int64_t zigzag_decode(uint64_t value)
     return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
-/* Writes at most VARINT_BYTES_MAX bytes; returns how many. */
-size_t varint_store(uint8_t *at, uint64_t value);
+size_t varint_store_long(uint8_t *at, uint64_t value);
+/* Writes at most VARINT_BYTES_MAX bytes; returns how many. Most are one. */
+static inline size_t varint_store(uint8_t *at, uint64_t value)
+{
+    if (value >= 0x80)
+        return varint_store_long(at, value);
+    *at = (uint8_t)value;
+    return 1;
+}
 size_t varint_size(uint64_t value);
 
 void buffer_append_varint(struct buffer *buffer, uint64_t value);
@@ -115,7 +122,16 @@ void buffer_append_be64(struct buffer *buffer, uint64_t value);
 void buffer_append_sized(struct buffer *buffer, struct slice value); /* varint size, bytes */
 
 /* Takes a value off the front of *input. false: too short or malformed; nothing is changed. */
-bool slice_take_varint(struct slice *input, uint64_t *value);
+bool slice_take_varint_long(struct slice *input, uint64_t *value);
+static inline bool slice_take_varint(struct slice *input, uint64_t *value)
+{
+    if (input->size == 0 || input->data[0] >= 0x80)
+        return slice_take_varint_long(input, value);
+    *value = input->data[0];
+    input->data++;
+    input->size--;
+    return true;
+}
 bool slice_take_byte(struct slice *input, uint8_t *value);
 bool slice_take_le16(struct slice *input, uint16_t *value);
 bool slice_take_le32(struct slice *input, uint32_t *value);

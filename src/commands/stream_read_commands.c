@@ -160,12 +160,14 @@ static enum status resolve_ids(struct command_context *c, const struct read_argu
 {
     *done = false;
     for (size_t i = 0; i < taken->key_count; i++) {
-        struct stream stream = {0};
+        struct stream stream;
         struct stream_id id;
         size_t index = taken->first_key + taken->key_count + i;
         struct slice text = c->arguments[index];
         enum status status = find_awaited(c, c->arguments[taken->first_key + i], &stream);
-        if (status && status != STATUS_NOT_FOUND)
+        if (status == STATUS_NOT_FOUND)
+            stream = (struct stream){0};
+        else if (status)
             return status;
         if (slice_equal(text, slice_from("$")) || slice_equal(text, slice_from("+"))) {
             status = resolve_id(c, index, &stream);

@@ -57,16 +57,13 @@ static bool has_ids_left(const struct stream_header *header, uint64_t count)
 enum status log_write_begin(struct access *access, struct slice key, bool no_create, uint64_t count,
                             struct log_writer *writer)
 {
-    struct log_writer begun = {0};
-    enum status status = no_create ? stream_find(access, key, &begun.stream)
-                                   : stream_find_or_new(access, key, &begun.stream);
-    if (!status && !has_ids_left(&begun.stream.header, count))
+    struct stream *stream = &writer->stream;
+    writer->count = 0;
+    enum status status =
+        no_create ? stream_find(access, key, stream) : stream_find_or_new(access, key, stream);
+    if (!status && !has_ids_left(&stream->header, count))
         status = STATUS_TOO_LARGE;
-    if (!status)
-        status = stream_append_begin(access, &begun.stream);
-    if (!status)
-        *writer = begun;
-    return status;
+    return status ? status : stream_append_begin(access, stream);
 }
 
 /* A time that is not older than the newest entry becomes the ID; an older one, kept in the record,

@@ -22,7 +22,8 @@ struct log_limits {
     uint64_t future_ms_max;
 };
 
-/* The limits, before anything is touched: "message too large, ..." or "time is ... in the future" */
+/* The limits, before anything is touched: "message too large, ..." or "time is ... in the future"
+ */
 bool log_check_message(const struct log_limits *limits, struct slice message,
                        struct log_error *error);
 bool log_check_time(const struct log_limits *limits, uint64_t event_ms, uint64_t now_ms,

@@ -26,7 +26,8 @@ struct stream {
     uint8_t prefix[OBJECT_PREFIX_BYTES]; /* of its records, once it has an id */
 };
 
-/* STATUS_NOT_FOUND, _WRONG_TYPE, _WOULD_BLOCK, _CORRUPT. `key` outlives the stream. */
+/* STATUS_NOT_FOUND, _WRONG_TYPE, _WOULD_BLOCK, _CORRUPT: *stream holds nothing useful then. `key`
+ * outlives the stream. */
 enum status stream_find(struct access *access, struct slice key, struct stream *stream);
 /* The same, but a missing key gives an empty stream, which the first write makes real. */
 enum status stream_find_or_new(struct access *access, struct slice key, struct stream *stream);

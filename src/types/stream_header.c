@@ -198,11 +198,10 @@ static bool take_options(struct slice *body, uint8_t flags, struct stream_header
 
 enum status stream_header_decode(struct slice body, struct stream_header *header)
 {
-    struct stream_header decoded = {0};
     uint8_t flags;
-    if (!take_base(&body, &decoded, &flags) || !take_options(&body, flags, &decoded) ||
-        body.size > 0 || !header_is_sound(&decoded))
+    memset(header, 0, sizeof *header);
+    if (!take_base(&body, header, &flags) || !take_options(&body, flags, header) || body.size > 0 ||
+        !header_is_sound(header))
         return STATUS_CORRUPT;
-    *header = decoded;
     return STATUS_OK;
 }

@@ -55,7 +55,7 @@ static inline bool stream_header_covers(const struct stream_header *header, stru
 /* Returns the size. */
 size_t stream_header_encode(const struct stream_header *header,
                             uint8_t at[STREAM_HEADER_BYTES_MAX]);
-/* STATUS_CORRUPT for anything that _encode does not write. */
+/* STATUS_CORRUPT for anything that _encode does not write; *header holds nothing useful then. */
 enum status stream_header_decode(struct slice body, struct stream_header *header);
 
 #endif

@@ -125,12 +125,12 @@ static inline uint64_t delete_id(const char *text)
 /* The header; all zero when the stream is missing. */
 static inline struct stream_header header_now(void)
 {
-    struct stream stream = {0};
+    struct stream stream;
     memory_store_read(&ms);
     enum status status = stream_find(&ms.access, slice_from("s"), &stream);
     assert_true(status == STATUS_OK || status == STATUS_NOT_FOUND);
     memory_store_end(&ms);
-    return stream.header;
+    return status ? (struct stream_header){0} : stream.header;
 }
 
 /* IDs of [first, last]; every entry's value must be what add or write_line put there. */

@@ -6,9 +6,26 @@
 
 enum { TRIES_MAX = 200 };
 
+/* Another log, so that the blocks which opening the store reads hold nothing of "s". */
+static void write_another_log(void)
+{
+    struct log_writer writer;
+    memory_store_write(&ms);
+    assert_int_equal(log_write_begin(&ms.access, slice_from("another"), false, 2000, &writer),
+                     STATUS_OK);
+    for (uint64_t i = 0; i < 2000; i++)
+        (void)log_write_line(&ms.access, &writer,
+                             &(struct log_line){.message = slice_from("a line of some length"),
+                                                .has_time = true,
+                                                .event_ms = 1000 + i % 7});
+    log_write_end(&ms.access, &writer);
+    memory_store_end(&ms);
+}
+
 static int setup_cold(void **state)
 {
     setup(state);
+    write_another_log();
     for (int i = 0; i < 2000; i++) {
         ms.now_ms += 3;
         write_line("a line of a usual length, give or take", i % 5 ? 0 : ms.now_ms - 5000);
