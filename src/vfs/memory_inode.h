@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of the file system in memory, shared by vfs_memory.c (paths, files, directories) and
+ * vfs_power_loss.c: inodes and directories, each with what is durable and what is not.
+ *
+ *   file       current bytes  = durable bytes  + changes since the last sync, in order
+ *   directory  current names  = durable names  + changes since the last sync, in order
+ *
+ * One mutex a file system guards everything below it. Inodes are counted, since names, changes and
+ * open files share them. */
+#ifndef VFS_MEMORY_INODE_H
+#define VFS_MEMORY_INODE_H
+
+#include "vfs/vfs.h"
+
+#include <pthread.h>
+
+struct memory_inode;
+
+/* Names of a directory; in no order. A name's inode is referenced. */
+struct memory_name {
+    char *name;
+    struct memory_inode *inode;
+};
+struct memory_names {
+    struct memory_name *list;
+    size_t count, capacity;
+};
+
+enum memory_change_kind {
+    CHANGE_WRITE,    /* offset, bytes */
+    CHANGE_TRUNCATE, /* offset = the new size */
+    CHANGE_NAME,     /* `removed` goes (if not NULL), then `name` means `inode` (if not NULL) */
+};
+struct memory_change {
+    enum memory_change_kind kind;
+    uint64_t offset;
+    struct buffer bytes;
+    char *removed, *name;
+    struct memory_inode *inode;
+};
+
+struct memory_inode {
+    uint64_t id; /* in order of creation, so that a seed decides the same in every run */
+    unsigned references;
+    bool is_directory, is_locked;
+    struct buffer data, durable_data;         /* of a file */
+    struct memory_names names, durable_names; /* of a directory */
+    struct memory_change *changes;
+    size_t change_count, change_capacity;
+};
+
+struct memory_vfs {
+    struct vfs base;
+    pthread_mutex_t mutex; /* guards all inodes and the fields below */
+    struct memory_inode *root;
+    uint64_t next_inode_id;
+    uint64_t sync_count;
+    unsigned open_count;
+};
+
+/* With one reference, the caller's. */
+struct memory_inode *memory_inode_create(struct memory_vfs *memory, bool is_directory);
+void memory_inode_unref(struct memory_inode *inode);
+/* A change to fill in, of the kinds WRITE and TRUNCATE; the caller applies it to the current bytes.
+ */
+struct memory_change *memory_inode_add_change(struct memory_inode *inode,
+                                              enum memory_change_kind kind);
+/* `removed` goes and `name` means `inode`, as one change; each may be NULL. */
+void memory_directory_change(struct memory_inode *directory, const char *removed, const char *name,
+                             struct memory_inode *inode);
+/* What is current is durable. */
+void memory_inode_sync(struct memory_inode *inode);
+
+struct memory_name *memory_names_find(const struct memory_names *names, const char *name);
+void memory_names_set(struct memory_names *names, const char *name, struct memory_inode *inode);
+void memory_names_apply(struct memory_names *names, const struct memory_change *change);
+void memory_names_release(struct memory_names *names);
+
+void memory_data_resize(struct buffer *data, uint64_t size); /* new bytes are 0 */
+void memory_data_write(struct buffer *data, uint64_t offset, const void *bytes, size_t size);
+void memory_data_apply(struct buffer *data, const struct memory_change *change);
+
+#endif
