@@ -90,14 +90,38 @@ static uint64_t fingerprint(const struct version_tree *tables)
     return sum;
 }
 
+static bool overlap(const struct table_ref *a, const struct table_ref *b)
+{
+    return slice_compare(smallest_of(a), largest_of(b)) <= 0 &&
+           slice_compare(smallest_of(b), largest_of(a)) <= 0;
+}
+
+/* A table of nothing but range deletions that everybody sees, with nothing left for them to hide. */
+static bool is_spent(const struct version_tree *tables, const struct table_ref *table,
+                     lsn_t spent_max)
+{
+    if (table->properties.entry_count > 0 || table->properties.lsn_max > spent_max)
+        return false;
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        for (size_t i = 0; i < tables->levels[depth].count; i++) {
+            const struct table_ref *other = tables->levels[depth].tables[i];
+            if (other->properties.entry_count > 0 &&
+                other->properties.lsn_min < table->properties.lsn_max && overlap(table, other))
+                return false;
+        }
+    }
+    return true;
+}
+
 static struct compaction_pick *find_covered(const struct version_tree *tables, unsigned tree,
-                                            const struct range_map *map)
+                                            const struct range_map *map, lsn_t spent_max)
 {
     struct compaction_pick *pick = NULL;
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
         const struct version_level *level = &tables->levels[depth];
         for (size_t i = 0; i < level->count; i++) {
-            if (!range_map_covers(map, &level->tables[i]->properties))
+            if (!range_map_covers(map, &level->tables[i]->properties) &&
+                !is_spent(tables, level->tables[i], spent_max))
                 continue;
             if (!pick)
                 pick = pick_new(tree, 0);
@@ -169,7 +193,7 @@ static struct compaction_pick *pick_covered(const struct version_tree *tables,
         return NULL;
     struct range_map map;
     range_map_init(&map, ranges, count, spent_max);
-    struct compaction_pick *pick = find_covered(tables, tree, &map);
+    struct compaction_pick *pick = find_covered(tables, tree, &map, spent_max);
     bool is_runs = request->options->trees[tree].compaction == LSM_TIME_RUNS;
     if (!pick && is_runs && request->dead_percent && map.count > 0)
         pick = pick_dead(tables, tree, request, &map);

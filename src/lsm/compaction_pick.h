@@ -10,7 +10,8 @@
  *                   level 1, and left there. Large ones with nothing to merge, since their keys follow
  *                   each other, are moved. A merged run of which half lies under range deletions is
  *                   written once more: a few runs are asked each time that deletions have come.
- *   both            tables that lie under newer range deletions are dropped unread, before all else.
+ *   both            tables that lie under newer range deletions are dropped unread, before all else,
+ *                   and so are tables of range deletions that have nothing left to hide.
  *                   Of what is due the most urgent level of all trees goes first. On request
  *                   everything is merged into one level. */
 #ifndef LSM_COMPACTION_PICK_H

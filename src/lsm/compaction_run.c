@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-/* The tables of a level that are not inputs and may hold something older than they do. */
+/* The tables of a level that are not inputs and may hold versions older than theirs. */
 struct outsiders {
     const struct table_properties **tables;
     size_t count;
@@ -165,7 +165,7 @@ static void find_outsiders(struct compaction *c)
         outsiders->disjoint = leveled;
         outsiders->tables = memory_allocate((level->count + 1) * sizeof(outsiders->tables[0]));
         for (size_t i = 0; i < level->count; i++) {
-            if (!is_input(c, level->tables[i]))
+            if (level->tables[i]->properties.entry_count > 0 && !is_input(c, level->tables[i]))
                 outsiders->tables[outsiders->count++] = &level->tables[i]->properties;
         }
     }

@@ -2,7 +2,8 @@
 /* Text in, text out. A version is written as
  *
  *     tree 0 leveled
- *     L0 9: a-m 10        level, number, keys (inclusive), size in MiB; "+d" has deletions
+ *     L0 9: a-m 10        level, number, keys (inclusive), size in MiB; "+d" has deletions,
+ *                         "+r" only range deletions
  *     L1 3: a-c) 64 @70   keys up to c exclusive; newest LSN 70 (else 50)
  *
  * and the pick is described as compaction_pick_describe does. */
@@ -39,6 +40,7 @@ static void add_table(struct fixture *fixture, const char *line)
     ref->number = number;
     ref->properties.file_bytes = mib * MIB;
     ref->properties.lsn_min = 1;
+    ref->properties.entry_count = strstr(line, "+r") ? 0 : 1;
     ref->properties.lsn_max = lsn;
     ref->properties.delete_count = strstr(line, "+d") ? 1 : 0;
     ref->properties.largest_is_exclusive = strchr(to, ')') != NULL;
@@ -249,6 +251,16 @@ static void tables_under_a_range_deletion_are_dropped(void **state)
     assert_pick_under(version, "b", "g", UINT64_MAX, 60, "none");
 }
 
+static void range_deletions_with_nothing_to_hide_are_dropped(void **state)
+{
+    (void)state;
+    const char *version = "tree 0 runs\nL0 4: n-p 1 +r\nL1 3: a-f 1 +r @61\nL1 2: c-d 1 +r\n"
+                          "L2 1: g-n 1";
+    assert_pick_under(version, "y", "z", UINT64_MAX, 1000, "tree 0: drop L1:3 L1:2");
+    assert_pick_under(version, "y", "z", 60, 1000, "tree 0: drop L1:2");
+    assert_pick_under(version, "y", "z", 49, 1000, "none");
+}
+
 /* What was found uncovered is looked through again when more deletions count, or other tables are
  * there. */
 static void uncovered_tables_are_looked_through_again_after_a_change(void **state)
@@ -338,6 +350,7 @@ int main(void)
         cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),
+        cmocka_unit_test(range_deletions_with_nothing_to_hide_are_dropped),
         cmocka_unit_test(uncovered_tables_are_looked_through_again_after_a_change),
         cmocka_unit_test(merged_runs_are_asked_in_turn_for_their_dead_part),
         cmocka_unit_test(debt_is_the_length_of_level_0),

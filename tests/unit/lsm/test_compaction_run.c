@@ -471,6 +471,28 @@ static void mostly_dead_run_is_written_again(void **state)
     fixture_destroy(fixture);
 }
 
+/* Each object has less than a block, and what deletes one does not reach the next: the index alone
+ * cannot tell that all are dead. */
+static void run_of_small_dead_objects_goes(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_create(LSM_TIME_RUNS);
+    fixture->options.table_bytes_max = 1 << 20;
+    for (int key = 0; key < KEYS; key++) {
+        if (key % 3 < 2)
+            write_version(fixture, key, ENTRY_PUT);
+    }
+    flush(fixture, 0, 0);
+    compact_all(fixture, true);
+    for (int key = 0; key < KEYS; key += 3)
+        write_range(fixture, key, key + 2);
+    flush(fixture, fixture->version_count, 0);
+    compact_all(fixture, false);
+    assert_int_equal(sums_of(fixture).tables, 0);
+    assert_all_snapshots(fixture);
+    fixture_destroy(fixture);
+}
+
 static void deletion_stays_while_an_older_version_may_exist(void **state)
 {
     (void)state;
@@ -602,6 +624,7 @@ int main(void)
         cmocka_unit_test(merged_time_runs_keep_what_snapshots_see),
         cmocka_unit_test(runs_under_a_range_deletion_are_never_read),
         cmocka_unit_test(mostly_dead_run_is_written_again),
+        cmocka_unit_test(run_of_small_dead_objects_goes),
         cmocka_unit_test(deletion_stays_while_an_older_version_may_exist),
         cmocka_unit_test(versions_of_a_key_stay_in_one_table),
         cmocka_unit_test(every_failing_call_leaves_the_old_version_and_no_file),
