@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -350,12 +351,25 @@ static void start(struct crash_run *run)
     while (random_below(&run->random, 3) == 0) {
         test_server_spawn(&run->server, flags);
         pause_us(random_below(&run->random, RECOVERY_MS_MAX * 1000));
+        expect_running(run);
         run->recovery_kills += access(run->server.socket, F_OK) != 0; /* it does not listen yet */
         test_server_kill(&run->server);
     }
     unsigned before = count_tables(run);
     test_server_start(&run->server, flags);
     run->cut_kills += count_tables(run) < before;
+}
+
+/* A server that ends by itself, at an assertion or at a sanitizer's finding, is no killed one. */
+static void expect_running(struct crash_run *run)
+{
+    int status;
+    if (waitpid(run->server.pid, &status, WNOHANG) == 0)
+        return;
+    struct buffer log = {0};
+    test_server_read_log(&run->server, &log);
+    fail_msg("the server has ended by itself (status %d): %.*s", status, (int)log.size,
+             (const char *)log.data);
 }
 
 static void write_and_kill(struct crash_run *run)
@@ -367,6 +381,7 @@ static void write_and_kill(struct crash_run *run)
                          0);
     }
     pause_us(random_below(&run->random, WRITING_MS_MAX * 1000));
+    expect_running(run);
     test_server_kill(&run->server);
     run->kills++;
     for (unsigned w = 0; w < WRITERS; w++)
