@@ -124,6 +124,58 @@ static void limits_follow_the_configuration(void **state)
     ASK("CONFIG", "SET", "log-max-message", "1mb", "log-max-future", "10m");
 }
 
+static void a_read_may_be_cut_by_size_and_goes_on_by_its_cursor(void **state)
+{
+    (void)state;
+    ASK("LOG.MWRITE", "s", "NDJSON",
+        "{\"message\":\"one\",\"timestamp\":1}\n{\"message\":\"two\",\"timestamp\":\"1970-01-01T00:"
+        "00:00."
+        "002Z\"}\n");
+    assert_string_equal(ASK("LOG.RANGE", "s", "-", "+", "MAXSIZE", "1", "WITHCURSOR"),
+                        "[\"1-1-0\", [[\"1-0\", [\"message\", \"one\"]]], :12, :1]");
+    assert_string_equal(
+        ASK("LOG.RANGE", "s", "-", "+", "MAXSIZE", "1", "WITHCURSOR", "CURSOR", "1-1-0"),
+        "[\"2-2-0\", [[\"2-0\", [\"message\", \"two\"]]], :12, :1]");
+    assert_string_equal(ASK("LOG.RANGE", "s", "-", "+", "WITHCURSOR", "CURSOR", "2-2-0"),
+                        "[\"2-2-0\", [], :0, :0]");
+    assert_string_equal(ASK("LOG.REVRANGE", "s", "+", "-", "NOVALUES", "CURSOR", "2-2-0"),
+                        "[[\"1-0\", [\"message\"]]]");
+    assert_string_equal(ASK("LOG.RANGE", "none", "-", "+", "WITHCURSOR"), "[\"0\", [], :0, :0]");
+    assert_string_equal(ASK("LOG.RANGE", "s", "-", "+", "TIMEOUT", "10000", "COUNT", "1"),
+                        "[[\"1-0\", [\"message\", \"one\"]]]");
+}
+
+static void options_that_make_no_sense_are_refused(void **state)
+{
+    static const char *const cases[][7] = {
+        {"CURSOR", "x"},
+        {"RETURN", "0"},
+        {"RETURN", "2", "message"},
+        {"RETURN", "1", "message", "NOVALUES"},
+        {"NOVALUES", "RETURN", "1", "message"},
+        {"COUNT", "-1"},
+        {"MATCH"},
+        {"NOT"},
+        {"LEVEL", ">="},
+        {"(", "MATCH", "x"},
+        {"NOCASE"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *words[12] = {"LOG.RANGE", "s", "-", "+"};
+        memcpy(words + 4, cases[i], sizeof cases[i]);
+        const char *reply = ask(words);
+        if (reply[0] != '-')
+            fail_msg("%s ...: %s", cases[i][0], reply);
+    }
+    assert_string_equal(ASK("LOG.RANGE", "s", "-", "+", "CURSOR", "x"), "-ERR invalid cursor");
+    assert_string_equal(ASK("LOG.MWRITE", "s", "LEVEL", "info"), "-ERR syntax error");
+    assert_string_equal(ASK("LOG.MWRITE", "s", "NDJSON", " \n\n"), "-ERR no lines");
+    assert_string_equal(ASK("LOG.MWRITE", "s", "LINES", "0"),
+                        "-ERR the number of lines does not match LINES");
+    assert_string_equal(ASK("EXISTS", "s"), ":0");
+}
+
 /* ---- Pages ---------------------------------------------------------------------------------- */
 
 /* Follows the cursor to the end, `count` at a time; appends "time-id " of each entry. */
@@ -344,6 +396,8 @@ int main(void)
         TEST(a_late_entry_reaches_a_blocked_reader_and_its_place_in_time),
         TEST(deleted_and_trimmed_entries_are_gone_from_reads_by_time),
         TEST(limits_follow_the_configuration),
+        TEST(a_read_may_be_cut_by_size_and_goes_on_by_its_cursor),
+        TEST(options_that_make_no_sense_are_refused),
         TEST(pages_show_everything_once_in_both_directions),
         TEST(lines_come_back_as_they_were_before_and_after_a_kill),
     };
