@@ -335,6 +335,18 @@ static unsigned long long info_number(redisContext *connection, const char *name
     return number;
 }
 
+/* A server that ends by itself, at an assertion or at a sanitizer's finding, is no killed one. */
+static void expect_running(struct crash_run *run)
+{
+    int status;
+    if (waitpid(run->server.pid, &status, WNOHANG) == 0)
+        return;
+    struct buffer log = {0};
+    test_server_read_log(&run->server, &log);
+    fail_msg("the server has ended by itself (status %d): %.*s", status, (int)log.size,
+             (const char *)log.data);
+}
+
 static void start(struct crash_run *run)
 {
     const char *const flags[] = {"--appendfsync",
@@ -358,18 +370,6 @@ static void start(struct crash_run *run)
     unsigned before = count_tables(run);
     test_server_start(&run->server, flags);
     run->cut_kills += count_tables(run) < before;
-}
-
-/* A server that ends by itself, at an assertion or at a sanitizer's finding, is no killed one. */
-static void expect_running(struct crash_run *run)
-{
-    int status;
-    if (waitpid(run->server.pid, &status, WNOHANG) == 0)
-        return;
-    struct buffer log = {0};
-    test_server_read_log(&run->server, &log);
-    fail_msg("the server has ended by itself (status %d): %.*s", status, (int)log.size,
-             (const char *)log.data);
 }
 
 static void write_and_kill(struct crash_run *run)
