@@ -4,7 +4,7 @@
 # the tests need. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
-build="gcc make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
+build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
 test="libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
 case $what in
 build) packages=$build ;;
