@@ -30,6 +30,7 @@ enum {
     PIPELINE_MAX = 32,
     PAYLOAD_BYTES_MAX = 3000,
     PAGE = 500,
+    KILLS_TO_EXPECT_ALL = 30,  /* of one policy: some then cut a flush, some a recovery */
     KILLS_BETWEEN_FLUSHES = 8, /* then FLUSHALL, so that comparing stays quick */
     WRITING_MS_MAX = 350,
     RECOVERY_MS_MAX = 25,
@@ -448,6 +449,10 @@ static void kill_again_and_again(const char *policy)
            "tables behind, %u kills while it recovered\n",
            policy, writes, run.kills, run.replaying_kills, run.cut_kills, run.recovery_kills);
     assert_true(run.replaying_kills > 0);
+    if (run.kills >= KILLS_TO_EXPECT_ALL) {
+        assert_true(run.cut_kills > 0);
+        assert_true(run.recovery_kills > 0);
+    }
     test_server_release(&run.server);
 }
 
