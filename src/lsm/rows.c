@@ -12,7 +12,12 @@
 
 #include <assert.h>
 
-enum { KIND_BITS = 3, KIND_MASK = (1 << KIND_BITS) - 1 };
+enum {
+    KIND_BITS = 3,
+    KIND_MASK = (1 << KIND_BITS) - 1,
+    PREFETCH_BYTES = 512, /* a scan asks for its rows so far ahead */
+    CACHE_LINE_BYTES = 64,
+};
 
 /* ---- Builder ------------------------------------------------------------------------------- */
 
@@ -289,6 +294,8 @@ static bool rows_step(struct rows_iter *iter)
         return false;
     }
     rows_cross_restart(iter);
+    if (iter->next_at + PREFETCH_BYTES < iter->entries.size)
+        __builtin_prefetch(iter->entries.data + iter->next_at + PREFETCH_BYTES);
     return rows_decode(iter, iter->next_at);
 }
 
@@ -428,6 +435,12 @@ static void rows_show_in_window(struct rows_iter *iter, uint32_t index, size_t k
     }
     iter->lsn = iter->window[index].lsn;
     row_show(iter, iter->window[index].at, &head);
+    /* What lies one window before is wanted when that window is listed. */
+    size_t window_bytes = iter->window[iter->window_count - 1].at - iter->window[0].at;
+    if (iter->at > window_bytes + CACHE_LINE_BYTES) {
+        __builtin_prefetch(iter->entries.data + iter->at - window_bytes);
+        __builtin_prefetch(iter->entries.data + iter->at - window_bytes - CACHE_LINE_BYTES);
+    }
 }
 
 /* The row that ends at `target`, from a restart on: for windows that hold too little. */
