@@ -317,22 +317,6 @@ static void append_chain(struct wal *wal, struct slice payload, uint64_t count)
     } while (payload.size);
 }
 
-lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count)
-{
-    assert(payload.size <= WAL_BATCH_BYTES_MAX);
-    assert((payload.size == 0) == (count == 0));
-    pthread_mutex_lock(&wal->mutex);
-    append_chain(wal, payload, count);
-    wal->appended_lsn = wal->next_lsn;
-    pthread_mutex_unlock(&wal->mutex);
-    return wal->next_lsn;
-}
-
-lsn_t wal_next_lsn(const struct wal *wal)
-{
-    return wal->next_lsn;
-}
-
 /* Prepares segments until `room` bytes of LSN space lie ahead of next_lsn. The mutex is held. */
 static enum status ensure_room(struct wal *wal, uint64_t room)
 {
@@ -344,6 +328,38 @@ static enum status ensure_room(struct wal *wal, uint64_t room)
             status = prepare_segment(wal);
     }
     return status;
+}
+
+/* A batch that is larger than was reserved for it: makes room now. The mutex is held. */
+static bool make_up_room(struct wal *wal, size_t bytes)
+{
+    if (wal_is_poisoned(wal))
+        return false;
+    enum status status = ensure_room(wal, space_of(wal, bytes));
+    if (status != STATUS_OK)
+        (void)wal_poison(wal, status, "take a batch larger than was reserved");
+    return status == STATUS_OK;
+}
+
+lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count)
+{
+    assert(payload.size <= WAL_BATCH_BYTES_MAX);
+    assert((payload.size == 0) == (count == 0));
+    pthread_mutex_lock(&wal->mutex);
+    uint64_t ahead = atomic_load_explicit(&wal->prepared_lsn, memory_order_relaxed) - wal->next_lsn;
+    size_t surely_enough = payload.size + payload.size / 16 + 1024; /* space_of without divisions */
+    if (ahead >= surely_enough || make_up_room(wal, payload.size))
+        append_chain(wal, payload, count);
+    else
+        wal->next_lsn += WAL_FRAME_HEAD_BYTES; /* the log is poisoned: nothing stands there */
+    wal->appended_lsn = wal->next_lsn;
+    pthread_mutex_unlock(&wal->mutex);
+    return wal->next_lsn;
+}
+
+lsn_t wal_next_lsn(const struct wal *wal)
+{
+    return wal->next_lsn;
 }
 
 /* Ends the tail segment early, with a frame that says so. The mutex is held. */

@@ -94,8 +94,9 @@ bool wal_record_next(struct slice *records, struct wal_record *record, bool *bad
 
 /* The LSN that the next batch will have. The write lock is held. */
 lsn_t wal_next_lsn(const struct wal *wal);
-/* Frames the payload (`count` records) and puts it into the pending buffer. Cannot fail. Returns
- * the batch's end = the next LSN. The write lock is held. */
+/* Frames the payload (`count` records) and puts it into the pending buffer. Returns the batch's end =
+ * the next LSN. A batch larger than was reserved finds room now; if there is none the log is poisoned,
+ * as by a failed write. The write lock is held. */
 lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count);
 
 /* write(2) of everything appended before the call; returns when it is done by whomever. */

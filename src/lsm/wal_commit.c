@@ -6,7 +6,7 @@
 
 enum { PENDING_KEEP_BYTES = 8 << 20 }; /* a buffer that grew beyond this is given back */
 
-static enum status poison(struct wal *wal, enum status status, const char *what)
+enum status wal_poison(struct wal *wal, enum status status, const char *what)
 {
     if (!atomic_exchange(&wal->poisoned, true))
         env_log(wal->env, LOG_WARNING,
@@ -59,7 +59,7 @@ static enum status write_pending(struct wal *wal)
     wal->idle = pending;
     wal->writing = false;
     if (status != STATUS_OK)
-        return poison(wal, status, "write");
+        return wal_poison(wal, status, "write");
     atomic_fetch_add(&wal->bytes_written, bytes);
     atomic_store(&wal->written_lsn, end);
     pthread_cond_broadcast(&wal->changed);
@@ -116,7 +116,7 @@ static enum status sync_written(struct wal *wal)
     pthread_mutex_lock(&wal->mutex);
     wal->syncing = false;
     if (status != STATUS_OK)
-        return poison(wal, status, "sync");
+        return wal_poison(wal, status, "sync");
     atomic_fetch_add(&wal->sync_count, 1);
     if (end > atomic_load(&wal->durable_lsn) && !wal_is_poisoned(wal))
         atomic_store(&wal->durable_lsn, end);

@@ -50,4 +50,8 @@ struct wal {
     bool writing, syncing, preparing;
 };
 
+/* The first error is final: says so once; all later calls get STATUS_READ_ONLY, which it returns. The
+ * mutex is held. */
+enum status wal_poison(struct wal *wal, enum status status, const char *what);
+
 #endif

@@ -154,6 +154,8 @@ lsn_t lsm_write_end(struct lsm_writer *writer)
         return 0;
     lsn_t end = wal_append(db->wal, buffer_slice(&writer->payload), writer->record_count);
     assert(end > writer->lsn);
+    if (wal_is_poisoned(db->wal))
+        db_poison(db);
     atomic_store(&db->visible_bound, end); /* pairs with the loads of lsm_read_begin */
     if (writer->payload.capacity > PAYLOAD_KEPT_BYTES)
         buffer_release(&writer->payload);

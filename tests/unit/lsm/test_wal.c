@@ -468,9 +468,44 @@ static void one_failed_sync_fails_all_that_wait(void **state)
     fixture_destroy(f);
 }
 
+/* Appends batch `number` of `bytes` with room reserved for nothing. */
+static void append_more_than_reserved(struct wal_fixture *f, uint64_t number, size_t bytes)
+{
+    struct buffer payload = {0};
+    uint8_t key[8], *value = memory_allocate(bytes);
+    le64_store(key, number);
+    for (size_t i = 0; i < bytes; i++)
+        value[i] = fixture_byte(number, i);
+    wal_record_append(&payload, ENTRY_PUT, 1, slice_make(key, 8), slice_make(value, bytes));
+    assert_int_equal(wal_reserve(f->wal, 0, false), STATUS_OK);
+    lsn_t lsn = wal_next_lsn(f->wal);
+    assert_true(wal_append(f->wal, buffer_slice(&payload), 1) > lsn);
+    memory_free(value);
+    buffer_release(&payload);
+}
+
+static void a_batch_larger_than_reserved_finds_room_or_poisons_the_log(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(WAL_SEGMENT_BYTES_MIN);
+    fixture_start(f);
+    append_more_than_reserved(f, 0, 100000);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    vfs_fault_set_free_bytes(f->fault, 0);
+    append_more_than_reserved(f, 1, 100000);
+    assert_true(wal_is_poisoned(f->wal));
+    assert_int_equal(wal_sync(f->wal), STATUS_READ_ONLY);
+    assert_true(wal_durable_lsn(f->wal) < wal_next_lsn(f->wal));
+    fixture_crash(f, VFS_KEEP_ALL, 1);
+    fixture_start(f);
+    fixture_expect(f, 0, 1);
+    fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_batch_larger_than_reserved_finds_room_or_poisons_the_log),
         cmocka_unit_test(lsns_are_byte_positions),
         cmocka_unit_test(written_and_durable_move_only_when_told),
         cmocka_unit_test(frames_survive_power_loss_by_their_sync),
