@@ -74,7 +74,7 @@ struct config_output_limit config_output_limit(const struct config *config,
 
 /* ---- Documents, generated from the table ---------------------------------------------------- */
 
-void config_print_file(struct buffer *out);      /* cordwood.conf: every name with its default */
-void config_print_reference(struct buffer *out); /* configuration.md */
+void config_print_file(struct buffer *out);      /* utils/cordwood.conf: every name with its default */
+void config_print_reference(struct buffer *out); /* CONFIGURATION.md */
 
 #endif

@@ -71,7 +71,7 @@ void config_print_reference(struct buffer *out)
         "# Configuration\n\n"
         "Generated from `src/commands/config.def`; `make documents` writes it anew. Every name can\n"
         "stand in a file (`cordwood-server FILE`), be a flag (`--name value`) and be asked for with\n"
-        "CONFIG GET; those marked *live* are changed by CONFIG SET. `cordwood.conf` is a file with\n"
+        "CONFIG GET; those marked *live* are changed by CONFIG SET. `utils/cordwood.conf` is a file with\n"
         "every default.\n");
 #define CONFIG_SECTION(title)                                                                      \
     buffer_append_text(out, "\n## " title "\n\n| name | value | default | live | meaning |\n"      \
