@@ -4,8 +4,8 @@
  *
  *   kind 1 | codec 1 | stored bytes le32 | raw bytes le32 | checksum le32 | stored bytes...
  *
- * The checksum is a masked CRC32C over the block's file offset (le64), the head before the checksum,
- * and the stored bytes: a block that lies at the wrong place is damaged, too. */
+ * The checksum is a masked CRC32C over the block's file offset (le64), the head before the
+ * checksum, and the stored bytes: a block that lies at the wrong place is damaged, too. */
 #ifndef LSM_BLOCK_H
 #define LSM_BLOCK_H
 
@@ -40,7 +40,8 @@ struct block_head {
     uint32_t checksum;
 };
 
-/* Appends head and content of a block that will lie at `offset`. raw.size <= BLOCK_RAW_BYTES_MAX. */
+/* Appends head and content of a block that will lie at `offset`. raw.size <=
+ * BLOCK_RAW_BYTES_MAX. */
 void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
                 uint64_t offset);
 /* false: too short, or not a head that block_seal could have made. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SHARDS independent caches, each with a lock. In each the S3-FIFO policy (Yang et al., "FIFO queues
- * are all you need for cache eviction", SOSP 2023):
+/* SHARDS independent caches, each with a lock. In each the S3-FIFO policy (Yang et al., "FIFO
+ * queues are all you need for cache eviction", SOSP 2023):
  *
  *   new block --> probation queue (a tenth of the bytes) --seen again--> main queue (CLOCK)
  *                      | not seen                                            | not seen
@@ -34,7 +34,7 @@ struct cached_block {
     uint64_t table_number, offset; /* the name */
     uint8_t *data;
     size_t size;
-    atomic_uint references;    /* goes from 1 (the cache alone) up only under the shard's lock */
+    atomic_uint references; /* goes from 1 (the cache alone) up only under the shard's lock */
     uint32_t hash;
     /* Guarded by the shard's lock; unused by wrapped blocks. */
     uint8_t seen;
@@ -186,8 +186,7 @@ static void shard_grow(struct shard *shard)
 /* Forgets the block; whoever has pinned it keeps it. */
 static void shard_drop(struct shard *shard, struct cached_block *block)
 {
-    struct cached_block **slot =
-        shard_slot(shard, block->hash, block->table_number, block->offset);
+    struct cached_block **slot = shard_slot(shard, block->hash, block->table_number, block->offset);
     assert(*slot == block);
     *slot = block->bucket_next;
     queue_remove(shard, block);
@@ -229,8 +228,8 @@ static void shard_evict_one(struct shard *shard, enum queue_name name,
     queue_push(shard, to, block);
 }
 
-/* The queue to evict from: probation while it has more than its share. `other`: the other one, since
- * all of the first are pinned. */
+/* The queue to evict from: probation while it has more than its share. `other`: the other one,
+ * since all of the first are pinned. */
 static enum queue_name shard_victim(const struct shard *shard, bool other)
 {
     const struct block_queue *probation = &shard->queues[QUEUE_PROBATION];
@@ -242,8 +241,8 @@ static enum queue_name shard_victim(const struct shard *shard, bool other)
     return is_full != other ? QUEUE_PROBATION : QUEUE_MAIN;
 }
 
-/* Evicts until the shard fits. `newest` is passed over; it may be NULL. Looks are bounded, so a shard
- * full of pinned blocks ends it too. */
+/* Evicts until the shard fits. `newest` is passed over; it may be NULL. Looks are bounded, so a
+ * shard full of pinned blocks ends it too. */
 static void shard_shrink(struct shard *shard, const struct cached_block *newest)
 {
     size_t looks_max = 2 * (SEEN_MAX + 2) * shard_count(shard);

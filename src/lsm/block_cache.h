@@ -22,8 +22,8 @@ void block_cache_set_capacity(struct block_cache *cache, size_t capacity_bytes);
 /* true: found, pinned, *data is the block. */
 bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t offset,
                       struct block_pin *pin, struct slice *data);
-/* Takes ownership of `data` (from memory_allocate). With `insert` false the block is only wrapped and
- * freed at block_unpin. If another thread inserted the same block first, that one is pinned. */
+/* Takes ownership of `data` (from memory_allocate). With `insert` false the block is only wrapped
+ * and freed at block_unpin. If another thread inserted the same block first, that one is pinned. */
 void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64_t offset,
                         uint8_t *data, size_t size, bool insert, struct block_pin *pin,
                         struct slice *out);

@@ -12,8 +12,8 @@ struct garbage {
     uint64_t dead_bytes, doubtful_bytes, bytes;
 };
 
-/* A block is dead when one piece covers all keys between the separators on both sides. When several do,
- * there may be living keys between the pieces. */
+/* A block is dead when one piece covers all keys between the separators on both sides. When several
+ * do, there may be living keys between the pieces. */
 static void count_block(void *context, struct slice high, uint32_t stored_bytes)
 {
     struct garbage *garbage = context;
@@ -29,8 +29,8 @@ static void count_block(void *context, struct slice high, uint32_t stored_bytes)
     buffer_append_slice(&garbage->low, high);
 }
 
-/* Weight of the rows that no newer deletion covers: a row weighs its bytes and one. What is covered is
- * jumped over; stops above `limit`. */
+/* Weight of the rows that no newer deletion covers: a row weighs its bytes and one. What is covered
+ * is jumped over; stops above `limit`. */
 static enum status count_living(struct table *table, const struct range_map *map, lsn_t newest,
                                 uint64_t limit, uint64_t *living)
 {

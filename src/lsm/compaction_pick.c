@@ -96,7 +96,8 @@ static bool overlap(const struct table_ref *a, const struct table_ref *b)
            slice_compare(smallest_of(b), largest_of(a)) <= 0;
 }
 
-/* A table of nothing but range deletions that everybody sees, with nothing left for them to hide. */
+/* A table of nothing but range deletions that everybody sees, with nothing left for them to
+ * hide. */
 static bool is_spent(const struct version_tree *tables, const struct table_ref *table,
                      lsn_t spent_max)
 {
@@ -383,8 +384,8 @@ static struct compaction_pick *pick_most_urgent(const struct version *version,
     unsigned best_tree = 0, best_depth = 0;
     for (unsigned tree = 0; tree < version->tree_count; tree++) {
         for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
-            uint64_t score = score_of(&version->trees[tree], depth, is_leveled(request, tree),
-                                      request->options);
+            uint64_t score =
+                score_of(&version->trees[tree], depth, is_leveled(request, tree), request->options);
             if (score <= best_score)
                 continue;
             best_score = score;
@@ -415,8 +416,8 @@ unsigned compaction_debt_percent(const struct version *version, const struct lsm
     uint64_t worst = 0;
     for (unsigned tree = 0; tree < version->tree_count; tree++) {
         bool leveled = options->trees[tree].compaction == LSM_LEVELED;
-        uint64_t percent = version->trees[tree].levels[0].count * 100 /
-                           (leveled ? L0_TABLES_MAX : L0_RUNS_MAX);
+        uint64_t percent =
+            version->trees[tree].levels[0].count * 100 / (leveled ? L0_TABLES_MAX : L0_RUNS_MAX);
         if (percent > worst)
             worst = percent;
     }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Which compaction to do next: a pure function of the tables' properties, the range deletions and the
- * options.
+/* Which compaction to do next: a pure function of the tables' properties, the range deletions and
+ * the options.
  *
- *   LSM_LEVELED     level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
- *                   holds more than its target (4 tables of full size, 10 times more a level deeper)
- *                   its next table, in turn, goes to level n + 1. What overlaps below joins. A lone
- *                   table without deletions that overlaps nothing is moved without being read.
- *   LSM_TIME_RUNS   level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
- *                   level 1, and left there. Large ones with nothing to merge, since their keys follow
- *                   each other, are moved. A merged run of which half lies under range deletions is
- *                   written once more: a few runs are asked each time that deletions have come.
- *   both            tables that lie under newer range deletions are dropped unread, before all else,
- *                   and so are tables of range deletions that have nothing left to hide.
- *                   Of what is due the most urgent level of all trees goes first. On request
- *                   everything is merged into one level. */
+ *   LSM_LEVELED   level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
+ *                 holds more than its target (4 tables of full size, 10 times more a level deeper)
+ *                 its next table, in turn, goes to level n + 1. What overlaps below joins. A lone
+ *                 table without deletions that overlaps nothing is moved without being read.
+ *   LSM_TIME_RUNS level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
+ *                 level 1, and left there. Large ones with nothing to merge, since their keys
+ *                 follow each other, are moved. A merged run of which half lies under range
+ *                 deletions is written once more: a few runs are asked each time that deletions
+ *                 have come.
+ *   both          tables that lie under newer range deletions are dropped unread, before all else,
+ *                 and so are tables of range deletions that have nothing left to hide. Of what is
+ *                 due the most urgent level of all trees goes first. On request everything is
+ *                 merged into one level. */
 #ifndef LSM_COMPACTION_PICK_H
 #define LSM_COMPACTION_PICK_H
 
@@ -45,11 +46,12 @@ struct compaction_pick {
 struct compaction_memory {
     /* Where the last pick of a level ended, so that a level is gone through in turn. */
     struct buffer next_key[LSM_TREES_MAX][LSM_LEVELS_MAX];
-    /* A tree in which no table was covered: its tables, in one number, and the deletions that counted.
-     * Until one of them changes it is not looked through again. */
+    /* A tree in which no table was covered: its tables, in one number, and the deletions that
+     * counted. Until one of them changes it is not looked through again. */
     uint64_t uncovered_tables[LSM_TREES_MAX];
     lsn_t uncovered_lsn[LSM_TREES_MAX];
-    lsn_t asked_lsn[LSM_TREES_MAX]; /* newest LSN of the run that was asked last for its dead part */
+    /* Newest LSN of the run that was asked last for its dead part. */
+    lsn_t asked_lsn[LSM_TREES_MAX];
 };
 void compaction_memory_release(struct compaction_memory *memory);
 

@@ -26,22 +26,22 @@ struct compaction {
     struct version *version;
     struct compaction_pick *pick;
     struct version_filter filter;
-    lsn_t spent_max;             /* deletions up to this LSN hide the same from everybody */
+    lsn_t spent_max; /* deletions up to this LSN hide the same from everybody */
     struct outsiders outsiders[LSM_LEVELS_MAX];
-    struct cursor *cursor;       /* NULL until the first step */
+    struct cursor *cursor;           /* NULL until the first step */
     struct table_ref **level_tables; /* inputs, as level cursors want them */
     lsn_t newest_input;
-    struct range_list ranges;    /* of the inputs */
+    struct range_list ranges;     /* of the inputs */
     struct range_list all_ranges; /* of the whole tree */
-    struct range_map map;        /* of all up to spent_max */
+    struct range_map map;         /* of all up to spent_max */
     size_t map_hint;
     struct range_delete *carried; /* to be written again: what is left of the ranges */
     size_t carried_count;
     struct table_builder *builder;
-    uint64_t number;             /* of the table being built */
-    struct buffer output_start;  /* where the table's share of range deletions begins ... */
-    bool has_start;              /* ... false: at the beginning of all keys */
-    struct buffer last_key;      /* added last to the builder */
+    uint64_t number;            /* of the table being built */
+    struct buffer output_start; /* where the table's share of range deletions begins ... */
+    bool has_start;             /* ... false: at the beginning of all keys */
+    struct buffer last_key;     /* added last to the builder */
     struct version_edit edit;
     struct compaction_counts counts;
 };
@@ -69,7 +69,8 @@ static void add_ranges(struct range_list *list, const struct range_delete *range
     list->count += count;
 }
 
-/* A cursor over the inputs from *index on: a table of its own, or in a disjoint level all that follow. */
+/* A cursor over the inputs from *index on: a table of its own, or in a disjoint level all that
+ * follow. */
 static enum status open_input(struct compaction *c, size_t *index, struct cursor **cursor)
 {
     const struct table_read read = {.keep_cache = true};
@@ -82,8 +83,7 @@ static enum status open_input(struct compaction *c, size_t *index, struct cursor
     *index = end;
     if (end == first + 1) {
         struct table *table;
-        enum status status =
-            table_ref_open(c->host.versions, inputs[first].table, false, &table);
+        enum status status = table_ref_open(c->host.versions, inputs[first].table, false, &table);
         if (status == STATUS_OK)
             *cursor = table_cursor_create(table, &read);
         return status;
@@ -171,8 +171,8 @@ static void find_outsiders(struct compaction *c)
     }
 }
 
-/* May an outsider hold something older than `lsn` between the keys (both inclusive)? Calls come with
- * ascending `from`, once with each pass over the outsiders. */
+/* May an outsider hold something older than `lsn` between the keys (both inclusive)? Calls come
+ * with ascending `from`, once with each pass over the outsiders. */
 static bool older_may_exist(struct compaction *c, struct slice from, struct slice to, lsn_t lsn)
 {
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
@@ -200,8 +200,8 @@ static void rewind_outsiders(struct compaction *c)
         c->outsiders[depth].first = 0;
 }
 
-/* The inputs' range deletions: those that hide the same from everybody count as disjoint pieces, and go
- * where nothing older is left; the others are carried on as they are. */
+/* The inputs' range deletions: those that hide the same from everybody count as disjoint pieces,
+ * and go where nothing older is left; the others are carried on as they are. */
 static void sort_ranges(struct compaction *c)
 {
     struct range_map own;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* One compaction: what compaction_pick.h chose, done in steps, ending in a version edit. One thread at
- * a time owns it.
+/* One compaction: what compaction_pick.h chose, done in steps, ending in a version edit. One thread
+ * at a time owns it.
  *
  * What is not written again:
- *   a version that nobody reads any more           (version_filter.h)
- *   a version under a range deletion of the tree   if the deletion is durable, and nobody reads below it
- *   a deletion                                     if nobody reads below it, and no table outside the
- *                                                  inputs may hold an older version of its key
- *   a range deletion                               the same for its whole range; and it is durable */
+ *   a version that nobody reads any more         (version_filter.h)
+ *   a version under a range deletion of the tree if the deletion is durable, and nobody reads below
+ *   a deletion                                   if nobody reads below it, and no table outside the
+ *                                                inputs may hold an older version of its key
+ *   a range deletion                             the same for its whole range; and it is durable */
 #ifndef LSM_COMPACTION_RUN_H
 #define LSM_COMPACTION_RUN_H
 
@@ -23,9 +23,9 @@ struct compaction_host {
     struct version_set *versions;
 };
 
-/* Takes over the pick and `read_lsns`: those at which somebody reads now, ascending; who begins later
- * reads at an LSN above all in the tables. `durable`: range deletions at or above it do not count
- * yet. Holds a reference of `version`. */
+/* Takes over the pick and `read_lsns`: those at which somebody reads now, ascending; who begins
+ * later reads at an LSN above all in the tables. `durable`: range deletions at or above it do not
+ * count yet. Holds a reference of `version`. */
 struct compaction *compaction_create(const struct compaction_host *host, struct version *version,
                                      struct compaction_pick *pick, lsn_t *read_lsns,
                                      size_t read_count, lsn_t durable);

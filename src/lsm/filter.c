@@ -41,8 +41,8 @@ static double power(double base, unsigned exponent)
     return result;
 }
 
-/* The number of keys in a line is Poisson distributed; a line of i keys has the rate of a small plain
- * filter. */
+/* The number of keys in a line is Poisson distributed; a line of i keys has the rate of a small
+ * plain filter. */
 double filter_rate(double keys_per_line, unsigned probes)
 {
     double clear_by_key = power(1 - 1.0 / LINE_BITS, probes);
@@ -71,8 +71,8 @@ static double keys_per_line_for(double rate, unsigned probes)
     return low;
 }
 
-/* The number of probes with which the filter is smallest. A blocked filter wants a little fewer than
- * the ln(2) * bits of a plain one. */
+/* The number of probes with which the filter is smallest. A blocked filter wants a little fewer
+ * than the ln(2) * bits of a plain one. */
 static unsigned best_probes(uint32_t bits_per_key, double *keys_per_line)
 {
     double rate = filter_promised_rate(bits_per_key);

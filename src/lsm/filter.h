@@ -2,9 +2,9 @@
 /* A bloom filter whose bits for one key lie in one cache line of 64 bytes (Putze, Sanders, Singler,
  * "Cache-, hash- and space-efficient bloom filters", 2007).
  *
- * `bits_per_key` promises the rate of false positives that a plain bloom filter of so many bits has:
- * 0.6185 ^ bits. A blocked filter needs a few more bits for it; how many is computed from its own
- * formula, filter_rate.
+ * `bits_per_key` promises the rate of false positives that a plain bloom filter of so many bits
+ * has: 0.6185 ^ bits. A blocked filter needs a few more bits for it; how many is computed from its
+ * own formula, filter_rate.
  *
  *   filter = line of 64 bytes... | probes 1 | layout 1 (= 1) */
 #ifndef LSM_FILTER_H

@@ -11,8 +11,8 @@ struct level_cursor {
     struct table_ref **tables; /* borrowed */
     size_t count;
     struct table_read read;
-    size_t at;             /* the table of `inner` */
-    struct cursor *inner;  /* NULL: none entered yet */
+    size_t at;            /* the table of `inner` */
+    struct cursor *inner; /* NULL: none entered yet */
 };
 
 /* Shows what the inner cursor stands on. */
@@ -42,8 +42,7 @@ static bool level_enter(struct level_cursor *level, size_t at)
     if (level->inner && level->at == at)
         return true;
     struct table *table;
-    enum status status =
-        table_ref_open(level->set, level->tables[at], level->read.nowait, &table);
+    enum status status = table_ref_open(level->set, level->tables[at], level->read.nowait, &table);
     if (status == STATUS_WOULD_BLOCK)
         *level->read.miss = (struct table_miss){.ref = level->tables[at]};
     if (status != STATUS_OK) {
@@ -57,8 +56,8 @@ static bool level_enter(struct level_cursor *level, size_t at)
     return true;
 }
 
-/* The inner cursor has run out in the one direction or the other: goes on in the next table. A table
- * may hold range deletions only, so it may take several. */
+/* The inner cursor has run out in the one direction or the other: goes on in the next table. A
+ * table may hold range deletions only, so it may take several. */
 static void level_skip_forward(struct level_cursor *level)
 {
     while (!level->inner->valid && level->inner->status == STATUS_OK) {

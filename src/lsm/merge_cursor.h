@@ -5,9 +5,9 @@
 
 #include "lsm/cursor.h"
 
-/* Takes over the children (the array itself is copied); `count` may be 0, and 1 gives the child back.
- * The merged cursor starts invalid. A child that fails makes it invalid with the child's status until
- * the next placing. No two children hold the same (key, LSN). */
+/* Takes over the children (the array itself is copied); `count` may be 0, and 1 gives the child
+ * back. The merged cursor starts invalid. A child that fails makes it invalid with the child's
+ * status until the next placing. No two children hold the same (key, LSN). */
 struct cursor *merge_cursor_create(struct cursor **children, size_t count);
 
 #endif

@@ -14,8 +14,8 @@ struct range_map {
     size_t count;
 };
 
-/* Of those of the ranges whose LSN is at most lsn_max. `ranges` is sorted by the call; its keys outlive
- * the map. */
+/* Of those of the ranges whose LSN is at most lsn_max. `ranges` is sorted by the call; its keys
+ * outlive the map. */
 void range_map_init(struct range_map *map, struct range_delete *ranges, size_t count,
                     lsn_t lsn_max);
 void range_map_release(struct range_map *map);

@@ -3,8 +3,8 @@
  *   row     = varint shared | varint unshared | varint value size | varint tag | key tail | value
  *   tag     = zigzag(LSN - LSN of the row before, or at a restart the base LSN) << 3 | kind
  *
- * `shared` bytes of the key are those of the row before; 0 at a restart. Offsets count from the first
- * row. */
+ * `shared` bytes of the key are those of the row before; 0 at a restart. Offsets count from the
+ * first row. */
 #include "lsm/rows.h"
 
 #include "base/coding.h"
@@ -197,7 +197,8 @@ static bool row_parse(const struct rows_iter *iter, size_t at, struct row_head *
         return false;
     const uint8_t *end = iter->entries.data + iter->entries.size;
     const uint8_t *in = iter->entries.data + at;
-    if (!(in = row_varint(in, end, &head->shared)) || !(in = row_varint(in, end, &head->unshared)) ||
+    if (!(in = row_varint(in, end, &head->shared)) ||
+        !(in = row_varint(in, end, &head->unshared)) ||
         !(in = row_varint(in, end, &head->value_size)) || !(in = row_varint(in, end, &head->tag)))
         return false;
     size_t left = (size_t)(end - in);
@@ -226,8 +227,8 @@ static void rows_key_buffer(struct rows_iter *iter, size_t keep, size_t size)
     }
 }
 
-/* Parses the row at `at`, which follows a row of key_size bytes and `iter->lsn` unless it is restart
- * `restart_index`, and takes over its LSN. false: damaged. */
+/* Parses the row at `at`, which follows a row of key_size bytes and `iter->lsn` unless it is
+ * restart `restart_index`, and takes over its LSN. false: damaged. */
 static bool row_enter(struct rows_iter *iter, size_t at, size_t key_size, struct row_head *head)
 {
     bool is_restart = at == rows_restart(iter, iter->restart_index);
@@ -333,9 +334,10 @@ static bool rows_find_restart(struct rows_iter *iter, struct slice key, lsn_t ls
     return true;
 }
 
-/* From the current row, which is before (key, lsn), to the first that is not. Keys are compared as they
- * lie: `match` bytes of the row before are the target's. A row that shares more with it is on the same
- * side of the target; of any other the shared bytes are the target's, too, and its tail decides. */
+/* From the current row, which is before (key, lsn), to the first that is not. Keys are compared as
+ * they lie: `match` bytes of the row before are the target's. A row that shares more with it is on
+ * the same side of the target; of any other the shared bytes are the target's, too, and its tail
+ * decides. */
 static void rows_scan(struct rows_iter *iter, struct slice key, lsn_t lsn)
 {
     size_t match = shared_prefix(iter->key, key), key_size = iter->key.size;
@@ -387,8 +389,8 @@ static bool rows_open_window(struct rows_iter *iter, uint32_t restart)
     if (iter->window_restart == restart)
         return true;
     size_t at = rows_restart(iter, restart), key_size = 0;
-    size_t end = restart + 1 < iter->restart_count ? rows_restart(iter, restart + 1)
-                                                   : iter->entries.size;
+    size_t end =
+        restart + 1 < iter->restart_count ? rows_restart(iter, restart + 1) : iter->entries.size;
     iter->window_restart = UINT32_MAX;
     iter->window_count = 0;
     iter->restart_index = restart;
@@ -421,7 +423,8 @@ static void rows_collect_key(struct rows_iter *iter, uint32_t index, size_t keep
     }
 }
 
-/* Shows row `index` of the window. The first `keep` bytes of the current key are those of its key. */
+/* Shows row `index` of the window. The first `keep` bytes of the current key are those of its
+ * key. */
 static void rows_show_in_window(struct rows_iter *iter, uint32_t index, size_t keep)
 {
     struct row_head head;

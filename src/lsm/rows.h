@@ -48,8 +48,8 @@ struct rows_iter {
     uint32_t restart_count;
     lsn_t base_lsn;
     uint32_t restart_index; /* the last restart at or before `at` */
-    size_t at, next_at; /* offsets of this row and of the next */
-    uint8_t *key_bytes; /* key_inline or from the heap */
+    size_t at, next_at;     /* offsets of this row and of the next */
+    uint8_t *key_bytes;     /* key_inline or from the heap */
     size_t key_capacity;
     /* Going backward: the rows from one restart to the next. */
     uint32_t window_restart; /* which; UINT32_MAX: none */

@@ -16,12 +16,13 @@ struct table_options {
 /* What the manifest keeps of a table. */
 struct table_properties {
     uint64_t file_bytes;
-    uint64_t entry_count;   /* puts and deletions */
+    uint64_t entry_count; /* puts and deletions */
     uint64_t delete_count;
     uint64_t range_delete_count;
     uint64_t raw_bytes;     /* keys and values */
     lsn_t lsn_min, lsn_max; /* range deletions included */
-    struct buffer smallest; /* user keys; range deletions included (largest: their `to`, exclusive) */
+    /* User keys; range deletions included (largest: their `to`, exclusive). */
+    struct buffer smallest;
     struct buffer largest;
     bool largest_is_exclusive;
 };
@@ -37,12 +38,14 @@ enum status table_builder_create(const struct env *env, const char *path,
                                  struct table_builder **builder);
 enum status table_builder_add(struct table_builder *builder, struct slice key, lsn_t lsn,
                               enum entry_kind kind, struct slice value);
-enum status table_builder_add_range_delete(struct table_builder *builder, struct range_delete range);
+enum status table_builder_add_range_delete(struct table_builder *builder,
+                                           struct range_delete range);
 uint64_t table_builder_file_bytes(const struct table_builder *builder); /* so far, about */
 bool table_builder_is_empty(const struct table_builder *builder);
 /* Writes index, filter, properties and footer and syncs the file (not the directory). Fills
  * *properties (released by the caller). */
-enum status table_builder_finish(struct table_builder *builder, struct table_properties *properties);
+enum status table_builder_finish(struct table_builder *builder,
+                                 struct table_properties *properties);
 /* Frees; removes the file unless finish returned OK. */
 void table_builder_destroy(struct table_builder *builder);
 
@@ -57,9 +60,9 @@ enum status table_open(const struct env *env, const char *path, uint64_t number,
 void table_close(struct table *table);
 size_t table_memory_bytes(const struct table *table);
 
-/* What a nowait read lacked: a block, or, when `ref` is set (by cursors that open tables themselves,
- * level_cursor.h), the open table: the caller calls table_ref_open without nowait then. The table or
- * reference is kept alive by the caller until the fetch. */
+/* What a nowait read lacked: a block, or, when `ref` is set (by cursors that open tables
+ * themselves, level_cursor.h), the open table: the caller calls table_ref_open without nowait then.
+ * The table or reference is kept alive by the caller until the fetch. */
 struct table_miss {
     struct table_ref *ref;
     struct table *table;
@@ -84,17 +87,18 @@ enum status table_fetch(const struct table_miss *miss, struct block_pin *pin);
 bool table_may_contain(struct table *table, struct slice key);
 /* The newest version of `key` with an LSN <= lsn. STATUS_NOT_FOUND if none. *value lies in a cached
  * block that is pinned: *pin is released by block_unpin. */
-enum status table_get(struct table *table, struct slice key, lsn_t lsn, const struct table_read *read,
-                      enum entry_kind *kind, lsn_t *found_lsn, struct slice *value,
-                      struct block_pin *pin);
+enum status table_get(struct table *table, struct slice key, lsn_t lsn,
+                      const struct table_read *read, enum entry_kind *kind, lsn_t *found_lsn,
+                      struct slice *value, struct block_pin *pin);
 /* A cursor over all versions; *read is copied. After a move that ended in STATUS_WOULD_BLOCK the
  * cursor is invalid and must be placed by a seek again. */
 struct cursor *table_cursor_create(struct table *table, const struct table_read *read);
 /* The range deletions, sorted by `from`; loaded with the table. */
 void table_range_deletes(const struct table *table, const struct range_delete **ranges,
                          size_t *count);
-/* Tells, by reading the index alone, for each block of rows a key (not before the block's last one, and
- * before the next block's first) and its stored bytes. May wait; does not displace the cache. */
+/* Tells, by reading the index alone, for each block of rows a key (not before the block's last one,
+ * and before the next block's first) and its stored bytes. May wait; does not displace the
+ * cache. */
 enum status table_walk_index(struct table *table,
                              void (*each)(void *context, struct slice key, uint32_t stored_bytes),
                              void *context);

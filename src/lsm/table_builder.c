@@ -4,8 +4,8 @@
  *   rows | rows | ... | leaf of the index | rows | ... | leaf | filter | top index | range deletes
  *   | properties | footer
  *
- * A leaf of the index follows the blocks that it names, so the builder holds one block, one leaf and
- * the top index, besides the filter's hashes (8 bytes a key). */
+ * A leaf of the index follows the blocks that it names, so the builder holds one block, one leaf
+ * and the top index, besides the filter's hashes (8 bytes a key). */
 #include "lsm/table_format.h"
 
 #include "base/memory.h"
@@ -106,8 +106,8 @@ static void builder_write_out(struct table_builder *builder)
 {
     if (builder->status != STATUS_OK || builder->pending.size == 0)
         return;
-    builder->status = vfs_write_at(builder->file, builder->written, builder->pending.data,
-                                   builder->pending.size);
+    builder->status =
+        vfs_write_at(builder->file, builder->written, builder->pending.data, builder->pending.size);
     builder->written += builder->pending.size;
     buffer_clear(&builder->pending);
     if (builder->pending.capacity > 4 * WRITE_BYTES)
@@ -128,8 +128,7 @@ static struct block_handle builder_put_block(struct table_builder *builder, enum
 static struct block_handle builder_put_rows(struct table_builder *builder, enum block_kind kind,
                                             struct rows_builder *rows)
 {
-    struct block_handle handle =
-        builder_put_block(builder, kind, true, rows_builder_finish(rows));
+    struct block_handle handle = builder_put_block(builder, kind, true, rows_builder_finish(rows));
     rows_builder_clear(rows);
     if (rows->bytes.capacity > 4 * TABLE_BLOCK_BYTES_MAX)
         buffer_release(&rows->bytes); /* a large value has passed */
@@ -219,8 +218,8 @@ enum status table_builder_add_range_delete(struct table_builder *builder, struct
         builder->ranges =
             memory_resize(builder->ranges, builder->range_capacity * sizeof(builder->ranges[0]));
     }
-    builder->ranges[builder->range_count++] = (struct held_range){
-        builder->range_bytes.size, range.from.size, range.to.size, range.lsn};
+    builder->ranges[builder->range_count++] =
+        (struct held_range){builder->range_bytes.size, range.from.size, range.to.size, range.lsn};
     buffer_append_slice(&builder->range_bytes, range.from);
     buffer_append_slice(&builder->range_bytes, range.to);
     return builder->status;
@@ -241,9 +240,9 @@ bool table_builder_is_empty(const struct table_builder *builder)
 
 static struct range_delete held_range_get(const struct held_range *held, const uint8_t *bytes)
 {
-    return (struct range_delete){
-        slice_make(bytes + held->from_at, held->from_size),
-        slice_make(bytes + held->from_at + held->from_size, held->to_size), held->lsn};
+    return (struct range_delete){slice_make(bytes + held->from_at, held->from_size),
+                                 slice_make(bytes + held->from_at + held->from_size, held->to_size),
+                                 held->lsn};
 }
 
 static int held_range_compare(const void *left, const void *right, void *bytes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Three iterators, one a floor: top index, leaf of the index, rows. The upper ones stand on the row
- * that names what the next one iterates over. A block of rows is held by a pin while the cursor is in
- * it. */
+ * that names what the next one iterates over. A block of rows is held by a pin while the cursor is
+ * in it. */
 #include "lsm/table_reader.h"
 
 #include "base/memory.h"
@@ -38,8 +38,8 @@ static void cursor_show(struct table_cursor *cursor)
     const struct rows_iter *rows = &cursor->rows.iter;
     struct cursor *base = &cursor->base;
     if (rows->damaged) {
-        cursor_invalid(cursor, table_log_damage(cursor->table, cursor->rows.offset,
-                                                "rows of a block"));
+        cursor_invalid(cursor,
+                       table_log_damage(cursor->table, cursor->rows.offset, "rows of a block"));
         return;
     }
     assert(rows->valid);
@@ -71,8 +71,8 @@ static bool floor_enter(struct table_cursor *cursor, const struct rows_iter *abo
         return true;
     struct block_pin pin = {NULL};
     struct slice content;
-    enum status status = table_load(cursor->table, handle, kind, &cursor->read, &cursor->ahead,
-                                    &pin, &content);
+    enum status status =
+        table_load(cursor->table, handle, kind, &cursor->read, &cursor->ahead, &pin, &content);
     if (status != STATUS_OK) {
         cursor_invalid(cursor, status);
         return false;
@@ -268,8 +268,7 @@ struct cursor *table_cursor_create(struct table *table, const struct table_read 
     cursor->leaf.pin = cursor->rows.pin = (struct block_pin){NULL};
     cursor->leaf.offset = cursor->rows.offset = UINT64_MAX;
     /* table_open has checked the top index. */
-    if (table->top_index.size > 0 &&
-        rows_iter_attach(&cursor->top, table->top_index) != STATUS_OK)
+    if (table->top_index.size > 0 && rows_iter_attach(&cursor->top, table->top_index) != STATUS_OK)
         assert(!"the top index was sound");
     return &cursor->base;
 }

@@ -75,7 +75,8 @@ enum status table_footer_decode(const uint8_t at[TABLE_FOOTER_BYTES], uint64_t f
 
 /* ---- Properties ---------------------------------------------------------------------------- */
 
-/* properties = (varint tag | varint size | bytes)...   Numbers are one varint. Never reuse a tag. */
+/* properties = (varint tag | varint size | bytes)...   Numbers are one varint. Never reuse a
+ * tag. */
 enum property_tag {
     PROPERTY_ENTRY_COUNT = 1,
     PROPERTY_DELETE_COUNT = 2,

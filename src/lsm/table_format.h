@@ -40,8 +40,8 @@ void table_file_properties_encode(const struct table_file_properties *properties
 enum status table_file_properties_decode(struct slice content,
                                          struct table_file_properties *properties);
 
-/* Widens the LSNs, and the keys, so that they cover one more version or range deletion; counts that.
- * Rows come first: `largest` is then the last row's key. */
+/* Widens the LSNs, and the keys, so that they cover one more version or range deletion; counts
+ * that. Rows come first: `largest` is then the last row's key. */
 void table_properties_see_lsn(struct table_properties *properties, lsn_t lsn);
 void table_properties_see_range(struct table_properties *properties, struct range_delete range);
 
@@ -50,8 +50,8 @@ size_t block_handle_encode(struct block_handle handle, uint8_t at[TABLE_HANDLE_B
 /* false: malformed, or not within the first `limit` bytes of the file. */
 bool block_handle_decode(struct slice value, uint64_t limit, struct block_handle *handle);
 
-/* A short key with last <= key and key < next in cursor order, where last < next. *lsn belongs to it.
- * The slice is one of the two or a part of one. */
+/* A short key with last <= key and key < next in cursor order, where last < next. *lsn belongs to
+ * it. The slice is one of the two or a part of one. */
 struct slice table_separator(struct slice last, lsn_t last_lsn, struct slice next, lsn_t *lsn);
 
 /* Damage at `offset`: fills the report (may be NULL). Returns STATUS_CORRUPT. */

@@ -7,8 +7,8 @@
 #include <assert.h>
 
 enum {
-    TAIL_BYTES = 16 * 1024,        /* read at once at open: footer and most of what it names */
-    AHEAD_BYTES_MIN = 32 * 1024,   /* a scan's second read; doubles */
+    TAIL_BYTES = 16 * 1024,      /* read at once at open: footer and most of what it names */
+    AHEAD_BYTES_MIN = 32 * 1024, /* a scan's second read; doubles */
     AHEAD_BYTES_MAX = 256 * 1024,
 };
 
@@ -89,8 +89,8 @@ static enum status open_top_index(struct table *table, const struct file_tail *t
                                   struct lsm_report *report)
 {
     size_t size;
-    enum status status = open_block(table, tail, handle, BLOCK_INDEX, nowait, report,
-                                    &table->top_memory, &size);
+    enum status status =
+        open_block(table, tail, handle, BLOCK_INDEX, nowait, report, &table->top_memory, &size);
     if (status != STATUS_OK)
         return status;
     table->top_index = slice_make(table->top_memory, size);
@@ -145,9 +145,9 @@ static bool parse_ranges(struct table *table, struct slice content)
         for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
             memcpy(at, iter.key.data, iter.key.size);
             memcpy(at + iter.key.size, iter.value.data, iter.value.size);
-            table->ranges[table->range_count++] = (struct range_delete){
-                slice_make(at, iter.key.size), slice_make(at + iter.key.size, iter.value.size),
-                iter.lsn};
+            table->ranges[table->range_count++] =
+                (struct range_delete){slice_make(at, iter.key.size),
+                                      slice_make(at + iter.key.size, iter.value.size), iter.lsn};
             at += iter.key.size + iter.value.size;
         }
         table->memory_bytes += count * sizeof(table->ranges[0]) + bytes;
@@ -266,9 +266,9 @@ void table_range_deletes(const struct table *table, const struct range_delete **
 /* ---- Blocks -------------------------------------------------------------------------------- */
 
 /* Unseals a block that was read and gives it to the cache, or only wraps it. */
-static enum status load_bytes(struct table *table, struct block_handle handle,
-                              enum block_kind kind, struct slice stored, bool insert,
-                              struct block_pin *pin, struct slice *content)
+static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
+                              struct slice stored, bool insert, struct block_pin *pin,
+                              struct slice *content)
 {
     enum block_kind found;
     uint8_t *raw;
@@ -342,8 +342,8 @@ static enum status load_single(struct table *table, struct block_handle handle,
         status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes),
                             !read->keep_cache, pin, content);
     else if (status == STATUS_WOULD_BLOCK)
-        *read->miss = (struct table_miss){.table = table, .offset = handle.offset,
-                                          .stored_bytes = handle.stored_bytes};
+        *read->miss = (struct table_miss){
+            .table = table, .offset = handle.offset, .stored_bytes = handle.stored_bytes};
     memory_free(bytes);
     return status;
 }
@@ -353,8 +353,7 @@ enum status table_load(struct table *table, struct block_handle handle, enum blo
                        struct block_pin *pin, struct slice *content)
 {
     assert(handle.offset + handle.stored_bytes <= table->data_bytes);
-    if (table->cache &&
-        block_cache_find(table->cache, table->number, handle.offset, pin, content))
+    if (table->cache && block_cache_find(table->cache, table->number, handle.offset, pin, content))
         return STATUS_OK;
     if (ahead && !read->nowait)
         return load_ahead(table, handle, kind, !read->keep_cache, ahead, pin, content);
@@ -453,7 +452,8 @@ static enum status rows_place(const struct table *table, struct rows_iter *rows,
     return rows->valid ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
-/* One step down: from a placed index row to the block that it names, pinned, and the place in it. */
+/* One step down: from a placed index row to the block that it names, pinned, and the place in
+ * it. */
 static enum status get_descend(struct table *table, const struct rows_iter *index,
                                enum block_kind kind, struct slice key, lsn_t lsn,
                                const struct table_read *read, struct rows_iter *rows,
@@ -469,9 +469,9 @@ static enum status get_descend(struct table *table, const struct rows_iter *inde
     return status;
 }
 
-enum status table_get(struct table *table, struct slice key, lsn_t lsn, const struct table_read *read,
-                      enum entry_kind *kind, lsn_t *found_lsn, struct slice *value,
-                      struct block_pin *pin)
+enum status table_get(struct table *table, struct slice key, lsn_t lsn,
+                      const struct table_read *read, enum entry_kind *kind, lsn_t *found_lsn,
+                      struct slice *value, struct block_pin *pin)
 {
     if (!table_may_contain(table, key))
         return STATUS_NOT_FOUND;
@@ -480,9 +480,9 @@ enum status table_get(struct table *table, struct slice key, lsn_t lsn, const st
     rows_iter_init(&top);
     rows_iter_init(&leaf);
     rows_iter_init(&rows);
-    /* A separator covers its block in cursor order, so a miss below means that the table has no such
-     * version: the next block begins behind the separator, with a larger key or, when the versions of
-     * one key go on there, with exactly what the seek then finds. */
+    /* A separator covers its block in cursor order, so a miss below means that the table has no
+     * such version: the next block begins behind the separator, with a larger key or, when the
+     * versions of one key go on there, with exactly what the seek then finds. */
     enum status status =
         rows_place(table, &top, table->top_index, key, lsn, (struct block_handle){0});
     if (status == STATUS_OK)

@@ -16,10 +16,10 @@ struct table {
     struct vfs_file *file;
     struct block_cache *cache; /* NULL: blocks are not kept (verify) */
     uint64_t number;
-    uint64_t data_bytes;       /* blocks of rows and leaves lie in the first so many bytes */
+    uint64_t data_bytes; /* blocks of rows and leaves lie in the first so many bytes */
     uint32_t filter_prefix_bytes;
-    struct slice top_index;    /* content of a block of rows; empty: no entries */
-    struct slice filter;       /* empty: none */
+    struct slice top_index; /* content of a block of rows; empty: no entries */
+    struct slice filter;    /* empty: none */
     struct range_delete *ranges;
     size_t range_count;
     size_t memory_bytes;
@@ -32,7 +32,7 @@ struct table_ahead {
     uint8_t *bytes;
     size_t size, capacity;
     uint64_t offset;
-    uint64_t expected;  /* where the next block of a sequential scan begins */
+    uint64_t expected;   /* where the next block of a sequential scan begins */
     size_t window_bytes; /* to read next time */
 };
 

@@ -36,12 +36,12 @@ struct named_blocks {
 struct verify {
     struct table *table;
     struct lsm_report *report;
-    uint64_t offset;         /* of the block that is looked at */
+    uint64_t offset;          /* of the block that is looked at */
     struct named_blocks rows; /* since the last leaf */
     struct named_blocks leaves;
-    struct place first;      /* row of the block */
-    struct place last;       /* row seen last */
-    struct place separator;  /* seen last in an index */
+    struct place first;                /* row of the block */
+    struct place last;                 /* row seen last */
+    struct place separator;            /* seen last in an index */
     struct table_file_properties seen; /* counted */
 };
 
@@ -199,9 +199,8 @@ static enum status read_block(struct verify *verify, uint64_t end, struct block_
     *handle = (struct block_handle){verify->offset, BLOCK_HEAD_BYTES + head.stored_bytes};
     uint8_t *stored = memory_allocate(handle->stored_bytes);
     status = vfs_read_exactly(file, verify->offset, stored, handle->stored_bytes, false);
-    if (status == STATUS_OK &&
-        block_unseal(slice_make(stored, handle->stored_bytes), verify->offset, kind, raw,
-                     raw_bytes) != STATUS_OK)
+    if (status == STATUS_OK && block_unseal(slice_make(stored, handle->stored_bytes),
+                                            verify->offset, kind, raw, raw_bytes) != STATUS_OK)
         status = verify_fail(verify, "checksum of a block");
     memory_free(stored);
     return status;

@@ -30,7 +30,7 @@ static void seal_contents(struct slice input, struct buffer *file)
     struct block_handle handles[4] = {{0}};
     for (size_t i = 0; i < count; i++) {
         size_t left = count - 1 - i;
-        enum block_kind kind = left < 4      ? tail_kinds[3 - left]
+        enum block_kind kind = left < 4        ? tail_kinds[3 - left]
                                : left % 4 == 0 ? BLOCK_INDEX
                                                : BLOCK_ROWS;
         uint64_t offset = file->size;
@@ -39,8 +39,7 @@ static void seal_contents(struct slice input, struct buffer *file)
         bool compress = kind != BLOCK_FILTER && kind != BLOCK_PROPERTIES; /* as the builder */
         block_seal(file, kind, compress, contents[i], offset);
         if (left < 4)
-            handles[3 - left] =
-                (struct block_handle){offset, (uint32_t)(file->size - offset)};
+            handles[3 - left] = (struct block_handle){offset, (uint32_t)(file->size - offset)};
     }
     const struct table_footer footer = {.filter = handles[0],
                                         .top_index = handles[1],

@@ -16,7 +16,7 @@ struct array_cursor {
     struct cursor base;
     const struct array_entry *entries;
     size_t count, at;
-    size_t fail_after;        /* moves until `failure` is reported; 0: never */
+    size_t fail_after; /* moves until `failure` is reported; 0: never */
     enum status failure;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes of a worked example in src/lsm/FORMAT.md: lines of "    0010  e8 07 01  comment" under a
- * heading. Two spaces end the bytes; the offsets must follow each other. */
+/* The bytes of a worked example in src/lsm/FORMAT.md: lines of "    0010  e8 07 01  comment" under
+ * a heading. Two spaces end the bytes; the offsets must follow each other. */
 #ifndef TESTS_FORMAT_EXAMPLE_H
 #define TESTS_FORMAT_EXAMPLE_H
 

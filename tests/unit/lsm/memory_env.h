@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An env for tests: a file system in memory, a clock that stands still, fixed "randomness", no log. */
+/* An env for tests: a file system in memory, a clock that stands still, fixed "randomness", no
+ * log. */
 #ifndef TESTS_MEMORY_ENV_H
 #define TESTS_MEMORY_ENV_H
 

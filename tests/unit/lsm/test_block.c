@@ -58,8 +58,7 @@ static void block_is_sound_at_its_own_place_only(void **state)
     uint8_t *raw = NULL;
     size_t size = 0;
     block_seal(&stored, BLOCK_ROWS, true, slice_from("content"), 1000);
-    assert_int_equal(block_unseal(buffer_slice(&stored), 1001, &kind, &raw, &size),
-                     STATUS_CORRUPT);
+    assert_int_equal(block_unseal(buffer_slice(&stored), 1001, &kind, &raw, &size), STATUS_CORRUPT);
     for (size_t at = 0; at < stored.size; at++) {
         stored.data[at] ^= 4;
         assert_int_equal(block_unseal(buffer_slice(&stored), 1000, &kind, &raw, &size),

@@ -48,8 +48,7 @@ static void add_table(struct fixture *fixture, const char *line)
     buffer_append_text(&ref->properties.smallest, from);
     buffer_append_text(&ref->properties.largest, to);
     struct version_level *tables = &fixture->version.trees[tree].levels[level];
-    tables->tables =
-        memory_resize(tables->tables, (tables->count + 1) * sizeof(tables->tables[0]));
+    tables->tables = memory_resize(tables->tables, (tables->count + 1) * sizeof(tables->tables[0]));
     tables->tables[tables->count++] = ref;
 }
 
@@ -270,10 +269,8 @@ static void uncovered_tables_are_looked_through_again_after_a_change(void **stat
     parse(&fixture, "tree 0 runs\nL0 5: a-c 1\nL0 4: e-f 1");
     fixture.ranges[0] = (struct range_delete){slice_from("a"), slice_from("b"), 60};
     fixture.ranges[1] = (struct range_delete){slice_from("b"), slice_from("d"), 70};
-    struct compaction_request request = {.oldest_read = 65,
-                                         .durable = 1000,
-                                         .ranges = {fixture.ranges},
-                                         .range_counts = {2}};
+    struct compaction_request request = {
+        .oldest_read = 65, .durable = 1000, .ranges = {fixture.ranges}, .range_counts = {2}};
     assert_next_pick(&fixture, request, "none");
     assert_next_pick(&fixture, request, "none");
     request.oldest_read = 70;

@@ -44,10 +44,8 @@ static void open_set(struct fixture *fixture, enum lsm_compaction kind)
 {
     bool created;
     fixture->options = (struct lsm_options){
-        .trees = {{.name = "tree",
-                   .compaction = kind,
-                   .block_bytes = 128,
-                   .filter_bits_per_key = 10}},
+        .trees =
+            {{.name = "tree", .compaction = kind, .block_bytes = 128, .filter_bits_per_key = 10}},
         .tree_count = 1,
         .table_bytes_max = 600,
     };
@@ -96,8 +94,8 @@ static struct slice model_get(const struct fixture *fixture, struct slice key, l
         return slice_make(NULL, 0);
     for (size_t i = 0; i < fixture->range_count; i++) {
         const struct range_delete *range = &fixture->ranges[i];
-        if (range->lsn > newest->lsn && range->lsn <= lsn &&
-            slice_compare(range->from, key) <= 0 && slice_compare(key, range->to) < 0)
+        if (range->lsn > newest->lsn && range->lsn <= lsn && slice_compare(range->from, key) <= 0 &&
+            slice_compare(key, range->to) < 0)
             return slice_make(NULL, 0);
     }
     return newest->value;
@@ -170,10 +168,10 @@ static void write_version(struct fixture *fixture, int key, enum entry_kind kind
     size_t i = fixture->version_count++;
     assert_true(i < VERSIONS_MAX);
     snprintf(fixture->values[i], sizeof(fixture->values[i]), "value %u", (unsigned)i);
-    fixture->versions[i] = (struct array_entry){
-        slice_from(fixture->keys[key]),
-        kind == ENTRY_PUT ? slice_from(fixture->values[i]) : slice_make(NULL, 0),
-        fixture->next_lsn, kind};
+    fixture->versions[i] = (struct array_entry){slice_from(fixture->keys[key]),
+                                                kind == ENTRY_PUT ? slice_from(fixture->values[i])
+                                                                  : slice_make(NULL, 0),
+                                                fixture->next_lsn, kind};
     fixture->next_lsn += 1 + random_below(&fixture->random, 20);
 }
 
@@ -369,8 +367,7 @@ static void random_work(enum lsm_compaction kind)
     assert_all_snapshots(fixture);
     compact_all(fixture, true);
     assert_all_snapshots(fixture);
-    assert_int_equal(
-        fixture->vfs->ops->list(fixture->vfs, "db", verify_file, fixture), STATUS_OK);
+    assert_int_equal(fixture->vfs->ops->list(fixture->vfs, "db", verify_file, fixture), STATUS_OK);
 
     /* Without snapshots nothing is left but what is alive. */
     fixture->snapshot_count = 0;

@@ -69,7 +69,8 @@ static void prefix_stands_for_the_key(void **state)
     (void)state;
     assert_int_equal(filter_hash(slice_from("abcdef"), 3), filter_hash(slice_from("abcxyz"), 3));
     assert_int_equal(filter_hash(slice_from("ab"), 3), filter_hash(slice_from("ab"), 0));
-    assert_int_not_equal(filter_hash(slice_from("abcdef"), 0), filter_hash(slice_from("abcxyz"), 0));
+    assert_int_not_equal(filter_hash(slice_from("abcdef"), 0),
+                         filter_hash(slice_from("abcxyz"), 0));
 }
 
 static void repeated_hashes_count_once(void **state)

@@ -61,8 +61,8 @@ static int setup(void **state)
     fixture->env = memory_env(fixture->vfs);
     fixture->cache = block_cache_create(1 << 20);
     random_init(&fixture->random, test_seed());
-    fixture->options = (struct lsm_options){
-        .trees = {{.name = "tree", .compaction = LSM_LEVELED}}, .tree_count = 1};
+    fixture->options = (struct lsm_options){.trees = {{.name = "tree", .compaction = LSM_LEVELED}},
+                                            .tree_count = 1};
     assert_int_equal(fixture->vfs->ops->make_directory(fixture->vfs, "db"), STATUS_OK);
     assert_int_equal(version_set_open(&fixture->env, "db", &fixture->options, fixture->cache, NULL,
                                       &fixture->set, &created),
@@ -142,9 +142,8 @@ static void level_moves_like_one_array(void **state)
     struct version *version = version_set_current(fixture->set);
     const struct version_level *level = &version->trees[0].levels[1];
     const struct table_read read = {0};
-    struct cursor *pair[2] = {
-        level_cursor_create(fixture->set, level->tables, level->count, &read),
-        array_cursor_create(fixture->entries, fixture->count)};
+    struct cursor *pair[2] = {level_cursor_create(fixture->set, level->tables, level->count, &read),
+                              array_cursor_create(fixture->entries, fixture->count)};
     for (int step = 0; step < 20000; step++) {
         move_both(fixture, pair);
         assert_int_equal(pair[0]->status, STATUS_OK);

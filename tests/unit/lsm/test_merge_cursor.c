@@ -30,8 +30,8 @@ static void fixture_init(struct fixture *fixture, struct random *random)
         snprintf(fixture->keys[i], sizeof(fixture->keys[i]), "k%02d", i);
     for (int i = 0; i < VERSIONS; i++) {
         const char *key = fixture->keys[random_below(random, KEYS)];
-        fixture->all[i] = (struct array_entry){slice_from(key), slice_from(key), (lsn_t)i + 1,
-                                               ENTRY_PUT};
+        fixture->all[i] =
+            (struct array_entry){slice_from(key), slice_from(key), (lsn_t)i + 1, ENTRY_PUT};
     }
     qsort(fixture->all, VERSIONS, sizeof(fixture->all[0]), array_entry_compare);
     size_t used = random_below(random, CHILDREN) + 1;

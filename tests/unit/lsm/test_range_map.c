@@ -82,9 +82,10 @@ static void table_is_covered_when_each_of_its_keys_is(void **state)
         buffer_append_slice(&table.largest, key_at(last));
         bool expected = true;
         for (uint64_t key = first; key < last + !table.largest_is_exclusive; key++)
-            expected = expected &&
-                       model_find(ranges, count, UINT64_MAX, key_at(key)) > table.lsn_max;
-        /* Keys between those of the model: a gap there is a gap at a boundary of some range, too. */
+            expected =
+                expected && model_find(ranges, count, UINT64_MAX, key_at(key)) > table.lsn_max;
+        /* Keys between those of the model: a gap there is a gap at a boundary of some range,
+         * too. */
         struct range_map map;
         range_map_init(&map, ranges, count, UINT64_MAX);
         assert_int_equal(range_map_covers(&map, &table), expected);

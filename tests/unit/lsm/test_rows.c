@@ -36,9 +36,9 @@ static void fixture_init(struct fixture *fixture, struct random *random, unsigne
             fixture->bytes[i][n] = (uint8_t)('a' + random_below(random, n > 4 ? 1 : 2));
         struct slice key = slice_make(fixture->bytes[i], size);
         lsn_t lsn = random_below(random, random_below(random, 2) ? 10 : ROWS_LSN_MAX) + 1;
-        fixture->entries[i] = (struct array_entry){
-            key, slice_make(fixture->bytes[i], random_below(random, size + 1)), lsn,
-            random_below(random, 2) ? ENTRY_PUT : ENTRY_DELETE};
+        fixture->entries[i] =
+            (struct array_entry){key, slice_make(fixture->bytes[i], random_below(random, size + 1)),
+                                 lsn, random_below(random, 2) ? ENTRY_PUT : ENTRY_DELETE};
     }
     qsort(fixture->entries, wanted, sizeof(fixture->entries[0]), array_entry_compare);
     rows_builder_init(&fixture->builder, interval);
@@ -127,8 +127,8 @@ static void cleared_builder_starts_anew(void **state)
         rows_builder_add(&rows, slice_from("abc"), 9, ENTRY_PUT, slice_from("v"));
         rows_builder_add(&rows, slice_from("abd"), 7, ENTRY_DELETE, slice_from(""));
         assert_false(rows_builder_is_empty(&rows));
-        static const uint8_t expected[] = {9, 0, 3, 1, 1,   'a', 'b', 'c', 'v', 2, 1, 0,
-                                           3 << 3, 'd', 0, 0, 0, 0, 1, 0, 0, 0};
+        static const uint8_t expected[] = {9, 0,      3,   1, 1, 'a', 'b', 'c', 'v', 2, 1,
+                                           0, 3 << 3, 'd', 0, 0, 0,   0,   1,   0,   0, 0};
         struct slice content = rows_builder_finish(&rows);
         assert_int_equal(content.size, sizeof(expected));
         assert_memory_equal(content.data, expected, sizeof(expected));
@@ -194,9 +194,9 @@ static void malformed_frames_are_refused(void **state)
     static const uint8_t no_restarts[] = {1, 0, 1, 0, 1, 'a', 0, 0, 0, 0};
     static const uint8_t too_many[] = {1, 0, 1, 0, 1, 'a', 0, 0, 0, 0, 9, 0, 0, 0};
     static const uint8_t no_rows[] = {1, 0, 0, 0, 0, 1, 0, 0, 0};
-    static const uint8_t huge_base[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
-                                        0,    1,    0,    1,    'a',  0,    0,    0,    0,    1,
-                                        0,    0,    0};
+    static const uint8_t huge_base[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                        0xff, 1,    0,    1,    0,    1,    'a',  0,
+                                        0,    0,    0,    1,    0,    0,    0};
     assert_int_equal(rows_iter_attach(&iter, slice_make(NULL, 0)), STATUS_CORRUPT);
     assert_int_equal(rows_iter_attach(&iter, slice_make(no_restarts, 3)), STATUS_CORRUPT);
     assert_int_equal(rows_iter_attach(&iter, slice_make(no_restarts, sizeof(no_restarts))),

@@ -83,8 +83,7 @@ static enum status build(struct fixture *fixture, const struct table_options *op
         status = table_builder_add_range_delete(builder, ranges[i]);
     for (size_t i = 0; i < fixture->count && status == STATUS_OK; i++) {
         const struct array_entry *entry = &fixture->entries[i];
-        status =
-            table_builder_add(builder, entry->key, entry->lsn, entry->kind, entry->value);
+        status = table_builder_add(builder, entry->key, entry->lsn, entry->kind, entry->value);
     }
     if (status == STATUS_OK)
         status = table_builder_finish(builder, properties);
@@ -103,8 +102,8 @@ static struct table *build_and_open(struct fixture *fixture, const struct table_
     assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
     assert_int_equal(properties.entry_count, fixture->count);
     assert_true(slice_equal(buffer_slice(&properties.smallest), fixture->entries[0].key));
-    assert_true(slice_equal(buffer_slice(&properties.largest),
-                            fixture->entries[fixture->count - 1].key));
+    assert_true(
+        slice_equal(buffer_slice(&properties.largest), fixture->entries[fixture->count - 1].key));
     table_properties_release(&properties);
     return table;
 }
@@ -128,9 +127,8 @@ static struct slice random_key(struct fixture *fixture, char text[KEY_MAX], uint
              (unsigned long long)random_below(&fixture->random, 2 * keys + 2),
              random_below(&fixture->random, 4) ? "" : "x");
     size_t size = strlen(text);
-    return slice_make(text, random_below(&fixture->random, 5)
-                                ? size
-                                : random_below(&fixture->random, size + 1));
+    return slice_make(
+        text, random_below(&fixture->random, 5) ? size : random_below(&fixture->random, size + 1));
 }
 
 static void move_both(struct fixture *fixture, struct cursor *pair[2], uint64_t keys)
@@ -204,8 +202,7 @@ static void get_finds_the_newest_version_below(void **state)
             lsn_t found;
             struct slice value;
             struct block_pin pin = {NULL};
-            enum status status =
-                table_get(table, key, lsn, &read, &kind, &found, &value, &pin);
+            enum status status = table_get(table, key, lsn, &read, &kind, &found, &value, &pin);
             model->ops->seek(model, key, lsn);
             if (!model->valid || !slice_equal(model->key, key)) {
                 assert_int_equal(status, STATUS_NOT_FOUND);
@@ -367,8 +364,8 @@ static void ranges_widen_the_key_range(void **state)
     properties = (struct table_properties){0};
     make_entries(fixture, ENTRIES_MAX, 500);
     assert_int_equal(build(fixture, &options, &inside, 1, &properties), STATUS_OK);
-    assert_true(slice_equal(buffer_slice(&properties.largest),
-                            fixture->entries[fixture->count - 1].key));
+    assert_true(
+        slice_equal(buffer_slice(&properties.largest), fixture->entries[fixture->count - 1].key));
     assert_false(properties.largest_is_exclusive);
     table_properties_release(&properties);
 }
@@ -381,12 +378,10 @@ static void large_value_has_a_block_of_its_own(void **state)
     for (size_t i = 0; i < LARGE; i++)
         value[i] = (uint8_t)random_next(&fixture->random);
     fixture->count = 3;
-    fixture->entries[0] =
-        (struct array_entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
+    fixture->entries[0] = (struct array_entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
     fixture->entries[1] =
         (struct array_entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
-    fixture->entries[2] =
-        (struct array_entry){slice_from("c"), slice_from("small"), 5, ENTRY_PUT};
+    fixture->entries[2] = (struct array_entry){slice_from("c"), slice_from("small"), 5, ENTRY_PUT};
     const struct table_options options = {0};
     struct table *table = build_and_open(fixture, &options);
     const struct table_read read = {0};
@@ -436,7 +431,8 @@ static enum status get_with_fetches(struct table *table, struct slice key, unsig
     return status;
 }
 
-/* While reads of the file are held, nowait reads get STATUS_WOULD_BLOCK; a fetch lets them through. */
+/* While reads of the file are held, nowait reads get STATUS_WOULD_BLOCK; a fetch lets them
+ * through. */
 static void hold(struct fixture *fixture)
 {
     vfs_fault_hold(fixture->vfs, 1u << VFS_CALL_READ, PATH);
@@ -459,8 +455,7 @@ static void nowait_get_misses_and_succeeds_after_fetches(void **state)
     unsigned fetches = 0;
     for (;;) {
         hold(fixture);
-        enum status status =
-            table_get(table, key, UINT64_MAX, &read, &kind, &found, &value, &pin);
+        enum status status = table_get(table, key, UINT64_MAX, &read, &kind, &found, &value, &pin);
         vfs_fault_release(fixture->vfs);
         if (status == STATUS_OK)
             break;
@@ -553,7 +548,8 @@ static void scan_that_keeps_the_cache_inserts_nothing(void **state)
     block_cache_get_stats(fixture->cache, &after);
     vfs_fault_counters(fixture->vfs, &reads_after);
     assert_int_equal(after.inserts, before.inserts);
-    /* The index's leaves lie between the blocks, so a scan is one sequential read in large pieces. */
+    /* The index's leaves lie between the blocks, so a scan is one sequential read in large
+     * pieces. */
     assert_true(reads_after.calls[VFS_CALL_READ] - reads_before.calls[VFS_CALL_READ] < 20);
     cursor->ops->destroy(cursor);
     table_close(table);

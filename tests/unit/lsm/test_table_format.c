@@ -69,8 +69,12 @@ static void properties_with_unknown_tags_come_back(void **state)
 {
     (void)state;
     struct table_file_properties properties = {
-        .shared = {.entry_count = 1000000, .delete_count = 3, .range_delete_count = 2,
-                   .raw_bytes = (uint64_t)1 << 50, .lsn_min = 1, .lsn_max = (uint64_t)1 << 59,
+        .shared = {.entry_count = 1000000,
+                   .delete_count = 3,
+                   .range_delete_count = 2,
+                   .raw_bytes = (uint64_t)1 << 50,
+                   .lsn_min = 1,
+                   .lsn_max = (uint64_t)1 << 59,
                    .largest_is_exclusive = true},
         .options = {.block_bytes = 4096, .filter_bits_per_key = 10, .filter_prefix_bytes = 12},
         .data_bytes = 99,
@@ -117,7 +121,9 @@ static void malformed_properties_are_refused(void **state)
         {(const uint8_t *)"\x01\x00", 2},         /* a number without bytes */
         {(const uint8_t *)"\x01\x02\x05\x05", 4}, /* more than a number */
         {(const uint8_t *)"\x09\x01\x02", 3},     /* a flag that is 2 */
-        {(const uint8_t *)"\x07\x05" "ab", 4},    /* too short */
+        {(const uint8_t *)"\x07\x05"
+                          "ab",
+         4},                                                  /* too short */
         {(const uint8_t *)"\x0a\x05\xff\xff\xff\xff\x7f", 7}, /* block bytes above 32 bits */
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
