@@ -74,7 +74,9 @@ unsigned compaction_dead_percent(void *set, struct table_ref *ref, const struct 
         return 0;
     if (sure >= WORTHWHILE_PERCENT || at_most < WORTHWHILE_PERCENT)
         return sure;
-    uint64_t weight = properties->raw_bytes + properties->entry_count;
-    status = count_living(table, map, properties->lsn_max, weight / 2, &living);
-    return status == STATUS_OK ? 100 - percent_of(living, weight) : 0;
+    uint64_t weight = properties->raw_bytes + properties->entry_count, limit = weight / 2;
+    status = count_living(table, map, properties->lsn_max, limit, &living);
+    if (status != STATUS_OK || living > limit) /* then it has not counted to the end */
+        return status == STATUS_OK ? sure : 0;
+    return 100 - percent_of(living, weight);
 }
