@@ -327,7 +327,7 @@ static enum status find_range_delete(struct lsm_reader *reader, unsigned tree, s
     }
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
         const struct version_level *level = &view->version->trees[tree].levels[depth];
-        for (size_t i = 0; i < level->count; i++) {
+        for (size_t i = 0; i < level->count && level->range_delete_count; i++) {
             struct table_ref *ref = level->tables[i];
             if (!ref->properties.range_delete_count || !table_covers(ref, key))
                 continue;

@@ -123,6 +123,7 @@ static void level_push(struct version_level *level, struct table_ref *ref)
 {
     level->tables = memory_resize(level->tables, (level->count + 1) * sizeof(*level->tables));
     level->tables[level->count++] = ref;
+    level->range_delete_count += ref->properties.range_delete_count;
     atomic_fetch_add_explicit(&ref->references, 1, memory_order_relaxed);
 }
 
@@ -198,6 +199,7 @@ static void copy_kept(const struct version_level *from, const struct version_edi
         if (edit_removes(edit, tree, depth, ref->number))
             continue;
         to->tables[to->count++] = ref;
+        to->range_delete_count += ref->properties.range_delete_count;
         atomic_fetch_add_explicit(&ref->references, 1, memory_order_relaxed);
     }
 }

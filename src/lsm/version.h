@@ -23,6 +23,7 @@ struct table_ref {
 struct version_level {
     struct table_ref **tables;
     size_t count;
+    uint64_t range_delete_count; /* in all its tables */
 };
 
 struct version_tree {
