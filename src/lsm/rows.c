@@ -317,12 +317,22 @@ void rows_iter_last(struct rows_iter *iter)
     }
 }
 
+/* Either of two restarts may be looked at next: both are asked for while the one before is compared. */
+static void rows_prefetch_restart(const struct rows_iter *iter, uint32_t index)
+{
+    size_t at = rows_restart(iter, index);
+    if (at < iter->entries.size)
+        __builtin_prefetch(iter->entries.data + at);
+}
+
 /* The last restart before (key, lsn), or 0. */
 static bool rows_find_restart(struct rows_iter *iter, struct slice key, lsn_t lsn, uint32_t *found)
 {
     uint32_t low = 0, high = iter->restart_count - 1;
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
+        rows_prefetch_restart(iter, low + (middle - low) / 2);
+        rows_prefetch_restart(iter, middle + (high - middle + 1) / 2);
         if (!rows_decode_restart(iter, middle))
             return false;
         if (entry_compare(iter->key, iter->lsn, key, lsn) < 0)
