@@ -317,7 +317,8 @@ void rows_iter_last(struct rows_iter *iter)
     }
 }
 
-/* Either of two restarts may be looked at next: both are asked for while the one before is compared. */
+/* Either of two restarts may be looked at next: both are asked for while the one before is
+ * compared. */
 static void rows_prefetch_restart(const struct rows_iter *iter, uint32_t index)
 {
     size_t at = rows_restart(iter, index);
