@@ -384,7 +384,8 @@ enum status manifest_current(const struct env *env, const char *directory, uint6
         size_t size = 0;
         while (size < bytes.size && bytes.data[size] > ' ')
             size++;
-        memcpy(name, bytes.data, size);
+        if (size)
+            memcpy(name, bytes.data, size);
         status = STATUS_CORRUPT;
         if (manifest_name_parse(name, &found)) {
             current_text(found, expected, sizeof(expected));
