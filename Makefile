@@ -167,7 +167,7 @@ crash: $(B)/tests/fault/test_crash $(PROGRAMS) ## kill -9 under load, KILLS= tim
 	KILLS=$${KILLS:-240} $(B)/tests/fault/test_crash
 
 # Tests in which several threads meet: all that need a look by ThreadSanitizer.
-CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start' \
+CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start|server_fixture.h' \
 	$(UNIT_SOURCES) $(BIG_SOURCES))
 CONCURRENT_TESTS := $(call test_program,$(CONCURRENT_SOURCES))
 .PHONY: concurrent-programs

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Flags, configuration files, CONFIG GET and SET of a running server. */
-#include "lib/test_server.h"
+#include "server/server_fixture.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -10,45 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-struct fixture {
-    struct test_server server;
-    struct resp_client client;
-    struct buffer shown;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    fixture = (struct fixture){.client.socket = -1};
-    test_server_init(&fixture.server, SERVER_CORDWOOD);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    if (f->client.socket >= 0)
-        resp_client_close(&f->client);
-    test_server_release(&f->server);
-    buffer_release(&f->shown);
-    return 0;
-}
-
-static void start(struct fixture *f, const char *const *flags)
-{
-    test_server_start(&f->server, flags);
-    test_server_connect(&f->server, &f->client);
-}
-
-static const char *log_text(struct fixture *f)
-{
-    buffer_clear(&f->shown);
-    test_server_read_log(&f->server, &f->shown);
-    buffer_append_byte(&f->shown, 0);
-    return (const char *)f->shown.data;
-}
 
 #define ask(f, ...) resp_client_ask(&(f)->client, &(f)->shown, __VA_ARGS__)
 
