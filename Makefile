@@ -15,7 +15,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1) $@")
 B := build$(if $(VARIANT),/$(VARIANT))
 CC := gcc
-CPPFLAGS := -Isrc -Itests -D_GNU_SOURCE
+CPPFLAGS := -Isrc -Itests -Iutils -D_GNU_SOURCE
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -Wno-missing-field-initializers
 CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -pthread $(WARNINGS)
@@ -53,6 +53,7 @@ LIBS_commands := commands types runner lsm json resp vfs base
 LIBS_server := server $(LIBS_commands)
 LIBS_tool := tool $(LIBS_commands)
 LIBS_tests := $(LIBS_server)
+LIBS_bench := bench base
 SYSTEM_LIBS := -llz4 -lxxhash -luv -lm
 TEST_LIBS := -lcmocka -lhiredis -ljson-c
 
@@ -92,6 +93,10 @@ $(B)/obj/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/obj/utils/%.o: utils/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
 	$(call say,LD)
@@ -99,6 +104,11 @@ $(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
 $(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+
+# What the benches share; tests/unit/bench tests it.
+$(B)/libbench.a: $(patsubst %,$(B)/obj/utils/bench/%.o,latency results disk)
+	@rm -f $@
+	@ar rcs $@ $^
 
 # ---- Tests ---------------------------------------------------------------------------------------
 
@@ -121,7 +131,7 @@ $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs
 	$$(call say,LD)
 	$$(Q)$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ $(TEST_LIBS) $(SYSTEM_LIBS)
 endef
-$(foreach layer,$(LAYERS),$(eval $(call unit_rules,$(layer))))
+$(foreach layer,$(LAYERS) bench,$(eval $(call unit_rules,$(layer))))
 
 FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
