@@ -167,7 +167,7 @@ static bool next_line(struct slice *blob, struct slice *line, size_t *number)
         *blob = slice_skip(*blob, end ? size + 1 : size);
         ++*number;
         for (size_t i = 0; i < size; i++)
-            if (!strchr(" \t\r", line->data[i]))
+            if (!memchr(" \t\r", line->data[i], 3))
                 return true;
     }
     return false;

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
-#include <strings.h>
 
 _Static_assert(LOG_FILTER_TERMS_MAX <= 64, "the stack of results is a word");
 
@@ -164,12 +163,21 @@ bool log_filter_compile(struct log_filter *filter, struct log_error *error)
 
 /* ---- Asking --------------------------------------------------------------------------------- */
 
+/* Byte for byte: strncasecmp would end at a NUL. */
+static bool bytes_equal_nocase(const uint8_t *at, struct slice wanted)
+{
+    for (size_t i = 0; i < wanted.size; i++)
+        if (tolower(at[i]) != tolower(wanted.data[i]))
+            return false;
+    return true;
+}
+
 static const uint8_t *find_text(struct slice text, struct slice wanted, bool nocase)
 {
     if (!nocase || wanted.size == 0)
         return memmem(text.data, text.size, wanted.data, wanted.size);
     for (size_t at = 0; at + wanted.size <= text.size; at++)
-        if (strncasecmp((const char *)text.data + at, (const char *)wanted.data, wanted.size) == 0)
+        if (bytes_equal_nocase(text.data + at, wanted))
             return text.data + at;
     return NULL;
 }

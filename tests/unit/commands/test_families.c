@@ -87,6 +87,20 @@ static void expiry_wakes_those_who_wait_for_the_key(void **state)
     assert_int_equal(session_resume(f->a), SESSION_BLOCKED);
 }
 
+/* ---- Logs ---------------------------------------------------------------------------------- */
+
+static void a_line_of_zero_bytes_is_not_a_blank_line(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "LOG.MWRITE s NDJSON \"{\\\"message\\\":\\\"a\\\"}\\n \\t\\r\\n\"",
+                 "[\"1000000-0\", \"1000000-0\", :1, :0]");
+    const char *reply =
+        fixture_ask(f, f->a, "LOG.MWRITE s NDJSON \"{\\\"message\\\":\\\"a\\\"}\\n\\x00\\n\"");
+    if (strncmp(reply, "-ERR line 2: ", 13) != 0)
+        fail_msg("%s", reply);
+    assert_reply(f, f->a, "XLEN s", ":1");
+}
+
 /* ---- Cold data
  * -------------------------------------------------------------------------------------- */
 
@@ -371,6 +385,7 @@ int main(void)
         TEST(a_key_lives_until_its_millisecond),
         TEST(set_keeps_or_replaces_the_time),
         TEST(a_time_in_the_past_deletes),
+        TEST(a_line_of_zero_bytes_is_not_a_blank_line),
         TEST(active_expiry_deletes_what_is_due_and_can_be_turned_off),
         TEST(expiry_wakes_those_who_wait_for_the_key),
         TEST(commands_run_again_until_their_data_is_there),

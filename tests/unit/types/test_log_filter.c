@@ -39,7 +39,8 @@ static bool build(const char *predicates, struct log_filter *filter, char *text,
     return log_filter_compile(filter, error);
 }
 
-static bool passes(const char *message, const char *level, const char *predicates)
+static bool passes_bytes(struct slice message, const char *level, const char *predicates,
+                         struct slice wanted)
 {
     struct log_filter filter;
     struct log_error error;
@@ -48,16 +49,23 @@ static bool passes(const char *message, const char *level, const char *predicate
     struct stream_entry entry;
     uint8_t key[STREAM_ENTRY_KEY_BYTES] = {0};
     const struct slice fields[] = {
-        slice_from("x"),     slice_from("message"), slice_from("message"), slice_from(message),
+        slice_from("x"),     slice_from("message"), slice_from("message"), message,
         slice_from("level"), slice_from(level),     slice_from("message"), slice_from("second")};
     if (!build(predicates, &filter, text, &error))
         fail_msg("%s: %s", predicates, error.text);
+    if (wanted.data)
+        filter.terms[0].text = wanted;
     stream_record_encode(&(struct stream_record){.fields = fields, .field_count = 4}, &value);
     assert_int_equal(stream_entry_decode(slice_make(key, sizeof key), buffer_slice(&value), &entry),
                      STATUS_OK);
     bool result = log_filter_passes(&filter, &entry);
     buffer_release(&value);
     return result;
+}
+
+static bool passes(const char *message, const char *level, const char *predicates)
+{
+    return passes_bytes(slice_from(message), level, predicates, (struct slice){0});
 }
 
 static const char *error_of(const char *predicates)
@@ -91,6 +99,17 @@ static void match_word_and_exact_look_at_the_first_message(void **state)
     assert_true(passes("disk full", "info", "EXACT disk_full"));
     assert_false(passes("disk full!", "info", "EXACT disk_full"));
     assert_true(passes("Disk Full", "info", "NOCASE EXACT disk_full"));
+}
+
+static void a_nul_is_a_byte_like_any_other(void **state)
+{
+    (void)state;
+    struct slice message = slice_make("x A\0b y", 7);
+    assert_true(passes_bytes(message, "info", "NOCASE MATCH _", slice_make("a\0B", 3)));
+    assert_false(passes_bytes(message, "info", "NOCASE MATCH _", slice_make("a\0c", 3)));
+    assert_false(passes_bytes(message, "info", "NOCASE WORD _", slice_make("a\0C", 3)));
+    assert_false(passes_bytes(message, "info", "NOCASE EXACT _", slice_make("X a\0B z", 7)));
+    assert_false(passes_bytes(message, "info", "MATCH _", slice_make("A\0c", 3)));
 }
 
 static void levels_are_compared(void **state)
@@ -165,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_predicate_lets_everything_pass),
         cmocka_unit_test(match_word_and_exact_look_at_the_first_message),
+        cmocka_unit_test(a_nul_is_a_byte_like_any_other),
         cmocka_unit_test(levels_are_compared),
         cmocka_unit_test(operators_bind_as_they_should),
         cmocka_unit_test(malformed_filters_are_refused),
