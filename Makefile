@@ -204,6 +204,11 @@ bench: $(B)/bench $(PROGRAMS) ## throughput, disk and start-up against redis-ser
 $(B)/bench: $(wildcard utils/bench/*.c utils/bench/*.h) $(B)/libtests.a $(B)/libbase.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c,$^) $(B)/libtests.a $(B)/libbase.a $(LDFLAGS) -o $@ -lxxhash
 
+.PHONY: profile
+profile: $(PROGRAMS) ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)
+	@deps/install.sh bench
+	utils/profile/profile.py $(B) $(DOCUMENT)
+
 .PHONY: acceptance
 acceptance: all $(B)/log_write ## real log lines in and out, over kill -9 (CORPUS=folder with *.log and gendata.py)
 	utils/acceptance/acceptance.py $(B) $(CORPUS)
