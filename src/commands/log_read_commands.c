@@ -208,6 +208,12 @@ static bool is_cut(struct command_context *c, const struct range_arguments *take
            env_monotonic_us(store_env(c->access->store)) >= deadline_us;
 }
 
+static uint64_t deadline_after(struct command_context *c, uint64_t ms)
+{
+    uint64_t now_us = env_monotonic_us(store_env(c->access->store));
+    return ms < (UINT64_MAX - now_us) / 1000 ? now_us + ms * 1000 : UINT64_MAX;
+}
+
 static enum status reply_entries(struct command_context *c, const struct range_arguments *taken,
                                  const struct stream *stream, struct range_result *result)
 {
@@ -217,7 +223,7 @@ static enum status reply_entries(struct command_context *c, const struct range_a
     uint64_t deadline_us = 0, looked_at = 0;
     enum status status = STATUS_OK;
     if (taken->timeout_ms > 0)
-        deadline_us = env_monotonic_us(store_env(c->access->store)) + taken->timeout_ms * 1000;
+        deadline_us = deadline_after(c, taken->timeout_ms);
     log_range_open(c->access, stream, taken->first, taken->last, taken->is_reverse, &range);
     while (!(taken->has_count && result->shown >= taken->count)) {
         status = log_range_next(&range, &entry);

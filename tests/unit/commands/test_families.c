@@ -89,6 +89,20 @@ static void expiry_wakes_those_who_wait_for_the_key(void **state)
 
 /* ---- Logs ---------------------------------------------------------------------------------- */
 
+static void the_longest_timeout_cuts_nothing_off(void **state)
+{
+    struct session_fixture *f = *state;
+    char line[64];
+    for (int i = 0; i < 200; i++) {
+        snprintf(line, sizeof line, "XADD s %d-1 message m", i + 1);
+        (void)fixture_ask(f, f->a, line); /* the range shows it */
+    }
+    const char *reply =
+        fixture_ask(f, f->a, "LOG.RANGE s - + NOVALUES WITHCURSOR TIMEOUT 9223372036854775807");
+    assert_non_null(strstr(reply, "\"200-1\""));
+    assert_string_equal(reply + strlen(reply) - 5, ", :0]");
+}
+
 static void a_line_of_zero_bytes_is_not_a_blank_line(void **state)
 {
     struct session_fixture *f = *state;
@@ -385,6 +399,7 @@ int main(void)
         TEST(a_key_lives_until_its_millisecond),
         TEST(set_keeps_or_replaces_the_time),
         TEST(a_time_in_the_past_deletes),
+        TEST(the_longest_timeout_cuts_nothing_off),
         TEST(a_line_of_zero_bytes_is_not_a_blank_line),
         TEST(active_expiry_deletes_what_is_due_and_can_be_turned_off),
         TEST(expiry_wakes_those_who_wait_for_the_key),
