@@ -106,7 +106,7 @@ $(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
 
 # What the benches share; tests/unit/bench tests it.
-$(B)/libbench.a: $(patsubst %,$(B)/obj/utils/bench/%.o,latency results disk)
+$(B)/libbench.a: $(patsubst %,$(B)/obj/utils/bench/%.o,latency results disk values ycsb)
 	@rm -f $@
 	@ar rcs $@ $^
 
