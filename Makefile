@@ -29,6 +29,12 @@ CFLAGS := $(CFLAGS) -O1 -fsanitize=thread
 LDFLAGS += -fsanitize=thread
 endif
 
+# Counters at every line, see `make coverage`; nothing is inlined or moved, so that lines are lines.
+ifeq ($(VARIANT),coverage)
+CFLAGS := $(CFLAGS) -O0 --coverage -fprofile-update=atomic
+LDFLAGS += --coverage
+endif
+
 # Fuzzing by libFuzzer, see `make fuzz`; other compilers' warnings are not errors there, and NULL + 0
 # (an empty slice) is fine.
 ifeq ($(VARIANT),fuzz)
@@ -214,6 +220,15 @@ acceptance: all $(B)/log_write ## real log lines in and out, over kill -9 (CORPU
 	utils/acceptance/acceptance.py $(B) $(CORPUS)
 $(B)/log_write: utils/acceptance/log_write.c
 	$(CC) $(CFLAGS) $< -o $@ -lhiredis
+
+# The same seeds every time, and of the fuzzers only what they keep: a line is not covered by luck.
+.PHONY: coverage
+coverage: ## which lines the tests reach, by file; what lsm, types and resp leave out must be explained
+	@deps/install.sh coverage
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory VARIANT=coverage tests fuzz-programs
+	@SEED=$${SEED:-20261121} FUZZ_RUNS=0 $(MAKE) --no-print-directory -k VARIANT=coverage unit big fuzz-short
+	@utils/coverage build/coverage
 
 .PHONY: layers
 layers: ## the layer check: includes point down only

@@ -1,18 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing. `install.sh build` is enough for `make run`; `install.sh test` adds what
-# the tests need, `install.sh bench` what the benchmarks and the profile need on top. Why each package:
-# README.md beside this file.
+# the tests need, `install.sh bench` what the benchmarks and the profile need on top, `install.sh coverage`
+# what `make coverage` does. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
 build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
 test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
 bench="valgrind"
+coverage="gcovr"
 case $what in
 build) packages=$build ;;
 test) packages="$build $test" ;;
 bench) packages="$build $test $bench" ;;
-*) echo "usage: deps/install.sh [build|test|bench]" >&2; exit 2 ;;
+coverage) packages="$build $test $coverage" ;;
+*) echo "usage: deps/install.sh [build|test|bench|coverage]" >&2; exit 2 ;;
 esac
 
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
