@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every call goes through fault_enter, which counts it, lets it wait, and says what is to become of it;
- * then it is passed on to the file system below. The mutex is never held while a call below runs, but
+ * then it is passed on to the file system below, unless it has failed without doing anything. The mutex is never held while a call below runs, but
  * for writes under a limited disk: there the file's size must not change between question and write. */
 #include "vfs/vfs_fault.h"
 
@@ -24,6 +24,7 @@ struct fault_vfs {
     uint64_t fail_countdown; /* 1: the next one fails; 0: none */
     enum status fail_error;
     bool fail_for_good;
+    enum vfs_fault_form fail_form;
     uint64_t failed_count;
 
     uint64_t free_bytes; /* UINT64_MAX: no limit */
@@ -75,30 +76,60 @@ static void fault_wait(struct fault_vfs *fault, enum vfs_call call, const char *
     fault->held_count--;
 }
 
-/* STATUS_OK: make the call. Otherwise it has failed with that. */
-static enum status fault_enter(struct fault_vfs *fault, enum vfs_call call, const char *path,
+/* What is to become of a call. */
+struct fate {
+    bool made;        /* it goes on to the file system below */
+    bool halved;      /* with half of its bytes */
+    enum status told; /* what it returns if all goes well below */
+};
+
+static struct fate fault_fate(enum vfs_call call, enum vfs_fault_form form, enum status error)
+{
+    bool has_bytes = call == VFS_CALL_READ || call == VFS_CALL_WRITE;
+    switch (form) {
+    case VFS_FAULT_NOTHING:
+        break;
+    case VFS_FAULT_DONE:
+        return (struct fate){.made = true, .told = error};
+    case VFS_FAULT_ENDS:
+        if (call == VFS_CALL_READ)
+            return (struct fate){.made = true, .halved = true};
+        return (struct fate){.made = has_bytes, .halved = has_bytes, .told = error};
+    case VFS_FAULT_HALF:
+        return (struct fate){.made = has_bytes, .halved = has_bytes, .told = error};
+    }
+    return (struct fate){.told = error};
+}
+
+static struct fate fault_enter(struct fault_vfs *fault, enum vfs_call call, const char *path,
                                bool nowait, const char *site)
 {
     if ((fault->watched_calls & 1u << call) && fault->watcher)
         fault->watcher(fault->watcher_context, call, path, site);
-    enum status status = STATUS_OK;
+    struct fate fate = {.made = true};
     pthread_mutex_lock(&fault->mutex);
     fault->counters.calls[call]++;
     if (fault_holds(fault, call, path)) {
         if (nowait)
-            status = STATUS_WOULD_BLOCK;
+            fate = (struct fate){.told = STATUS_WOULD_BLOCK};
         else
             fault_wait(fault, call, path);
     }
-    if (status == STATUS_OK && (fault->fail_calls & 1u << call) && fault->fail_countdown > 0 &&
+    if (fate.made && (fault->fail_calls & 1u << call) && fault->fail_countdown > 0 &&
         --fault->fail_countdown == 0) {
-        status = fault->fail_error;
+        fate = fault_fate(call, fault->fail_form, fault->fail_error);
         fault->failed_count++;
         if (fault->fail_for_good)
             fault->fail_countdown = 1;
     }
     pthread_mutex_unlock(&fault->mutex);
-    return status;
+    return fate;
+}
+
+/* The status of a call that was made: the first failure counts. */
+static enum status fate_status(struct fate fate, enum status below)
+{
+    return fate.told != STATUS_OK ? fate.told : below;
 }
 
 /* true: the site's syncs are to be left out. */
@@ -185,16 +216,20 @@ static enum status fault_read_at(struct vfs_file *base, uint64_t offset, void *d
 {
     struct fault_file *file = fault_file_of(base);
     struct fault_vfs *fault = file->vfs;
-    enum status status = fault_enter(fault, VFS_CALL_READ, file->path, nowait, NULL);
-    if (status != STATUS_OK)
-        return status;
-    status = file->below->ops->read_at(file->below, offset, data, size, nowait, got);
-    if (status == STATUS_OK) {
-        pthread_mutex_lock(&fault->mutex);
-        fault->counters.bytes_read += *got;
-        pthread_mutex_unlock(&fault->mutex);
-    }
-    return status;
+    size_t read = 0;
+    struct fate fate = fault_enter(fault, VFS_CALL_READ, file->path, nowait, NULL);
+    if (!fate.made)
+        return fate.told;
+    if (fate.halved)
+        size /= 2;
+    enum status below = file->below->ops->read_at(file->below, offset, data, size, nowait, &read);
+    if (fate_status(fate, below) != STATUS_OK)
+        return fate_status(fate, below);
+    pthread_mutex_lock(&fault->mutex);
+    fault->counters.bytes_read += read;
+    pthread_mutex_unlock(&fault->mutex);
+    *got = read;
+    return STATUS_OK;
 }
 
 static enum status fault_write_at(struct vfs_file *base, uint64_t offset, const void *data,
@@ -202,14 +237,16 @@ static enum status fault_write_at(struct vfs_file *base, uint64_t offset, const 
 {
     struct fault_file *file = fault_file_of(base);
     struct fault_vfs *fault = file->vfs;
-    enum status status = fault_enter(fault, VFS_CALL_WRITE, file->path, false, NULL);
-    if (status != STATUS_OK)
-        size /= 2; /* a failed write may leave a prefix, so it does */
+    struct fate fate = fault_enter(fault, VFS_CALL_WRITE, file->path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    if (fate.halved)
+        size /= 2;
     pthread_mutex_lock(&fault->mutex);
     bool limited = fault_is_limited(fault);
     if (limited) {
         enum status room = fault_take_room(fault, file->below, offset, &size);
-        status = status == STATUS_OK ? room : status;
+        fate.told = fate_status(fate, room);
     } else {
         pthread_mutex_unlock(&fault->mutex);
     }
@@ -219,35 +256,42 @@ static enum status fault_write_at(struct vfs_file *base, uint64_t offset, const 
     if (below == STATUS_OK)
         fault->counters.bytes_written += size;
     pthread_mutex_unlock(&fault->mutex);
-    return status == STATUS_OK ? below : status;
+    return fate_status(fate, below);
 }
 
 static enum status fault_sync(struct vfs_file *base, const char *site)
 {
     struct fault_file *file = fault_file_of(base);
-    enum status status = fault_enter(file->vfs, VFS_CALL_SYNC, file->path, false, site);
-    if (status != STATUS_OK || fault_note_site(file->vfs, site))
-        return status;
-    return vfs_sync_at(file->below, site);
+    struct fate fate = fault_enter(file->vfs, VFS_CALL_SYNC, file->path, false, site);
+    if (!fate.made || fault_note_site(file->vfs, site))
+        return fate.told;
+    return fate_status(fate, vfs_sync_at(file->below, site));
 }
 
 static enum status fault_truncate(struct vfs_file *base, uint64_t size)
 {
     struct fault_file *file = fault_file_of(base);
     uint64_t before = 0;
-    enum status status = fault_enter(file->vfs, VFS_CALL_TRUNCATE, file->path, false, NULL);
-    if (status == STATUS_OK)
-        status = vfs_size(file->below, &before);
-    if (status == STATUS_OK)
-        status = vfs_truncate(file->below, size);
-    if (status == STATUS_OK && size < before)
+    struct fate fate = fault_enter(file->vfs, VFS_CALL_TRUNCATE, file->path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    enum status below = vfs_size(file->below, &before);
+    if (below == STATUS_OK)
+        below = vfs_truncate(file->below, size);
+    if (below == STATUS_OK && size < before)
         fault_give_back(file->vfs, before - size);
-    return status;
+    return fate_status(fate, below);
 }
 
 static enum status fault_size(struct vfs_file *base, uint64_t *size)
 {
-    return vfs_size(fault_file_of(base)->below, size);
+    struct fault_file *file = fault_file_of(base);
+    uint64_t found = 0;
+    struct fate fate = fault_enter(file->vfs, VFS_CALL_SIZE, file->path, false, NULL);
+    enum status status = fate.made ? fate_status(fate, vfs_size(file->below, &found)) : fate.told;
+    if (status == STATUS_OK)
+        *size = found;
+    return status;
 }
 
 static const struct vfs_file_ops fault_file_ops = {
@@ -272,114 +316,141 @@ static struct vfs_file *fault_file_create(struct fault_vfs *fault, struct vfs_fi
 
 /* ---- Directories --------------------------------------------------------------------------- */
 
+/* Hands a file that was opened below to the caller, or closes it if the call fails all the same. */
+static enum status fault_hand_over(struct fault_vfs *fault, struct fate fate, enum status below,
+                                   struct vfs_file *opened, const char *path, struct vfs_file **file)
+{
+    enum status status = fate_status(fate, below);
+    if (status == STATUS_OK)
+        *file = fault_file_create(fault, opened, path);
+    else if (below == STATUS_OK)
+        vfs_close(opened);
+    return status;
+}
+
 static enum status fault_open(struct vfs *vfs, const char *path, unsigned flags,
                               struct vfs_file **file)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    struct vfs_file *below = NULL;
-    enum status status = fault_enter(fault, VFS_CALL_OPEN, path, false, NULL);
-    if (status != STATUS_OK)
-        return status;
+    struct vfs_file *opened = NULL;
+    struct fate fate = fault_enter(fault, VFS_CALL_OPEN, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
     uint64_t emptied = flags & VFS_TRUNCATE ? file_size_below(fault, path) : 0;
-    status = vfs_open(fault->below, path, flags, &below);
-    if (status != STATUS_OK)
-        return status;
-    fault_give_back(fault, emptied);
-    *file = fault_file_create(fault, below, path);
-    return STATUS_OK;
+    enum status below = vfs_open(fault->below, path, flags, &opened);
+    if (below == STATUS_OK)
+        fault_give_back(fault, emptied);
+    return fault_hand_over(fault, fate, below, opened, path, file);
 }
 
 static enum status fault_remove(struct vfs *vfs, const char *path)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_REMOVE, path, false, NULL);
-    if (status != STATUS_OK)
-        return status;
+    struct fate fate = fault_enter(fault, VFS_CALL_REMOVE, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
     uint64_t size = file_size_below(fault, path);
-    status = vfs_remove(fault->below, path);
-    if (status == STATUS_OK)
+    enum status below = vfs_remove(fault->below, path);
+    if (below == STATUS_OK)
         fault_give_back(fault, size);
-    return status;
+    return fate_status(fate, below);
 }
 
 static enum status fault_rename(struct vfs *vfs, const char *from, const char *to)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_RENAME, to, false, NULL);
-    if (status != STATUS_OK)
-        return status;
+    struct fate fate = fault_enter(fault, VFS_CALL_RENAME, to, false, NULL);
+    if (!fate.made)
+        return fate.told;
     uint64_t replaced = file_size_below(fault, to);
-    status = vfs_rename(fault->below, from, to);
-    if (status == STATUS_OK)
+    enum status below = vfs_rename(fault->below, from, to);
+    if (below == STATUS_OK)
         fault_give_back(fault, replaced);
-    return status;
+    return fate_status(fate, below);
 }
 
 static enum status fault_link(struct vfs *vfs, const char *from, const char *to)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_LINK, to, false, NULL);
-    return status == STATUS_OK ? fault->below->ops->link(fault->below, from, to) : status;
+    struct fate fate = fault_enter(fault, VFS_CALL_LINK, to, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    return fate_status(fate, fault->below->ops->link(fault->below, from, to));
 }
 
 static enum status fault_make_directory(struct vfs *vfs, const char *path)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_MKDIR, path, false, NULL);
-    return status == STATUS_OK ? fault->below->ops->make_directory(fault->below, path) : status;
+    struct fate fate = fault_enter(fault, VFS_CALL_MKDIR, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    return fate_status(fate, fault->below->ops->make_directory(fault->below, path));
 }
 
 static enum status fault_remove_directory(struct vfs *vfs, const char *path)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_REMOVE, path, false, NULL);
-    return status == STATUS_OK ? fault->below->ops->remove_directory(fault->below, path) : status;
+    struct fate fate = fault_enter(fault, VFS_CALL_RMDIR, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    return fate_status(fate, fault->below->ops->remove_directory(fault->below, path));
 }
 
 static enum status fault_sync_directory(struct vfs *vfs, const char *path, const char *site)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_SYNC_DIRECTORY, path, false, site);
-    if (status != STATUS_OK || fault_note_site(fault, site))
-        return status;
-    return vfs_sync_directory_at(fault->below, path, site);
+    struct fate fate = fault_enter(fault, VFS_CALL_SYNC_DIRECTORY, path, false, site);
+    if (!fate.made || fault_note_site(fault, site))
+        return fate.told;
+    return fate_status(fate, vfs_sync_directory_at(fault->below, path, site));
 }
 
 static enum status fault_list(struct vfs *vfs, const char *path,
                               void (*each)(void *context, const char *name), void *context)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    enum status status = fault_enter(fault, VFS_CALL_LIST, path, false, NULL);
-    return status == STATUS_OK ? fault->below->ops->list(fault->below, path, each, context) : status;
+    struct fate fate = fault_enter(fault, VFS_CALL_LIST, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    return fate_status(fate, fault->below->ops->list(fault->below, path, each, context));
 }
 
 static enum status fault_exists(struct vfs *vfs, const char *path, bool *exists)
 {
-    struct vfs *below = fault_of(vfs)->below;
-    return below->ops->exists(below, path, exists);
+    struct fault_vfs *fault = fault_of(vfs);
+    struct vfs *below = fault->below;
+    bool found = false;
+    struct fate fate = fault_enter(fault, VFS_CALL_EXISTS, path, false, NULL);
+    enum status status =
+        fate.made ? fate_status(fate, below->ops->exists(below, path, &found)) : fate.told;
+    if (status == STATUS_OK)
+        *exists = found;
+    return status;
 }
 
 static enum status fault_lock(struct vfs *vfs, const char *path, struct vfs_file **file)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    struct vfs_file *below = NULL;
-    enum status status = fault_enter(fault, VFS_CALL_OPEN, path, false, NULL);
-    if (status == STATUS_OK)
-        status = fault->below->ops->lock(fault->below, path, &below);
-    if (status == STATUS_OK)
-        *file = fault_file_create(fault, below, path);
-    return status;
+    struct vfs_file *opened = NULL;
+    struct fate fate = fault_enter(fault, VFS_CALL_LOCK, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    enum status below = fault->below->ops->lock(fault->below, path, &opened);
+    return fault_hand_over(fault, fate, below, opened, path, file);
 }
 
 static enum status fault_free_bytes(struct vfs *vfs, const char *path, uint64_t *bytes)
 {
     struct fault_vfs *fault = fault_of(vfs);
-    uint64_t below = 0;
-    enum status status = fault->below->ops->free_bytes(fault->below, path, &below);
-    if (status != STATUS_OK)
-        return status;
+    uint64_t found = 0;
+    struct fate fate = fault_enter(fault, VFS_CALL_FREE_BYTES, path, false, NULL);
+    if (!fate.made)
+        return fate.told;
+    enum status below = fault->below->ops->free_bytes(fault->below, path, &found);
+    if (fate_status(fate, below) != STATUS_OK)
+        return fate_status(fate, below);
     pthread_mutex_lock(&fault->mutex);
-    *bytes = below < fault->free_bytes ? below : fault->free_bytes;
+    *bytes = found < fault->free_bytes ? found : fault->free_bytes;
     pthread_mutex_unlock(&fault->mutex);
     return STATUS_OK;
 }
@@ -442,6 +513,14 @@ void vfs_fault_fail(struct vfs *vfs, unsigned calls, uint64_t n, enum status err
     fault->fail_countdown = n;
     fault->fail_error = error;
     fault->fail_for_good = for_good;
+    pthread_mutex_unlock(&fault->mutex);
+}
+
+void vfs_fault_set_form(struct vfs *vfs, enum vfs_fault_form form)
+{
+    struct fault_vfs *fault = fault_of(vfs);
+    pthread_mutex_lock(&fault->mutex);
+    fault->fail_form = form;
     pthread_mutex_unlock(&fault->mutex);
 }
 

@@ -6,10 +6,29 @@
 
 #include "vfs/vfs.h"
 
+/* Every call of a vfs and of its files but close, which cannot fail. */
 enum vfs_call {
     VFS_CALL_OPEN, VFS_CALL_READ, VFS_CALL_WRITE, VFS_CALL_SYNC, VFS_CALL_TRUNCATE, VFS_CALL_REMOVE,
     VFS_CALL_RENAME, VFS_CALL_LINK, VFS_CALL_MKDIR, VFS_CALL_SYNC_DIRECTORY, VFS_CALL_LIST,
+    VFS_CALL_SIZE, VFS_CALL_EXISTS, VFS_CALL_LOCK, VFS_CALL_FREE_BYTES, VFS_CALL_RMDIR,
     VFS_CALL_COUNT
+};
+/* The calls that may change what is on the disk. */
+enum {
+    VFS_CALLS_CHANGING = 1u << VFS_CALL_OPEN | 1u << VFS_CALL_WRITE | 1u << VFS_CALL_SYNC |
+                         1u << VFS_CALL_TRUNCATE | 1u << VFS_CALL_REMOVE | 1u << VFS_CALL_RENAME |
+                         1u << VFS_CALL_LINK | 1u << VFS_CALL_MKDIR | 1u << VFS_CALL_SYNC_DIRECTORY |
+                         1u << VFS_CALL_LOCK | 1u << VFS_CALL_RMDIR
+};
+
+/* What a call that fails has done all the same. */
+enum vfs_fault_form {
+    VFS_FAULT_HALF,    /* a write leaves half of its bytes, a read fills half of the caller's memory;
+                        * others do nothing */
+    VFS_FAULT_NOTHING, /* nothing, and nothing is written or read */
+    VFS_FAULT_DONE,    /* all of it: the error comes too late */
+    VFS_FAULT_ENDS,    /* a read: STATUS_OK with half of its bytes, as if the file ended there;
+                        * others as HALF */
 };
 
 struct vfs_fault_counters {
@@ -20,9 +39,11 @@ struct vfs_fault_counters {
 struct vfs *vfs_fault_create(struct vfs *below); /* does not own `below` */
 void vfs_fault_counters(struct vfs *fault, struct vfs_fault_counters *counters);
 /* The n-th call from now (1 = the next) of the kinds in the bit mask `calls` (1u << enum vfs_call)
- * returns `error`; with `for_good` all such later ones too. n = 0: no failure. A failed write may
- * leave a prefix of its bytes, a failed sync makes nothing durable. */
+ * returns `error`; with `for_good` all such later ones too. n = 0: no failure. In the form HALF, unless
+ * another one is set. */
 void vfs_fault_fail(struct vfs *fault, unsigned calls, uint64_t n, enum status error, bool for_good);
+/* The form of the failures from now on. */
+void vfs_fault_set_form(struct vfs *fault, enum vfs_fault_form form);
 uint64_t vfs_fault_failed_count(struct vfs *fault);
 /* A disk of this many bytes more: writes that extend files beyond it leave what fits and get
  * STATUS_NO_SPACE; removing and shortening files gives room back. UINT64_MAX: no limit. Holes and hard

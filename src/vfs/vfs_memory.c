@@ -449,6 +449,15 @@ uint64_t vfs_memory_sync_count(struct vfs *vfs)
     return count;
 }
 
+unsigned vfs_memory_open_count(struct vfs *vfs)
+{
+    struct memory_vfs *memory = memory_of(vfs);
+    pthread_mutex_lock(&memory->mutex);
+    unsigned count = memory->open_count;
+    pthread_mutex_unlock(&memory->mutex);
+    return count;
+}
+
 uint64_t vfs_memory_unsynced_bytes(struct vfs *vfs, const char *path)
 {
     struct memory_vfs *memory = memory_of(vfs);

@@ -20,6 +20,8 @@ struct vfs *vfs_memory_create(void);
 struct vfs *vfs_memory_after_power_loss(struct vfs *memory, enum vfs_power_loss mode, uint64_t seed);
 /* Syncs (file and directory) done so far: the crash points of a run. */
 uint64_t vfs_memory_sync_count(struct vfs *memory);
+/* Files that are open now. */
+unsigned vfs_memory_open_count(struct vfs *memory);
 /* Bytes written to the file since its last sync: what the next one has to bring to the medium. 0: no
  * such file. */
 uint64_t vfs_memory_unsynced_bytes(struct vfs *memory, const char *path);

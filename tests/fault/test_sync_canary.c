@@ -295,7 +295,7 @@ static void repair_losing_power(struct engine_failure *failure, const char *skip
     build_damaged(&repair);
     struct engine_run *run = &repair.run;
     engine_run_skip_sync(run, skipped_site);
-    vfs_fault_watch(run->fault, ~(1u << VFS_CALL_READ | 1u << VFS_CALL_LIST), expect_kept, &repair);
+    vfs_fault_watch(run->fault, VFS_CALLS_CHANGING, expect_kept, &repair);
     assert_int_equal(lsm_repair(&run->env, ENGINE_DIRECTORY, NULL, NULL), STATUS_OK);
     assert_int_equal(engine_run_open(run, &report), STATUS_OK);
     assert_int_equal(engine_run_batch(run), STATUS_OK);

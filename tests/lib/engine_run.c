@@ -14,11 +14,6 @@ enum {
     RECOVERY_CALLS_MAX = 24, /* the second power loss strikes within so many calls */
 };
 
-static const unsigned CHANGING_CALLS =
-    1u << VFS_CALL_OPEN | 1u << VFS_CALL_WRITE | 1u << VFS_CALL_SYNC | 1u << VFS_CALL_TRUNCATE |
-    1u << VFS_CALL_REMOVE | 1u << VFS_CALL_RENAME | 1u << VFS_CALL_LINK | 1u << VFS_CALL_MKDIR |
-    1u << VFS_CALL_SYNC_DIRECTORY;
-
 static uint64_t run_wall_ms(void *context)
 {
     struct engine_run *run = context;
@@ -292,7 +287,7 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
         .mode = random_below(&found.random, 2) ? VFS_LOSE_UNSYNCED : VFS_TEAR,
         .seed = random_next(&found.random),
     };
-    vfs_fault_watch(found.fault, CHANGING_CALLS, take_picture, &second);
+    vfs_fault_watch(found.fault, VFS_CALLS_CHANGING, take_picture, &second);
     bool agrees = recover(&found, &run->history, min, run->history.count, &count, failure);
     second.countdown = 0;
     if (second.world && agrees)

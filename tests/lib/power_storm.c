@@ -21,11 +21,6 @@ struct strikes {
     unsigned edits;
 };
 
-static const unsigned STRUCK_CALLS =
-    1u << VFS_CALL_OPEN | 1u << VFS_CALL_WRITE | 1u << VFS_CALL_SYNC | 1u << VFS_CALL_TRUNCATE |
-    1u << VFS_CALL_REMOVE | 1u << VFS_CALL_RENAME | 1u << VFS_CALL_LINK | 1u << VFS_CALL_MKDIR |
-    1u << VFS_CALL_SYNC_DIRECTORY;
-
 /* ---- Striking ------------------------------------------------------------------------------ */
 
 static bool strike_once(struct strikes *strikes, enum vfs_power_loss mode)
@@ -136,7 +131,7 @@ void power_storm_run(const struct power_storm *storm, struct power_storm_result 
     }
     random_init(&strikes.random, storm->seed + 1);
     engine_run_skip_sync(&run, storm->skipped_site);
-    vfs_fault_watch(run.fault, STRUCK_CALLS, strike, &strikes);
+    vfs_fault_watch(run.fault, VFS_CALLS_CHANGING, strike, &strikes);
     bool going = engine_run_open(&run, &report) == STATUS_OK ||
                  engine_fail(&result->failure, STATUS_OK, "first open: %s", report.text);
     for (unsigned step = 0; going && step < storm->steps; step++)

@@ -35,7 +35,7 @@ static void verify_changes_nothing(void **state)
     assert_int_equal(damage_verify(f), STATUS_OK);
     vfs_fault_counters(fault, &counters);
     for (int call = 0; call < VFS_CALL_COUNT; call++)
-        if (call != VFS_CALL_OPEN && call != VFS_CALL_READ && call != VFS_CALL_LIST)
+        if ((VFS_CALLS_CHANGING & 1u << call) && call != VFS_CALL_OPEN && call != VFS_CALL_LOCK)
             assert_int_equal(counters.calls[call], 0);
     vfs_destroy(fault);
     damage_fixture_destroy(f);

@@ -337,7 +337,7 @@ static void recovery_changes_nothing_on_disk(void **state)
     assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
     vfs_fault_counters(f->fault, &counters);
     for (int call = 0; call < VFS_CALL_COUNT; call++)
-        if (call != VFS_CALL_OPEN && call != VFS_CALL_READ && call != VFS_CALL_LIST)
+        if ((VFS_CALLS_CHANGING & 1u << call) && call != VFS_CALL_OPEN)
             assert_int_equal(counters.calls[call], 0);
     fixture_destroy(f);
 }
