@@ -135,9 +135,15 @@ define unit_rules
 $(B)/tests/unit/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(B)/libtests.a $(call libs_of,$(LIBS_$(1)))
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$$(Q)$(CC) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ $(TEST_LIBS) $(SYSTEM_LIBS)
+	$$(Q)$(CC) $$(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -o $$@ $(TEST_LIBS) $(SYSTEM_LIBS)
 endef
 $(foreach layer,$(LAYERS) bench,$(eval $(call unit_rules,$(layer))))
+
+# This test answers system calls itself.
+comma := ,
+WRAPPED_CALLS := pread pwrite preadv2 fdatasync fsync ftruncate flock fstat stat statvfs unlink rename link mkdir rmdir \
+	open opendir readdir
+$(B)/tests/unit/vfs/test_vfs_posix_calls: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED_CALLS))
 
 FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
