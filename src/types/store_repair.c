@@ -7,6 +7,7 @@
 #include "types/expiry.h"
 #include "types/list.h"
 #include "types/store_state.h"
+#include "types/stream_header.h"
 #include "types/string.h"
 
 #include <assert.h>
@@ -97,7 +98,8 @@ static enum status examine_body(const struct object *object)
         return string_length(object, &length);
     if (object->type == OBJECT_LIST)
         return list_object_length(object, &length);
-    return STATUS_OK;
+    struct stream_header header;
+    return object->id ? stream_header_decode(object->body, &header) : STATUS_CORRUPT;
 }
 
 static enum status examine_header(struct repair *repair, struct slice tree_key, struct slice record)
@@ -249,6 +251,8 @@ static enum status mend_list(struct repair *repair, struct slice tree_key)
             end_write(repair);
         }
     }
+    if (rebuild.lost == 0) /* its time had come */
+        return status;
     char what[80];
     snprintf(what, sizeof what, "%" PRIu64 " elements of the list are lost, %" PRIu64 " are left",
              rebuild.lost, rebuild.kept);

@@ -5,6 +5,7 @@
 #include "types/encoding.h"
 #include "types/list.h"
 #include "types/store_check.h"
+#include "types/stream.h"
 #include "types/string.h"
 
 #include <setjmp.h>
@@ -239,6 +240,69 @@ static void counts_and_times_are_mended(void **state)
     memory_store_end(&ms);
 }
 
+static void add_entry(const char *key)
+{
+    struct stream stream;
+    struct slice fields[] = {slice_from("f"), slice_from("v")};
+    struct stream_input input = {.fields = fields, .field_count = 1, .event_ms = 5};
+    assert_int_equal(stream_find_or_new(&ms.access, slice_from(key), &stream), STATUS_OK);
+    assert_int_equal(stream_add(&ms.access, &stream, (struct stream_id){5, 0}, &input,
+                                &(struct stream_trim){0}),
+                     STATUS_OK);
+}
+
+static void streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped(void **state)
+{
+    struct object object;
+    struct stream stream;
+    static const struct slice damaged[] = {
+        {(const uint8_t *)"\x43\x01\xff", 3}, /* its body ends early */
+        {(const uint8_t *)"\x03\0\0\0\0\0", 6},  /* no id */
+    };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        memory_store_write(&ms);
+        add_entry("sound");
+        add_entry("damaged");
+        assert_int_equal(keyspace_find(&ms.access, slice_from("damaged"), &object), STATUS_OK);
+        access_put(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key), damaged[i]);
+        memory_store_end(&ms);
+        repair();
+        assert_string_equal(said.data,
+                            "Database 0: 1 headers of keys could not be read and are dropped.\n"
+                            "Database 0: 2 keys were counted, 1 are there.\n");
+        memory_store_write(&ms);
+        assert_int_equal(stream_find(&ms.access, slice_from("damaged"), &stream), STATUS_NOT_FOUND);
+        assert_int_equal(stream_find(&ms.access, slice_from("sound"), &stream), STATUS_OK);
+        assert_int_equal(stream.header.length, 1);
+        bool deleted;
+        assert_int_equal(keyspace_delete(&ms.access, slice_from("sound"), &deleted), STATUS_OK);
+        memory_store_end(&ms);
+    }
+}
+
+static void a_list_with_gaps_whose_time_has_come_is_removed(void **state)
+{
+    static uint8_t bytes[600];
+    struct object object;
+    (void)state;
+    memory_store_write(&ms);
+    push("list", slice_make(bytes, sizeof bytes));
+    push("list", slice_make(bytes, sizeof bytes));
+    assert_int_equal(keyspace_find(&ms.access, slice_from("list"), &object), STATUS_OK);
+    keyspace_set_expire(&ms.access, slice_from("list"), &object, ms.now_ms + 5);
+    memory_store_end(&ms);
+    lose_element("list", 0);
+    ms.now_ms += 6;
+    repair();
+    assert_string_equal(said.data, "");
+    memory_store_read(&ms);
+    uint64_t keys, expires;
+    assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_OK);
+    assert_int_equal(keys, 0);
+    memory_store_end(&ms);
+}
+
 static void headers_that_cannot_be_read_are_dropped_and_newer_ones_are_not(void **state)
 {
     (void)state;
@@ -321,6 +385,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_and_times_are_mended, setup, teardown),
         cmocka_unit_test_setup_teardown(
             headers_that_cannot_be_read_are_dropped_and_newer_ones_are_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_with_gaps_whose_time_has_come_is_removed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(ids_and_generations_are_not_given_again, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_store_is_told, setup, teardown),
     };
