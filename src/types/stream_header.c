@@ -68,19 +68,12 @@ static uint8_t *put_late(uint8_t *at, uint64_t last_ms, const struct stream_late
     return at + varint_store(at, late->run_records);
 }
 
+/* What the bytes could contradict: they cannot state any other disorder. */
 static bool header_is_sound(const struct stream_header *header)
 {
-    uint64_t span = header->next_ordinal - header->first_ordinal;
-    if (header->first_ordinal > header->next_ordinal || header->length > span)
-        return false;
-    if ((span == 0) != (header->length == 0))
-        return false;
     if (header->length > 0 && stream_id_compare(header->first_id, header->last_id) > 0)
         return false;
-    if (header->garbage_ordinal > header->first_ordinal)
-        return false;
-    if (header->deletion_levels > DELETION_LEVELS_MAX ||
-        (header->deletion_levels == 0 && stream_header_deleted_count(header) > 0))
+    if (header->deletion_levels == 0 && stream_header_deleted_count(header) > 0)
         return false;
     const struct stream_late_info *late = &header->late;
     if (late->count > 0 && (stream_id_compare(late->first_id, late->last_id) > 0 ||
@@ -91,13 +84,19 @@ static bool header_is_sound(const struct stream_header *header)
 
 size_t stream_header_encode(const struct stream_header *header, uint8_t at[STREAM_HEADER_BYTES_MAX])
 {
+    assert(header->first_ordinal <= header->next_ordinal);
+    uint64_t span = header->next_ordinal - header->first_ordinal;
+    assert(header->length <= span);
+    assert((span == 0) == (header->length == 0));
+    assert(header->garbage_ordinal <= header->first_ordinal);
+    assert(header->deletion_levels <= DELETION_LEVELS_MAX);
     assert(header_is_sound(header));
     uint8_t flags = header_flags(header);
     uint64_t last_ms = header->last_id.ms;
     uint8_t *next = at;
     *next++ = flags;
     next += varint_store(next, header->next_ordinal);
-    next += varint_store(next, header->next_ordinal - header->first_ordinal);
+    next += varint_store(next, span);
     next += varint_store(next, last_ms);
     next += varint_store(next, header->last_id.seq);
     if (header->length > 0)

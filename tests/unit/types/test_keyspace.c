@@ -2,6 +2,7 @@
 #include "base/random.h"
 #include "lib/memory_store.h"
 #include "lib/seed.h"
+#include "types/encoding.h"
 #include "types/list.h"
 #include "types/string.h"
 
@@ -568,6 +569,43 @@ static void a_damaged_header_is_found_and_named(void **state)
     memory_store_end(&ms);
 }
 
+static void a_scan_over_what_is_no_key_of_a_database_says_so(void **state)
+{
+    static struct seen seen;
+    uint64_t next = 77;
+    uint8_t key[5] = {0, 0, 0, 0, 1}; /* too short for a position */
+    (void)state;
+    memory_store_write(&ms);
+    be32_store(key, ms.access.generation);
+    access_put(&ms.access, TREE_KEYS, slice_make(key, sizeof key), slice_from("\x01"));
+    assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see, &seen), STATUS_CORRUPT);
+    assert_int_equal(next, 77);
+    memory_store_end(&ms);
+}
+
+static void a_store_without_numbers_left_refuses_to_flush(void **state)
+{
+    struct buffer value = {0};
+    uint32_t generations[STORE_DATABASES_MAX];
+    uint8_t key[META_KEY_BYTES_MAX];
+    (void)state;
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        generations[i] = generation_default(i);
+    memory_store_write(&ms);
+    set("a", "v");
+    meta_map_encode(&value, UINT32_MAX, generations);
+    for (unsigned tree = 0; tree < TREE_COUNT; tree++)
+        access_put(&ms.access, tree, meta_key(key, META_MAP, 0), buffer_slice(&value));
+    memory_store_end(&ms);
+    memory_store_reopen(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(keyspace_flush(&ms.access, 0), STATUS_TOO_LARGE);
+    assert_int_equal(keyspace_flush_all(&ms.access), STATUS_TOO_LARGE);
+    expect("a", "v");
+    memory_store_end(&ms);
+    buffer_release(&value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +637,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_scan_skips_expired_keys_and_ends_behind_the_last_cursor,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_header_is_found_and_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_scan_over_what_is_no_key_of_a_database_says_so, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_store_without_numbers_left_refuses_to_flush, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

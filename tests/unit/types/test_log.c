@@ -174,6 +174,41 @@ static void cursors_are_read_back(void **state)
         assert_false(log_cursor_parse(slice_from(bad[i]), &is_start, &moment));
 }
 
+/* A client may make up a cursor: its moment then is no entry's. */
+static void moments_that_no_entry_can_have_are_bounds_like_others(void **state)
+{
+    (void)state;
+    static const struct {
+        struct stream_moment first, last;
+        size_t count;
+    } pages[] = {
+        {{0, {0, 0}}, {1000001, {5, 5}}, 1},        /* before all of that time: 1000000-0 */
+        {{0, {0, 0}}, {1000001, {1000001, 0}}, 2},
+        {{1000000, {5, 5}}, {UINT64_MAX, STREAM_ID_MAX}, 2},
+        {{1000000, {1000002, 5}}, {UINT64_MAX, STREAM_ID_MAX}, 1}, /* behind all of that time */
+        {{1000001, {1000001, 1}}, {UINT64_MAX, STREAM_ID_MAX}, 0},
+    };
+    write_line("a", 0);
+    ms.now_ms++;
+    write_line("b", 0);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        struct stream stream;
+        struct log_range entries;
+        struct stream_entry entry;
+        memory_store_read(&ms);
+        assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+        for (int is_reverse = 0; is_reverse < 2; is_reverse++) {
+            size_t count = 0;
+            log_range_open(&ms.access, &stream, pages[i].first, pages[i].last, is_reverse, &entries);
+            while (log_range_next(&entries, &entry) == STATUS_OK)
+                count++;
+            log_range_close(&entries);
+            assert_int_equal(count, pages[i].count);
+        }
+        memory_store_end(&ms);
+    }
+}
+
 /* Reads by time while the log is in memory, in tables and in both. */
 static void reads_by_time_find_entries_wherever_they_lie(void **state)
 {
@@ -202,6 +237,7 @@ int main(void)
         TEST(the_sequence_of_a_millisecond_may_run_out),
         TEST(a_time_of_zero_is_a_time),
         TEST(cursors_are_read_back),
+        TEST(moments_that_no_entry_can_have_are_bounds_like_others),
         TEST(reads_by_time_find_entries_wherever_they_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,41 @@ static void a_nul_is_a_byte_like_any_other(void **state)
     assert_false(passes_bytes(message, "info", "MATCH _", slice_make("A\0c", 3)));
 }
 
+static void an_entry_without_a_message_matches_nothing(void **state)
+{
+    struct log_filter filter;
+    struct log_error error;
+    char text[64];
+    struct buffer value = {0};
+    struct stream_entry entry;
+    uint8_t key[STREAM_ENTRY_KEY_BYTES] = {0};
+    const struct slice fields[] = {slice_from("text"), slice_from("disk full")};
+    static const char *const never[] = {"MATCH disk", "WORD disk", "EXACT disk_full", "MATCH _",
+                                        "LEVEL trace"};
+    (void)state;
+    stream_record_encode(&(struct stream_record){.fields = fields, .field_count = 1}, &value);
+    assert_int_equal(stream_entry_decode(slice_make(key, sizeof key), buffer_slice(&value), &entry),
+                     STATUS_OK);
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
+        assert_true(build(never[i], &filter, text, &error));
+        assert_false(log_filter_passes(&filter, &entry));
+    }
+    assert_true(build("NOT MATCH disk", &filter, text, &error));
+    assert_true(log_filter_passes(&filter, &entry));
+    buffer_release(&value);
+}
+
+static void where_no_arguments_are_left_no_predicate_is_taken(void **state)
+{
+    struct log_filter filter = {0};
+    struct log_error error;
+    size_t used = 7;
+    (void)state;
+    assert_true(log_filter_take(&filter, NULL, 0, &used, &error));
+    assert_int_equal(used, 0);
+    assert_int_equal(filter.count, 0);
+}
+
 static void levels_are_compared(void **state)
 {
     (void)state;
@@ -185,6 +220,8 @@ int main(void)
         cmocka_unit_test(no_predicate_lets_everything_pass),
         cmocka_unit_test(match_word_and_exact_look_at_the_first_message),
         cmocka_unit_test(a_nul_is_a_byte_like_any_other),
+        cmocka_unit_test(an_entry_without_a_message_matches_nothing),
+        cmocka_unit_test(where_no_arguments_are_left_no_predicate_is_taken),
         cmocka_unit_test(levels_are_compared),
         cmocka_unit_test(operators_bind_as_they_should),
         cmocka_unit_test(malformed_filters_are_refused),

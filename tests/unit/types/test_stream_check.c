@@ -84,6 +84,18 @@ static void a_wrong_ordinal_and_damaged_fields_are_found(void **state)
     assert_string_equal(finding(), "database 0, key 's': an entry is damaged");
 }
 
+static void a_damaged_header_is_found(void **state)
+{
+    struct object object;
+    (void)state;
+    memory_store_write(&ms);
+    assert_int_equal(keyspace_find(&ms.access, slice_from("s"), &object), STATUS_OK);
+    object.body = slice_make("\xff", 1);
+    keyspace_put(&ms.access, slice_from("s"), &object, &object);
+    memory_store_end(&ms);
+    assert_string_equal(finding(), "database 0, key 's': its header is damaged");
+}
+
 static void a_wrong_set_of_deletions_is_found(void **state)
 {
     (void)state;
@@ -114,6 +126,7 @@ int main(void)
         TEST(a_sound_stream_passes),
         TEST(a_missing_entry_is_found),
         TEST(a_wrong_ordinal_and_damaged_fields_are_found),
+        TEST(a_damaged_header_is_found),
         TEST(a_wrong_set_of_deletions_is_found),
         TEST(a_wrong_index_of_late_entries_is_found),
     };

@@ -240,6 +240,99 @@ static void damaged_nodes_are_reported(void **state)
     }
 }
 
+static void put_node(unsigned level, uint64_t index, const char *value, size_t size)
+{
+    uint8_t key[OBJECT_PREFIX_BYTES + 10];
+    memcpy(key, stream.prefix, OBJECT_PREFIX_BYTES);
+    key[OBJECT_PREFIX_BYTES] = 'D';
+    key[OBJECT_PREFIX_BYTES + 1] = (uint8_t)level;
+    be64_store(key + OBJECT_PREFIX_BYTES + 2, index);
+    memory_store_write(&ms);
+    access_put(&ms.access, TREE_PARTS, slice_make(key, sizeof key), slice_make(value, size));
+    memory_store_end(&ms);
+}
+
+static enum status select_rank(uint64_t rank)
+{
+    uint64_t ordinal;
+    memory_store_read(&ms);
+    enum status status = stream_deletions_select(&ms.access, &stream, rank, &ordinal);
+    memory_store_end(&ms);
+    return status;
+}
+
+static enum status count_all(void)
+{
+    uint64_t count;
+    memory_store_read(&ms);
+    enum status status = stream_deletions_count(&ms.access, &stream, stream.header.first_ordinal,
+                                                stream.header.next_ordinal, &count);
+    memory_store_end(&ms);
+    return status;
+}
+
+static void a_damaged_root_is_reported(void **state)
+{
+    static const struct slice damaged[] = {
+        {(const uint8_t *)"\x40\1", 2},       /* no such child */
+        {(const uint8_t *)"\1\1\0\1", 4},    /* children out of order */
+        {(const uint8_t *)"\0\0", 2},         /* an empty child */
+        {(const uint8_t *)"\0", 1},           /* the count is missing */
+    };
+    (void)state;
+    span(0, 5000);
+    insert((uint64_t[]){5, 3000}, 2);
+    assert_int_equal(stream.header.deletion_levels, 2);
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        put_node(1, 0, (const char *)damaged[i].data, damaged[i].size);
+        assert_int_equal(count_all(), STATUS_CORRUPT);
+        assert_int_equal(select_rank(4000), STATUS_CORRUPT);
+    }
+}
+
+static void counts_that_contradict_each_other_are_reported(void **state)
+{
+    (void)state;
+    span(0, 5000);
+    insert((uint64_t[]){5, 3000}, 2);
+    put_node(1, 0, "\0\x81\x08\2\1", 5); /* 1025 deleted of the first 1024 */
+    assert_int_equal(select_rank(0), STATUS_CORRUPT);
+    put_node(1, 0, "\0\x80\x08\2\x80\x40\4\x80\x40", 9); /* 17408 deleted of 5000 */
+    assert_int_equal(count_all(), STATUS_CORRUPT);
+    put_node(1, 0, "\2\1", 2); /* none below 1024; but the leaf has one */
+    put_node(0, 0, "\0\xff\xff", 3);
+    assert_int_equal(select_rank(1023), STATUS_CORRUPT);
+    put_node(1, 0, "\0\x10\2\1", 4); /* sound again */
+    assert_int_equal(select_rank(1023), STATUS_OK);
+    /* The root hides all that the stream has: what is selected lies behind its end. */
+    put_node(1, 0, "\0\x80\x08\1\x80\x08\2\x80\x08\3\x80\x08\4\x80\x08", 15);
+    assert_int_equal(select_rank(0), STATUS_CORRUPT);
+    /* More deleted below the first ordinal than there are ordinals. */
+    stream.header.first_ordinal = 1024;
+    put_node(1, 0, "\0\x81\x08\2\1", 5);
+    assert_int_equal(select_rank(0), STATUS_CORRUPT);
+    /* Fewer below the end than below the first one. */
+    stream.header.first_ordinal = 3500;
+    stream.header.next_ordinal = 3600;
+    put_node(1, 0, "\2\1", 2);
+    put_node(0, 3, "\x35\xff\xff", 3);
+    assert_int_equal(count_all(), STATUS_OK);
+    stream.header.next_ordinal = (uint64_t)1 << 17; /* beyond the tree: the root alone is asked */
+    put_node(0, 3, "\0\xff\xff", 3);
+    assert_int_equal(count_all(), STATUS_CORRUPT);
+}
+
+static void all_children_of_a_full_root_lie_before_what_is_selected(void **state)
+{
+    (void)state;
+    span(0, 100000);
+    insert((uint64_t[]){5, 3000}, 2);
+    assert_int_equal(stream.header.deletion_levels, 2);
+    check_select(65536 - 2);
+    check_select(65536);
+    check_select(99997);
+}
+
 static void a_set_is_what_a_sorted_array_would_be(void **state)
 {
     struct random rng;
@@ -283,6 +376,9 @@ int main(void)
         TEST(the_tree_grows_with_the_ordinals),
         TEST(nodes_below_the_first_ordinal_are_given_back),
         TEST(damaged_nodes_are_reported),
+        TEST(a_damaged_root_is_reported),
+        TEST(counts_that_contradict_each_other_are_reported),
+        TEST(all_children_of_a_full_root_lie_before_what_is_selected),
         TEST(a_set_is_what_a_sorted_array_would_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

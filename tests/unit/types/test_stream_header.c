@@ -87,6 +87,37 @@ static void flags_of_later_versions_are_refused(void **state)
     assert_int_equal(stream_header_decode(slice_make("\x80\0\0\0\0", 5), &decoded), STATUS_CORRUPT);
 }
 
+static void a_header_that_contradicts_itself_is_refused(void **state)
+{
+    /* flags | next ordinal | span | last ms, seq | first: ms below the last, seq ... */
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } bad[] = {
+        {"\0\1\2\5\0\0\0", 7},                 /* more ordinals than were given */
+        {"\0\1\1\5\0\0\1", 7},                 /* the first ID above the last one */
+        {"\0\1\1\5\0\6\0", 7},                 /* a first ID before time began */
+        {"\1\2\2\5\0\0\0\1", 8},              /* one deleted, and no set of deletions */
+        {"\x11\2\2\5\0\0\0\2\1\0", 10},     /* all deleted */
+        {"\x11\2\2\5\0\0\0\1\x0b\0", 10},   /* a set of 11 levels */
+        {"\x08\2\1\5\0\0\0\2\0\0", 10},     /* more garbage than ordinals before the first */
+        {"\x20\1\1\5\0\0\0\0", 8},            /* no late entry */
+        {"\x20\1\1\5\0\0\0\1\0\1\0\0\1\1\0\0", 16}, /* the first late ID above the last */
+        {"\x20\1\1\5\0\0\0\1\0\0\0\0\1\2\0\0", 16}, /* the lowest time above the highest */
+    };
+    struct stream_header decoded;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(stream_header_decode(slice_make(bad[i].bytes, bad[i].size), &decoded),
+                         STATUS_CORRUPT);
+    assert_int_equal(stream_header_decode(slice_make("\0\1\1\5\0\0\0", 7), &decoded), STATUS_OK);
+    assert_int_equal(stream_header_decode(slice_make("\x11\2\2\5\0\0\0\1\1\0", 10), &decoded),
+                     STATUS_OK);
+    assert_int_equal(
+        stream_header_decode(slice_make("\x20\1\1\5\0\0\0\1\0\0\0\0\2\1\0\0", 16), &decoded),
+        STATUS_OK);
+}
+
 static void any_bytes_are_safe_to_decode(void **state)
 {
     struct random rng;
@@ -118,6 +149,7 @@ int main(void)
         cmocka_unit_test(a_header_is_what_was_written),
         cmocka_unit_test(a_cut_header_is_refused),
         cmocka_unit_test(flags_of_later_versions_are_refused),
+        cmocka_unit_test(a_header_that_contradicts_itself_is_refused),
         cmocka_unit_test(any_bytes_are_safe_to_decode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

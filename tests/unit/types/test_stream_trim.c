@@ -220,6 +220,74 @@ static void any_distribution_of_ids_is_searched(void **state)
     }
 }
 
+/* An entry's record by hand; without an ordinal it goes. */
+static void change_entry(uint64_t ms_part, const uint64_t *ordinal)
+{
+    struct stream stream;
+    uint8_t key[STREAM_ENTRY_KEY_BYTES];
+    struct buffer value = {0};
+    const struct slice fields[] = {slice_from("f"), slice_from("v")};
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+    stream_entry_key_store(key, stream.prefix, (struct stream_id){ms_part, 0});
+    if (ordinal) {
+        stream_record_encode(
+            &(struct stream_record){.ordinal = *ordinal, .fields = fields, .field_count = 1}, &value);
+        access_put(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key), buffer_slice(&value));
+    } else {
+        access_delete(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key));
+    }
+    memory_store_end(&ms);
+    buffer_release(&value);
+}
+
+static enum status try_maxlen(uint64_t length)
+{
+    struct stream stream;
+    uint64_t removed = 77;
+    struct stream_trim trim = {.kind = STREAM_TRIM_MAXLEN, .maxlen = length};
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+    enum status status = stream_trim(&ms.access, &stream, &trim, &removed);
+    assert_true(status == STATUS_OK || lsm_writer_is_empty(ms.access.writer));
+    assert_true(status == STATUS_OK || removed == 77);
+    memory_store_end(&ms);
+    return status;
+}
+
+static void entries_that_are_missing_or_out_of_order_are_reported(void **state)
+{
+    uint64_t ordinal = 1000;
+    (void)state;
+    add_many(100);
+    for (uint64_t i = 51; i <= 100; i++)
+        change_entry(i, NULL);
+    assert_int_equal(try_maxlen(40), STATUS_CORRUPT);
+    assert_int_equal(try_maxlen(95), STATUS_OK);
+    change_entry(50, &ordinal);
+    assert_int_equal(try_maxlen(51), STATUS_CORRUPT); /* the entry found has an ordinal beyond all */
+    assert_int_equal(header_now().length, 95);
+}
+
+/* A header by hand that states more ordinals than there are IDs between its bounds. */
+static void a_search_among_too_few_ids_ends(void **state)
+{
+    struct stream stream;
+    (void)state;
+    add_many(40);
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+    struct stream_header header = stream.header;
+    uint8_t body[STREAM_HEADER_BYTES_MAX];
+    header.last_id = (struct stream_id){1, 5};
+    header.next_ordinal = header.length = 1000000;
+    struct object object = stream.found;
+    object.body = slice_make(body, stream_header_encode(&header, body));
+    keyspace_put(&ms.access, slice_from("s"), &object, &stream.found);
+    memory_store_end(&ms);
+    assert_int_equal(try_maxlen(999900), STATUS_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +300,8 @@ int main(void)
         TEST(approximate_trimming_goes_by_whole_nodes),
         TEST(trimming_a_large_stream_is_constant),
         TEST(trimming_one_by_one_writes_few_range_deletions),
+        TEST(entries_that_are_missing_or_out_of_order_are_reported),
+        TEST(a_search_among_too_few_ids_ends),
         TEST(any_distribution_of_ids_is_searched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
