@@ -23,7 +23,7 @@ enum {
 
 /* What a call that fails has done all the same. */
 enum vfs_fault_form {
-    VFS_FAULT_HALF,    /* a write leaves half of its bytes, a read fills half of the caller's memory;
+    VFS_FAULT_HALF,    /* a write leaves half of its bytes, a read brings half of them;
                         * others do nothing */
     VFS_FAULT_NOTHING, /* nothing, and nothing is written or read */
     VFS_FAULT_DONE,    /* all of it: the error comes too late */
