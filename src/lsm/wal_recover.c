@@ -34,6 +34,7 @@ struct window {
     struct vfs_file *file;
     uint64_t file_offset; /* of data[0] */
     size_t size;
+    uint64_t file_bytes; /* the file is known to have at least so many */
     uint8_t *data;
 };
 
@@ -85,6 +86,9 @@ static enum status window_get(struct window *window, uint64_t file_offset, size_
         window->size = 0;
         if (status != STATUS_OK)
             return status;
+        /* A read that stops before the end of the file says nothing about the log. */
+        if (got < WINDOW_BYTES && file_offset + got < window->file_bytes)
+            return STATUS_IO;
         window->file_offset = file_offset;
         window->size = got;
     }
@@ -100,6 +104,7 @@ static enum status open_segment(struct scan *scan, size_t index)
     char path[WAL_SEGMENT_PATH_MAX];
     const char *why = "";
     window_close(&scan->window);
+    scan->index = index;
     wal_segment_path(recovery->directory, scan->bases[index], path, sizeof(path));
     enum status status = vfs_open(recovery->env->vfs, path, VFS_READ, &scan->window.file);
     if (status == STATUS_OK)
@@ -107,10 +112,10 @@ static enum status open_segment(struct scan *scan, size_t index)
                                  &scan->header, &why);
     scan->window.file_offset = 0;
     scan->window.size = 0;
+    scan->window.file_bytes = status == STATUS_OK ? scan->header.segment_bytes : 0;
     if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED)
         snprintf(scan->stop, sizeof(scan->stop), "%016" PRIx64 ".wal offset 0: %s",
                  scan->bases[index], why);
-    scan->index = index;
     return status;
 }
 
@@ -319,6 +324,7 @@ static enum status search_behind_in(struct scan *scan, size_t index, lsn_t *stat
         if (status != STATUS_OK || file_bytes <= WAL_HEADER_BYTES)
             return status;
         scan->header = (struct wal_header){.base = scan->bases[index], .segment_bytes = file_bytes};
+        scan->window.file_bytes = file_bytes;
     }
     lsn_t end = wal_header_end(&scan->header);
     if (status != STATUS_OK || end <= scan->position)
@@ -383,6 +389,17 @@ static enum status judge(struct scan *scan, lsn_t durable, struct lsm_report *re
     return STATUS_OK;
 }
 
+/* For failures that are not damage: at which file. */
+static void report_failure(const struct scan *scan, enum status status, struct lsm_report *report)
+{
+    const char *directory = scan->recovery->directory;
+    if (scan->window.file || scan->base_count)
+        snprintf(report->text, sizeof(report->text), "%.400s/%016" PRIx64 ".wal: %s", directory,
+                 scan->bases[scan->index], status_text(status));
+    else
+        snprintf(report->text, sizeof(report->text), "%.400s: %s", directory, status_text(status));
+}
+
 enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *tail,
                         struct lsm_report *report)
 {
@@ -398,7 +415,7 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
     if (status == STATUS_UNSUPPORTED)
         set_report(report, scan.stop);
     if (status != STATUS_OK)
-        goto done;
+        goto failed;
     if (scan.tail.durable_lsn > durable)
         durable = scan.tail.durable_lsn;
     if (!recovery->clean || scan.tail.next_lsn != recovery->manifest_durable)
@@ -407,7 +424,9 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
         status = judge(&scan, durable, report);
     if (status == STATUS_OK)
         *tail = scan.tail;
-done:
+failed:
+    if (status != STATUS_OK && report && !report->text[0])
+        report_failure(&scan, status, report);
     window_close(&scan.window);
     memory_free(scan.window.data);
     buffer_release(&scan.chain);

@@ -324,6 +324,60 @@ static void a_clean_stop_is_not_searched_behind(void **state)
     fixture_destroy(f);
 }
 
+/* A device that gives less than the file has says nothing about where the log ends: it is refused,
+ * and nothing is taken for a cut. */
+static void a_read_that_stops_early_is_no_end_of_the_log(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(8192);
+    fixture_start(f);
+    for (uint64_t n = 0; n < 50; n++)
+        fixture_append(f, n, 200);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    vfs_fault_set_form(f->fault, VFS_FAULT_ENDS);
+    uint64_t n = 1;
+    for (;; n++) {
+        vfs_fault_fail(f->fault, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        enum status status = fixture_recover(f, 0, 0, false, false);
+        if (vfs_fault_failed_count(f->fault) < n)
+            break;
+        assert_int_equal(status, STATUS_IO);
+        assert_non_null(strstr(f->report.text, ".wal"));
+    }
+    assert_true(n > 3);
+    vfs_fault_fail(f->fault, 0, 0, STATUS_OK, false);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 50);
+    fixture_destroy(f);
+}
+
+/* The same when it is opened for writing: a sound segment is not taken for a new one that a crash cut
+ * short, which would be removed. */
+static void a_header_that_is_read_short_costs_no_segment(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(8192);
+    fixture_start(f);
+    for (uint64_t n = 0; n < 50; n++)
+        fixture_append(f, n, 200);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    size_t segments = fixture_segment_count(f);
+    vfs_fault_set_form(f->fault, VFS_FAULT_ENDS);
+    for (uint64_t n = 1; n <= segments; n++) {
+        vfs_fault_fail(f->fault, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        assert_int_equal(fixture_open(f), STATUS_IO);
+        assert_int_equal(fixture_segment_count(f), segments);
+    }
+    vfs_fault_fail(f->fault, 0, 0, STATUS_OK, false);
+    assert_int_equal(fixture_open(f), STATUS_OK);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 50);
+    fixture_destroy(f);
+}
+
 static void recovery_changes_nothing_on_disk(void **state)
 {
     (void)state;
@@ -492,6 +546,8 @@ int main(void)
         cmocka_unit_test(a_missing_segment_is_named),
         cmocka_unit_test(a_chain_without_its_last_frame_is_no_batch),
         cmocka_unit_test(a_clean_stop_is_not_searched_behind),
+        cmocka_unit_test(a_read_that_stops_early_is_no_end_of_the_log),
+        cmocka_unit_test(a_header_that_is_read_short_costs_no_segment),
         cmocka_unit_test(recovery_changes_nothing_on_disk),
         cmocka_unit_test(a_value_that_imitates_a_frame_is_not_believed),
         cmocka_unit_test(frames_of_a_later_format_are_refused_by_name),
