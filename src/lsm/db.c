@@ -271,7 +271,7 @@ static enum status start_writing(struct lsm *db, const struct version_state *sta
         wal_append(db->wal, slice_make(NULL, 0), 0);
         status = wal_sync(db->wal);
         if (status != STATUS_OK)
-            return status;
+            return wal_status_cause(db->wal, status);
     }
     atomic_store(&db->visible_bound, wal_next_lsn(db->wal));
     struct version_edit edit = {.durable_lsn = wal_durable_lsn(db->wal), .epoch = db->epoch};
@@ -405,9 +405,12 @@ enum status lsm_open(const struct env *env, const char *directory, const struct 
     version_set_state(db->versions, &state);
     status = recover_wal(db, &state, report);
     if (status != STATUS_OK)
-        goto done;
+        goto done; /* the report names the segment */
     if (!db->options.read_only)
         status = start_writing(db, &state, created);
+    if (status != STATUS_OK && !report->text[0])
+        snprintf(report->text, sizeof(report->text), "%.400s: the log cannot be written to: %s",
+                 directory, status_text(status));
 done:
     if (status != STATUS_OK) {
         if (!report->text[0])

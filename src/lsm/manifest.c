@@ -395,6 +395,8 @@ enum status manifest_current(const struct env *env, const char *directory, uint6
     }
     if (status == STATUS_CORRUPT)
         set_report(report, "CURRENT offset 0: it does not name a manifest with its checksum.");
+    else if (status != STATUS_OK)
+        set_report(report, "%.400s: %s", path, status_text(status));
     buffer_release(&bytes);
     if (status == STATUS_OK)
         *number = found;
@@ -467,6 +469,8 @@ enum status manifest_read(const struct env *env, const char *directory,
     if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED)
         set_report(report, "MANIFEST-%06" PRIu64 " %.400s.%s", number, place.text,
                    status == STATUS_CORRUPT ? " `cordwood repair` saves what is sound." : "");
+    else if (status != STATUS_OK)
+        set_report(report, "%.400s: %s", path, status_text(status));
     if (status != STATUS_OK)
         goto done;
     if (found.torn)

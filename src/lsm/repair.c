@@ -349,7 +349,7 @@ static enum status cut_wal(struct repair *repair, struct wal_tail *tail)
         status = wal_reserve(wal, 0, true);
     if (status == STATUS_OK) {
         wal_append(wal, (struct slice){0}, 0);
-        status = wal_sync(wal);
+        status = wal_status_cause(wal, wal_sync(wal));
     }
     if (status == STATUS_OK) {
         state->durable_lsn = wal_durable_lsn(wal);

@@ -107,6 +107,9 @@ enum status wal_sync(struct wal *wal);
 lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / durable */
 lsn_t wal_durable_lsn(const struct wal *wal);
 bool wal_is_poisoned(const struct wal *wal);
+/* `status` of a call on this log, told by its cause: STATUS_READ_ONLY becomes the first error that
+ * poisoned the log. For an open, whose caller has not seen that error. */
+enum status wal_status_cause(struct wal *wal, enum status status);
 
 /* Starts a new segment with the next wal_reserve, unless the current one is empty. */
 void wal_request_rotate(struct wal *wal);

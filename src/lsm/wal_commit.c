@@ -8,10 +8,13 @@ enum { PENDING_KEEP_BYTES = 8 << 20 }; /* a buffer that grew beyond this is give
 
 enum status wal_poison(struct wal *wal, enum status status, const char *what)
 {
-    if (!atomic_exchange(&wal->poisoned, true))
+    bool is_first = !atomic_exchange(&wal->poisoned, true);
+    if (is_first) {
+        wal->first_error = status;
         env_log(wal->env, LOG_WARNING,
                 "The write-ahead log in %s failed to %s (%s); nothing is written until a restart.",
                 wal->directory, what, status_text(status));
+    }
     pthread_cond_broadcast(&wal->changed);
     return STATUS_READ_ONLY;
 }
@@ -159,4 +162,14 @@ lsn_t wal_durable_lsn(const struct wal *wal)
 bool wal_is_poisoned(const struct wal *wal)
 {
     return atomic_load_explicit(&wal->poisoned, memory_order_acquire);
+}
+
+enum status wal_status_cause(struct wal *wal, enum status status)
+{
+    if (status != STATUS_READ_ONLY || !wal_is_poisoned(wal))
+        return status;
+    pthread_mutex_lock(&wal->mutex);
+    status = wal->first_error;
+    pthread_mutex_unlock(&wal->mutex);
+    return status;
 }

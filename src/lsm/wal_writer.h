@@ -48,6 +48,7 @@ struct wal {
     struct pending *active, *idle;
     struct pending pending[2];
     bool writing, syncing, preparing;
+    enum status first_error; /* that poisoned the log */
 };
 
 /* The first error is final: says so once; all later calls get STATUS_READ_ONLY, which it returns. The
