@@ -188,6 +188,12 @@ big: $(BIG_TESTS) $(PROGRAMS) ## server, fault and simulation tests of this vari
 crash: $(B)/tests/fault/test_crash $(PROGRAMS) ## kill -9 under load, KILLS= times (240), SEED=
 	KILLS=$${KILLS:-240} $(B)/tests/fault/test_crash
 
+# A sample of it is among the fault tests.
+FAULT_CAMPAIGNS := $(call test_program,$(wildcard tests/fault/test_every_*.c))
+.PHONY: faults
+faults: $(FAULT_CAMPAIGNS) ## every vfs call and every allocation that can fail fails in turn, all of them (SEED=)
+	@for program in $(FAULT_CAMPAIGNS); do FAULTS=all $$program || exit 1; done
+
 # Tests in which several threads meet: all that need a look by ThreadSanitizer.
 CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start|server_fixture.h' \
 	$(UNIT_SOURCES) $(BIG_SOURCES))

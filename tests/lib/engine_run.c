@@ -125,7 +125,7 @@ size_t engine_run_count_below(const struct engine_run *run, lsn_t lsn)
     return count;
 }
 
-static enum status run_write(struct engine_run *run)
+enum status engine_run_write(struct engine_run *run)
 {
     enum status status = lsm_wal_write(run->db);
     if (status == STATUS_OK)
@@ -171,7 +171,7 @@ static enum status run_batch_by_policy(struct engine_run *run)
     /* Several batches may share a sync or a write. */
     if (random_below(&run->random, 3) == 0)
         return STATUS_OK;
-    return run->policy == POLICY_ALWAYS ? engine_run_sync(run) : run_write(run);
+    return run->policy == POLICY_ALWAYS ? engine_run_sync(run) : engine_run_write(run);
 }
 
 bool engine_run_step(struct engine_run *run, struct engine_failure *failure)
@@ -181,7 +181,7 @@ bool engine_run_step(struct engine_run *run, struct engine_failure *failure)
     if (choice < 160) {
         status = run_batch_by_policy(run);
     } else if (choice < 172) {
-        status = run->policy == POLICY_NO ? run_write(run) : engine_run_sync(run);
+        status = run->policy == POLICY_NO ? engine_run_write(run) : engine_run_sync(run);
     } else if (choice < 186) {
         (void)lsm_work(run->db, WORK_BYTES); /* false: nothing to do */
     } else if (choice < 189) {

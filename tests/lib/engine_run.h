@@ -43,6 +43,7 @@ enum status engine_run_close(struct engine_run *run);
 /* One more batch, not synced and not written. */
 enum status engine_run_batch(struct engine_run *run);
 enum status engine_run_sync(struct engine_run *run);
+enum status engine_run_write(struct engine_run *run);
 /* How many of the batches have an LSN below this. */
 size_t engine_run_count_below(const struct engine_run *run, lsn_t lsn);
 /* Background work until there is none. */

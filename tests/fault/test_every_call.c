@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* Every vfs call of the engine fails in turn, in every form, once and for good, n = 1, 2, 3 ... until
+ * none fails, over scripts of all that the engine does with the disk; lib/engine_fault.h says what
+ * must hold then. A sample of the n is tried; all with FAULTS=all (make faults). */
+#include "lib/engine_fault.h"
+
+#include "lsm/wal_segment.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { SAMPLE = 3 };
+
+static struct fault_totals totals;
+
+/* ---- Acts ---------------------------------------------------------------------------------- */
+
+static void write_some(struct engine_act *act, int batches, int batches_a_sync)
+{
+    struct engine_run *run = &act->run;
+    for (int i = 1; i <= batches; i++) {
+        engine_act_told(act, engine_run_batch(run), "batch");
+        if (i % batches_a_sync != 0)
+            continue;
+        if (run->policy == POLICY_NO)
+            engine_act_told(act, engine_run_write(run), "write");
+        else
+            engine_act_told(act, engine_run_sync(run), "sync");
+    }
+}
+
+static void act_writing(struct engine_act *act)
+{
+    write_some(act, 16, act->run.policy == POLICY_ALWAYS ? 1 : 3);
+}
+
+static void act_flush(struct engine_act *act)
+{
+    write_some(act, 20, 4);
+    lsm_request_flush(act->run.db);
+    engine_run_work(&act->run);
+    write_some(act, 6, 2);
+}
+
+static void act_compaction(struct engine_act *act)
+{
+    write_some(act, 4, 2);
+    lsm_request_compact(act->run.db);
+    engine_run_work(&act->run);
+    write_some(act, 4, 2);
+}
+
+static void act_rotation(struct engine_act *act)
+{
+    for (int i = 0; i < 3; i++) {
+        write_some(act, 8, 4);
+        engine_act_told(act, lsm_wal_rotate(act->run.db), "rotate");
+        write_some(act, 2, 2);
+        lsm_request_flush(act->run.db);
+        engine_run_work(&act->run);
+    }
+}
+
+static void act_few_writes(struct engine_act *act)
+{
+    write_some(act, 4, 2);
+}
+
+/* ---- Worlds -------------------------------------------------------------------------------- */
+
+static void prepare_batches(struct engine_run *run, int count)
+{
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(engine_run_batch(run), STATUS_OK);
+        if (i % 5 == 4)
+            assert_int_equal(engine_run_sync(run), STATUS_OK);
+    }
+}
+
+/* The flush alone: what it makes waits for its compaction. */
+static void flush_only(struct engine_run *run)
+{
+    struct lsm_stats before, now;
+    lsm_get_stats(run->db, &before);
+    lsm_request_flush(run->db);
+    do {
+        (void)lsm_work(run->db, SIZE_MAX); /* the counter says when it is done */
+        lsm_get_stats(run->db, &now);
+    } while (now.flush_count == before.flush_count);
+}
+
+static void prepare_tables(struct engine_run *run)
+{
+    for (int i = 0; i < 4; i++) {
+        prepare_batches(run, 25);
+        flush_only(run);
+    }
+    lsm_request_compact(run->db);
+    engine_run_work(run);
+    for (int i = 0; i < 3; i++) {
+        prepare_batches(run, 15);
+        flush_only(run);
+    }
+}
+
+static void prepare_unflushed(struct engine_run *run)
+{
+    prepare_batches(run, 20);
+    flush_only(run);
+    prepare_batches(run, 30);
+    assert_int_equal(lsm_wal_rotate(run->db), STATUS_OK);
+    prepare_batches(run, 10);
+    assert_int_equal(engine_run_batch(run), STATUS_OK);
+    assert_int_equal(engine_run_write(run), STATUS_OK);
+}
+
+/* Segments with old frames behind the tail. */
+static void prepare_recycled(struct engine_run *run)
+{
+    for (int i = 0; i < 3; i++) {
+        prepare_batches(run, 25);
+        lsm_request_flush(run->db);
+        engine_run_work(run);
+    }
+    prepare_batches(run, 12);
+    assert_int_equal(engine_run_batch(run), STATUS_OK);
+    assert_int_equal(engine_run_write(run), STATUS_OK);
+}
+
+struct found_name {
+    const char *part;
+    char name[64]; /* the first in order */
+};
+
+static void find_name(void *context, const char *name)
+{
+    struct found_name *found = context;
+    if (strstr(name, found->part) && (!found->name[0] || strcmp(name, found->name) < 0))
+        snprintf(found->name, sizeof(found->name), "%s", name);
+}
+
+static void path_of(struct vfs *memory, const char *part, char path[128])
+{
+    struct found_name found = {.part = part};
+    assert_int_equal(memory->ops->list(memory, ENGINE_DIRECTORY, find_name, &found), STATUS_OK);
+    assert_true(found.name[0] != 0);
+    snprintf(path, 128, ENGINE_DIRECTORY "/%s", found.name);
+}
+
+/* Bytes behind the last record, as a torn edit leaves them: the next edit begins a new manifest. */
+static void tear_manifest(struct vfs *memory)
+{
+    char path[128];
+    struct vfs_file *file = NULL;
+    uint64_t size = 0;
+    path_of(memory, "MANIFEST-", path);
+    assert_int_equal(vfs_open(memory, path, VFS_WRITE, &file), STATUS_OK);
+    assert_int_equal(vfs_size(file, &size), STATUS_OK);
+    assert_int_equal(vfs_write_at(file, size, "torn edit", 9), STATUS_OK);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    vfs_close(file);
+}
+
+/* ---- Scripts ------------------------------------------------------------------------------- */
+
+static void run_script(const struct engine_script *script)
+{
+    engine_script_run(script, SAMPLE, &totals);
+}
+
+static void writing_in_every_policy(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"create and write, always", "create and write, everysec",
+                                        "create and write, no"};
+    for (enum engine_policy policy = POLICY_ALWAYS; policy <= POLICY_NO; policy++)
+        run_script(
+            &(struct engine_script){.name = names[policy], .policy = policy, .act = act_writing});
+}
+
+static void flush(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "flush, always", .act = act_flush});
+    run_script(&(struct engine_script){.name = "flush, no", .policy = POLICY_NO, .act = act_flush});
+}
+
+static void compaction(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "compaction",
+                                       .policy = POLICY_EVERYSEC,
+                                       .prepare = prepare_tables,
+                                       .left_clean = true,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .act = act_compaction});
+}
+
+static void switch_to_a_new_manifest(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "a new manifest",
+                                       .prepare = prepare_tables,
+                                       .left_clean = true,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .damage = tear_manifest,
+                                       .act = act_few_writes});
+}
+
+static void rotation_and_recycling(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "rotation and recycling",
+                                       .policy = POLICY_ALWAYS,
+                                       .wal_segment_bytes = 16 << 10,
+                                       .act = act_rotation});
+}
+
+static void recovery_after_a_kill(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "recovery after a kill",
+                                       .policy = POLICY_NO,
+                                       .prepare = prepare_unflushed,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .act = act_few_writes});
+}
+
+static void recovery_after_a_power_loss(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "recovery after a power loss",
+                                       .prepare = prepare_unflushed,
+                                       .left_by = VFS_TEAR,
+                                       .act = act_few_writes});
+    run_script(&(struct engine_script){.name = "recovery on recycled segments",
+                                       .wal_segment_bytes = 16 << 10,
+                                       .prepare = prepare_recycled,
+                                       .left_by = VFS_REORDER,
+                                       .act = act_few_writes});
+}
+
+static void print_totals(void **state)
+{
+    (void)state;
+    fault_totals_print(&totals);
+    assert_true(totals.strikes > 500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writing_in_every_policy),
+        cmocka_unit_test(flush),
+        cmocka_unit_test(compaction),
+        cmocka_unit_test(switch_to_a_new_manifest),
+        cmocka_unit_test(rotation_and_recycling),
+        cmocka_unit_test(recovery_after_a_kill),
+        cmocka_unit_test(recovery_after_a_power_loss),
+        cmocka_unit_test(print_totals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
