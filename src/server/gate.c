@@ -72,7 +72,11 @@ void gate_set_policy(struct gate *gate, enum gate_policy policy)
 {
     atomic_store(&gate->policy, (int)policy);
     lsm_set_ack_durable(gate->options.engine, policy == GATE_ALWAYS);
-    gate_request(gate);
+    /* The log thread may be asleep with a request that its last policy did not look at. */
+    pthread_mutex_lock(&gate->lock);
+    gate->requested = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
     gate->options.moved(gate->options.context);
 }
 

@@ -12,8 +12,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all of these */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static lsn_t visible, written, durable;
-static unsigned syncs_begun, writes, moves;
-static bool hold_syncs, ack_durable;
+static unsigned syncs_begun, writes, moves, sleeps;
+static bool hold_syncs, ack_durable, time_stands_still;
 static enum status write_status, sync_status;
 
 static lsn_t load(const lsn_t *lsn)
@@ -76,6 +76,19 @@ enum status lsm_wal_sync(struct lsm *db)
     return status;
 }
 
+/* The gate's sleeps are counted, and without end while time stands still. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                           const struct timespec *until)
+{
+    pthread_mutex_lock(&lock);
+    sleeps++;
+    pthread_cond_broadcast(&changed);
+    bool forever = time_stands_still;
+    pthread_mutex_unlock(&lock);
+    return forever ? pthread_cond_wait(condition, mutex)
+                   : pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, until);
+}
+
 static void moved(void *context)
 {
     (void)context;
@@ -98,8 +111,8 @@ static int reset(void **state)
 {
     (void)state;
     visible = written = durable = 0;
-    syncs_begun = writes = moves = 0;
-    hold_syncs = ack_durable = false;
+    syncs_begun = writes = moves = sleeps = 0;
+    hold_syncs = ack_durable = time_stands_still = false;
     write_status = sync_status = STATUS_OK;
     return 0;
 }
@@ -248,6 +261,20 @@ static void a_change_of_policy_looks_at_held_replies_again(void **state)
     gate_destroy(NULL);
 }
 
+static void always_wakes_a_log_thread_that_slept_over_a_request(void **state)
+{
+    (void)state;
+    time_stands_still = true;
+    struct gate *gate = make_gate(GATE_ALWAYS);
+    wait_for(&sleeps, 1);
+    gate_set_policy(gate, GATE_EVERYSEC);
+    wait_for(&sleeps, 2); /* it looked at the new policy's request and has nothing to do */
+    make_visible(5);
+    gate_set_policy(gate, GATE_ALWAYS);
+    wait_for(&syncs_begun, 1);
+    gate_destroy(gate);
+}
+
 static void nobody_is_in_the_engine_while_paused(void **state)
 {
     (void)state;
@@ -274,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup(a_failed_sync_is_final_and_told, reset),
         cmocka_unit_test_setup(a_failed_write_is_final_and_told, reset),
         cmocka_unit_test_setup(a_change_of_policy_looks_at_held_replies_again, reset),
+        cmocka_unit_test_setup(always_wakes_a_log_thread_that_slept_over_a_request, reset),
         cmocka_unit_test_setup(nobody_is_in_the_engine_while_paused, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
