@@ -217,10 +217,21 @@ clients: $(PROGRAMS) ## redis-py, node-redis and ioredis against a server (npm f
 	utils/clients/run $(B)
 
 .PHONY: bench
-bench: $(B)/bench $(PROGRAMS) ## throughput, disk and start-up against redis-server (BENCH_SECONDS= BENCH_ONLY= ...)
-	$(B)/bench $(B)/bench.tsv
-$(B)/bench: $(wildcard utils/bench/*.c utils/bench/*.h) $(B)/libtests.a $(B)/libbase.a
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(filter %.c,$^) $(B)/libtests.a $(B)/libbase.a $(LDFLAGS) -o $@ -lxxhash
+bench: bench-server ## every benchmark: speed, disk, start-up beside other programs (BENCH_SECONDS= BENCH_ONLY= ...)
+.PHONY: bench-server
+bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (settings: utils/bench/server_main.c)
+	@deps/install.sh bench
+	BENCH_COMMIT=$${BENCH_COMMIT:-$$(git rev-parse --short HEAD 2>/dev/null)} $(B)/bench_server $(B)/bench-server.tsv
+# So small that the figures say nothing: only that the benchmarks run.
+.PHONY: bench-smoke
+bench-smoke: $(B)/bench_server $(PROGRAMS)
+	BENCH_SECONDS=0.02 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_FILTER=ysec/16 \
+		$(B)/bench_server $(B)/bench-smoke.tsv
+SERVER_BENCH := load server_bench server_disk server_main server_pair server_requests server_throughput \
+	server_write_many server_ycsb
+$(B)/bench_server: $(SERVER_BENCH:%=$(B)/obj/utils/bench/%.o) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lxxhash -lm
 
 .PHONY: profile
 profile: $(PROGRAMS) ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One epoll loop. Replies are not built but counted: an element that is awaited is `open`; an array
  * of n closes one and opens n. */
-#include "load.h"
+#include "bench/load.h"
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -13,16 +13,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-    READ_BYTES = 256 * 1024,
-    LINE_BYTES = 512,
-    EVENTS = 64,
-    SAMPLES_MAX = 1 << 20,
-    WAIT_MS = 20000
-};
+enum { READ_BYTES = 256 * 1024, LINE_BYTES = 512, EVENTS = 64, WAIT_MS = 20000 };
 
 struct connection {
     int socket;
@@ -32,7 +25,7 @@ struct connection {
     size_t skip;           /* bytes of a bulk that are still to come */
     char line[LINE_BYTES]; /* the beginning of a header that was cut */
     size_t line_size;
-    double began;
+    uint64_t began_ns;
 };
 
 struct state {
@@ -42,20 +35,10 @@ struct state {
     struct random random;
     int epoll;
     uint8_t *input;
-    float *samples; /* milliseconds */
-    size_t sample_count;
     size_t busy; /* connections with awaited replies */
     size_t next; /* request of the pool, when each is sent once */
-    double deadline;
+    uint64_t deadline_ns;
 };
-
-double load_clock(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 void load_pool_add(struct load_pool *pool, const char *const *words, size_t count)
 {
@@ -132,8 +115,8 @@ static bool begin_pipeline(struct state *state, struct connection *connection)
     size_t count = load->pipeline < left ? load->pipeline : left;
     size_t first = load->once ? state->next : random_below(&state->random, left - count + 1);
 
-    connection->began = load_clock();
-    if (count == 0 || (!load->once && connection->began >= state->deadline))
+    connection->began_ns = latency_clock();
+    if (count == 0 || (!load->once && connection->began_ns >= state->deadline_ns))
         return true;
     size_t start = first ? pool->ends[first - 1] : 0;
     connection->output =
@@ -147,8 +130,7 @@ static bool begin_pipeline(struct state *state, struct connection *connection)
 
 static bool end_pipeline(struct state *state, struct connection *connection)
 {
-    if (state->sample_count < SAMPLES_MAX)
-        state->samples[state->sample_count++] = (float)((load_clock() - connection->began) * 1e3);
+    latency_record(&state->result->latency, latency_clock() - connection->began_ns);
     state->busy--;
     return begin_pipeline(state, connection);
 }
@@ -235,24 +217,6 @@ static bool run_loop(struct state *state)
     return true;
 }
 
-static int compare_samples(const void *a, const void *b)
-{
-    float left = *(const float *)a, right = *(const float *)b;
-
-    return (left > right) - (left < right);
-}
-
-static void summarize(struct state *state)
-{
-    size_t count = state->sample_count;
-
-    if (!count)
-        return;
-    qsort(state->samples, count, sizeof *state->samples, compare_samples);
-    state->result->p50_ms = (double)state->samples[count / 2];
-    state->result->p99_ms = (double)state->samples[count * 99 / 100];
-}
-
 bool load_run(const struct load *load, struct load_result *result)
 {
     struct state state = {.load = load, .result = result, .epoll = epoll_create1(EPOLL_CLOEXEC)};
@@ -261,17 +225,15 @@ bool load_run(const struct load *load, struct load_result *result)
     *result = (struct load_result){0};
     state.connections = memory_zeroed(load->connections, sizeof *state.connections);
     state.input = memory_allocate(READ_BYTES);
-    state.samples = memory_allocate(SAMPLES_MAX * sizeof *state.samples);
     random_init(&state.random, 1);
     for (size_t i = 0; i < load->connections; i++)
         state.connections[i].socket = -1;
     for (size_t i = 0; ok && i < load->connections; i++)
         ok = connect_one(&state, &state.connections[i]);
-    double began = load_clock();
-    state.deadline = began + load->seconds;
+    uint64_t began_ns = latency_clock();
+    state.deadline_ns = began_ns + (uint64_t)(load->seconds * 1e9);
     ok = ok && run_loop(&state);
-    result->seconds = load_clock() - began;
-    summarize(&state);
+    result->seconds = (double)(latency_clock() - began_ns) * 1e-9;
     for (size_t i = 0; i < load->connections; i++) {
         if (state.connections[i].socket >= 0)
             close(state.connections[i].socket);
@@ -280,6 +242,5 @@ bool load_run(const struct load *load, struct load_result *result)
         close(state.epoll);
     memory_free(state.connections);
     memory_free(state.input);
-    memory_free(state.samples);
     return ok;
 }

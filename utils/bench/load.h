@@ -4,6 +4,7 @@
 #define BENCH_LOAD_H
 
 #include "base/buffer.h"
+#include "bench/latency.h"
 
 /* Requests made before the clock starts: sending a pipeline of them is no work. */
 struct load_pool {
@@ -28,11 +29,10 @@ struct load {
 struct load_result {
     uint64_t requests, errors; /* errors: replies that begin with '-' */
     double seconds;
-    double p50_ms, p99_ms; /* from sending a pipeline to its last reply */
+    struct latency latency; /* from sending a pipeline to its last reply */
 };
 
 /* false: a connection failed; it says so on stderr. */
 bool load_run(const struct load *load, struct load_result *result);
-double load_clock(void); /* seconds, monotonic */
 
 #endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the server bench. Each starts its own pair of servers, prints a table and adds its
+ * figures to the results. */
+#ifndef BENCH_SERVER_BENCH_H
+#define BENCH_SERVER_BENCH_H
+
+#include "bench/results.h"
+#include "bench/server_pair.h"
+
+enum { ROUNDS_MAX = 15 };
+
+struct server_bench {
+    struct results *results;
+    unsigned rounds;    /* turns of each server */
+    double seconds;     /* a turn */
+    unsigned entries;   /* for disk and start-up */
+    unsigned records;   /* of YCSB */
+    const char *filter; /* only cases whose names contain it; NULL: all */
+};
+
+/* Requests of one kind: rates, latencies and CPU, by policy and pipeline. `io_threads` 0: the full
+ * table with one event loop; otherwise some cases with so many. */
+void bench_throughput(const struct server_bench *bench, unsigned io_threads);
+void bench_ycsb(const struct server_bench *bench);
+void bench_disk(const struct server_bench *bench); /* space, amplification, memory, start-up */
+void bench_write_many(const struct server_bench *bench);
+
+/* ---- What the parts share ---------------------------------------------------------------------- */
+
+/* One turn's figures, as measures of a case. `operations` is what rate and CPU are divided by. */
+void bench_add_load(const struct server_bench *bench, const char *suite, const char *name,
+                    enum test_server_kind kind, unsigned round, const struct load_result *result,
+                    uint64_t operations, double cpu_seconds);
+/* Two lines of column names, and a line of medians for a case. */
+void bench_print_load_header(const char *title);
+void bench_print_load(const struct server_bench *bench, const char *suite, const char *name);
+bool bench_wants(const struct server_bench *bench, const char *name);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* bench_server [RESULTS]: cordwood-server against redis-server, in turns, in one run.
+ *
+ *      BENCH_SECONDS= of a turn (0.4)         BENCH_ROUNDS= turns of each (3)
+ *      BENCH_ENTRIES= for disk, start-up (500000)      BENCH_RECORDS= of YCSB (50000)
+ *      BENCH_ONLY= a part: throughput, io-threads, ycsb, disk, write_many
+ *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
+#include "bench/disk.h"
+#include "bench/server_bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static double environment_number(const char *name, double otherwise)
+{
+    const char *given = getenv(name);
+
+    return given ? strtod(given, NULL) : otherwise;
+}
+
+/* The first line a program prints. */
+static void program_version(const char *command, char *line, int capacity)
+{
+    FILE *pipe = popen(command, "r");
+
+    if (!pipe || !fgets(line, capacity, pipe))
+        snprintf(line, (size_t)capacity, "unknown");
+    if (pipe)
+        pclose(pipe);
+    line[strcspn(line, "\n")] = 0;
+}
+
+static void note_conditions(const struct server_bench *bench)
+{
+    char line[256], path[4096], command[4200];
+
+    test_server_find_program(path, sizeof path);
+    snprintf(command, sizeof command, "'%s' --version", path);
+    program_version(command, line, sizeof line);
+    results_condition(bench->results, "cordwood", "%s", line);
+    program_version("redis-server --version", line, sizeof line);
+    results_condition(bench->results, "redis", "%s; appendonly yes, save \"\"", line);
+    results_condition(bench->results, "turns", "%u of %g s for each server, the other stopped",
+                      bench->rounds, bench->seconds);
+    results_condition(bench->results, "load",
+                      "one thread on the same %ld cores, over TCP on 127.0.0.1; latencies are from "
+                      "sending a pipeline to its last reply",
+                      sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void run_parts(const struct server_bench *bench, const char *only)
+{
+    if (!only || strcmp(only, "throughput") == 0)
+        bench_throughput(bench, 0);
+    if (!only || strcmp(only, "io-threads") == 0)
+        bench_throughput(bench, 2);
+    if (!only || strcmp(only, "ycsb") == 0)
+        bench_ycsb(bench);
+    if (!only || strcmp(only, "disk") == 0)
+        bench_disk(bench);
+    if (!only || strcmp(only, "write_many") == 0)
+        bench_write_many(bench);
+}
+
+int main(int argc, char **argv)
+{
+    struct server_bench bench = {
+        .rounds = (unsigned)environment_number("BENCH_ROUNDS", 3),
+        .seconds = environment_number("BENCH_SECONDS", 0.4),
+        .entries = (unsigned)environment_number("BENCH_ENTRIES", 500000),
+        .records = (unsigned)environment_number("BENCH_RECORDS", 50000),
+        .filter = getenv("BENCH_FILTER"),
+    };
+    const char *directory = getenv("TMPDIR"); /* where the servers' data goes */
+    struct disk_sync before;
+
+    if (!directory || !*directory)
+        directory = "/tmp";
+    if (bench.rounds < 1 || bench.rounds > ROUNDS_MAX || bench.entries < 1000 ||
+        bench.records < 100)
+        bench_fail("BENCH_ROUNDS is 1 to 15, BENCH_ENTRIES at least 1000, BENCH_RECORDS 100");
+    if (!test_server_available(SERVER_CORDWOOD) || !test_server_available(SERVER_REDIS))
+        bench_fail("cordwood-server and redis-server 7 are needed");
+    if (!(bench.results = results_create(argc > 1 ? argv[1] : NULL)))
+        return 1;
+    note_conditions(&bench);
+    if (!disk_begin(bench.results, directory, &before))
+        return 1;
+    run_parts(&bench, getenv("BENCH_ONLY"));
+    bool ok = disk_end(bench.results, directory, &before);
+    return results_finish(bench.results) && ok ? 0 : 1;
+}
