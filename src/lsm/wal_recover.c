@@ -415,7 +415,7 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
     if (status == STATUS_UNSUPPORTED)
         set_report(report, scan.stop);
     if (status != STATUS_OK)
-        goto failed;
+        goto done;
     if (scan.tail.durable_lsn > durable)
         durable = scan.tail.durable_lsn;
     if (!recovery->clean || scan.tail.next_lsn != recovery->manifest_durable)
@@ -424,7 +424,7 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
         status = judge(&scan, durable, report);
     if (status == STATUS_OK)
         *tail = scan.tail;
-failed:
+done:
     if (status != STATUS_OK && report && !report->text[0])
         report_failure(&scan, status, report);
     window_close(&scan.window);
