@@ -182,7 +182,7 @@ static void moments_that_no_entry_can_have_are_bounds_like_others(void **state)
         struct stream_moment first, last;
         size_t count;
     } pages[] = {
-        {{0, {0, 0}}, {1000001, {5, 5}}, 1},        /* before all of that time: 1000000-0 */
+        {{0, {0, 0}}, {1000001, {5, 5}}, 1}, /* before all of that time: 1000000-0 */
         {{0, {0, 0}}, {1000001, {1000001, 0}}, 2},
         {{1000000, {5, 5}}, {UINT64_MAX, STREAM_ID_MAX}, 2},
         {{1000000, {1000002, 5}}, {UINT64_MAX, STREAM_ID_MAX}, 1}, /* behind all of that time */
@@ -199,7 +199,8 @@ static void moments_that_no_entry_can_have_are_bounds_like_others(void **state)
         assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
         for (int is_reverse = 0; is_reverse < 2; is_reverse++) {
             size_t count = 0;
-            log_range_open(&ms.access, &stream, pages[i].first, pages[i].last, is_reverse, &entries);
+            log_range_open(&ms.access, &stream, pages[i].first, pages[i].last, is_reverse,
+                           &entries);
             while (log_range_next(&entries, &entry) == STATUS_OK)
                 count++;
             log_range_close(&entries);

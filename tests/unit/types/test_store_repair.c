@@ -246,9 +246,9 @@ static void add_entry(const char *key)
     struct slice fields[] = {slice_from("f"), slice_from("v")};
     struct stream_input input = {.fields = fields, .field_count = 1, .event_ms = 5};
     assert_int_equal(stream_find_or_new(&ms.access, slice_from(key), &stream), STATUS_OK);
-    assert_int_equal(stream_add(&ms.access, &stream, (struct stream_id){5, 0}, &input,
-                                &(struct stream_trim){0}),
-                     STATUS_OK);
+    assert_int_equal(
+        stream_add(&ms.access, &stream, (struct stream_id){5, 0}, &input, &(struct stream_trim){0}),
+        STATUS_OK);
 }
 
 static void streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped(void **state)
@@ -256,8 +256,8 @@ static void streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped(v
     struct object object;
     struct stream stream;
     static const struct slice damaged[] = {
-        {(const uint8_t *)"\x43\x01\xff", 3}, /* its body ends early */
-        {(const uint8_t *)"\x03\0\0\0\0\0", 6},  /* no id */
+        {(const uint8_t *)"\x43\x01\xff", 3},   /* its body ends early */
+        {(const uint8_t *)"\x03\0\0\0\0\0", 6}, /* no id */
     };
     (void)state;
     for (size_t i = 0; i < 2; i++) {

@@ -274,10 +274,10 @@ static enum status count_all(void)
 static void a_damaged_root_is_reported(void **state)
 {
     static const struct slice damaged[] = {
-        {(const uint8_t *)"\x40\1", 2},       /* no such child */
-        {(const uint8_t *)"\1\1\0\1", 4},    /* children out of order */
-        {(const uint8_t *)"\0\0", 2},         /* an empty child */
-        {(const uint8_t *)"\0", 1},           /* the count is missing */
+        {(const uint8_t *)"\x40\1", 2},   /* no such child */
+        {(const uint8_t *)"\1\1\0\1", 4}, /* children out of order */
+        {(const uint8_t *)"\0\0", 2},     /* an empty child */
+        {(const uint8_t *)"\0", 1},       /* the count is missing */
     };
     (void)state;
     span(0, 5000);

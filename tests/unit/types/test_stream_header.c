@@ -94,14 +94,14 @@ static void a_header_that_contradicts_itself_is_refused(void **state)
         const char *bytes;
         size_t size;
     } bad[] = {
-        {"\0\1\2\5\0\0\0", 7},                 /* more ordinals than were given */
-        {"\0\1\1\5\0\0\1", 7},                 /* the first ID above the last one */
-        {"\0\1\1\5\0\6\0", 7},                 /* a first ID before time began */
-        {"\1\2\2\5\0\0\0\1", 8},              /* one deleted, and no set of deletions */
-        {"\x11\2\2\5\0\0\0\2\1\0", 10},     /* all deleted */
-        {"\x11\2\2\5\0\0\0\1\x0b\0", 10},   /* a set of 11 levels */
-        {"\x08\2\1\5\0\0\0\2\0\0", 10},     /* more garbage than ordinals before the first */
-        {"\x20\1\1\5\0\0\0\0", 8},            /* no late entry */
+        {"\0\1\2\5\0\0\0", 7},            /* more ordinals than were given */
+        {"\0\1\1\5\0\0\1", 7},            /* the first ID above the last one */
+        {"\0\1\1\5\0\6\0", 7},            /* a first ID before time began */
+        {"\1\2\2\5\0\0\0\1", 8},          /* one deleted, and no set of deletions */
+        {"\x11\2\2\5\0\0\0\2\1\0", 10},   /* all deleted */
+        {"\x11\2\2\5\0\0\0\1\x0b\0", 10}, /* a set of 11 levels */
+        {"\x08\2\1\5\0\0\0\2\0\0", 10},   /* more garbage than ordinals before the first */
+        {"\x20\1\1\5\0\0\0\0", 8},        /* no late entry */
         {"\x20\1\1\5\0\0\0\1\0\1\0\0\1\1\0\0", 16}, /* the first late ID above the last */
         {"\x20\1\1\5\0\0\0\1\0\0\0\0\1\2\0\0", 16}, /* the lowest time above the highest */
     };

@@ -171,8 +171,8 @@ static void damaged_records_of_the_index_are_reported(void **state)
 static void a_damaged_record_of_a_run_is_reported(void **state)
 {
     static const struct slice damaged[] = {
-        {(const uint8_t *)"", 0},           /* no first ID */
-        {(const uint8_t *)"\5\0\0", 3},     /* something behind it */
+        {(const uint8_t *)"", 0},                       /* no first ID */
+        {(const uint8_t *)"\5\0\0", 3},                 /* something behind it */
         {(const uint8_t *)"\xff\xff\xff\xff\x7f\0", 6}, /* it begins behind its end */
     };
     uint8_t last[STREAM_ID_BYTES];

@@ -232,7 +232,8 @@ static void change_entry(uint64_t ms_part, const uint64_t *ordinal)
     stream_entry_key_store(key, stream.prefix, (struct stream_id){ms_part, 0});
     if (ordinal) {
         stream_record_encode(
-            &(struct stream_record){.ordinal = *ordinal, .fields = fields, .field_count = 1}, &value);
+            &(struct stream_record){.ordinal = *ordinal, .fields = fields, .field_count = 1},
+            &value);
         access_put(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key), buffer_slice(&value));
     } else {
         access_delete(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key));
@@ -265,7 +266,8 @@ static void entries_that_are_missing_or_out_of_order_are_reported(void **state)
     assert_int_equal(try_maxlen(40), STATUS_CORRUPT);
     assert_int_equal(try_maxlen(95), STATUS_OK);
     change_entry(50, &ordinal);
-    assert_int_equal(try_maxlen(51), STATUS_CORRUPT); /* the entry found has an ordinal beyond all */
+    assert_int_equal(try_maxlen(51),
+                     STATUS_CORRUPT); /* the entry found has an ordinal beyond all */
     assert_int_equal(header_now().length, 95);
 }
 
