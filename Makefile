@@ -124,7 +124,7 @@ $(B)/libtests.a: $(TEST_LIB_OBJECTS)
 	@ar rcs $@ $^
 
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
-BIG_SOURCES := $(wildcard tests/server/test_*.c tests/fault/test_*.c tests/sim/test_*.c)
+BIG_SOURCES := $(wildcard tests/server/test_*.c tests/fault/test_*.c tests/sim/test_*.c tests/stress/test_*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 test_program = $(patsubst tests/%.c,$(B)/tests/%,$(1))
 UNIT_TESTS := $(call test_program,$(UNIT_SOURCES))
@@ -153,7 +153,8 @@ $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call
 $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
+$(B)/tests/stress/test_stress: $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/stress/stress_*.c))
 # What tests start as a process.
 $(BIG_TESTS): | $(PROGRAMS)
 
@@ -193,6 +194,11 @@ FAULT_CAMPAIGNS := $(call test_program,$(wildcard tests/fault/test_every_*.c))
 .PHONY: faults
 faults: $(FAULT_CAMPAIGNS) ## every vfs call and every allocation that can fail fails in turn, all of them (SEED=)
 	@for program in $(FAULT_CAMPAIGNS); do FAULTS=all $$program || exit 1; done
+
+# A short run of it is among the big tests.
+.PHONY: stress
+stress: $(B)/tests/stress/test_stress $(PROGRAMS) ## all commands by many clients, kill -9 again and again, TIME= seconds (120), CLIENTS=, SEED=
+	TIME=$${TIME:-120} $(B)/tests/stress/test_stress
 
 # Tests in which several threads meet: all that need a look by ThreadSanitizer.
 CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start|server_fixture.h' \

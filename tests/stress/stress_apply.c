@@ -1,0 +1,758 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations carried out on the model: what each one does, and the reply that it must bring. */
+#include "stress/stress_operation.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+enum { SHOWN_BYTES_MAX = 300, TTL_MARGIN_MS = 5 };
+
+#define WRONG_TYPE "-WRONGTYPE Operation against a key holding the wrong kind of value"
+#define SMALL_ID   "-ERR The ID specified in XADD is equal or smaller than the target stream top item"
+
+/* What the reply must be. */
+struct expectation {
+    enum {
+        EXPECT_TEXT,      /* as resp_reply_show has it */
+        EXPECT_BEGINNING, /* a JSON line begins so */
+        EXPECT_RANGE,     /* a number */
+        EXPECT_IDS,       /* the IDs of the `ids` newest entries of `slot` */
+        EXPECT_NAMES,     /* the keys of a database */
+        EXPECT_NO_ERROR,
+    } kind;
+    struct buffer text;
+    int64_t low, high;
+    struct model_slot *slot;
+    size_t ids;
+};
+
+static void expect_text(struct expectation *expected, const char *text)
+{
+    expected->kind = EXPECT_TEXT;
+    buffer_clear(&expected->text);
+    buffer_append_text(&expected->text, text);
+}
+
+static void expect_integer(struct expectation *expected, int64_t number)
+{
+    expected->kind = EXPECT_TEXT;
+    buffer_clear(&expected->text);
+    buffer_printf(&expected->text, ":%" PRId64, number);
+}
+
+static void expect_range(struct expectation *expected, int64_t low, int64_t high)
+{
+    expected->kind = EXPECT_RANGE;
+    expected->low = low;
+    expected->high = high;
+}
+
+/* ---- Any type ---------------------------------------------------------------------------------- */
+
+static void deadline(const struct operation *o, int64_t *after, int64_t *until)
+{
+    *after = o->time_is_absolute ? o->time_ms : o->sent_ms + o->time_ms;
+    *until = o->time_is_absolute ? o->time_ms : o->received_ms + o->time_ms;
+}
+
+static void apply_expire(const struct operation *o, struct model_slot *slot,
+                         struct expectation *expected)
+{
+    int64_t after, until;
+    deadline(o, &after, &until);
+    bool has = slot->expires_until != 0, overlaps = false;
+    bool may = slot->type != TYPE_NONE && !(o->nx && has) && !(o->xx && !has) && !(o->gt && !has);
+    if (may && has && (o->gt || o->lt)) {
+        bool is_above = after > slot->expires_until, is_below = until < slot->expires_after;
+        overlaps =
+            !is_above && !is_below &&
+            !(after == until && after == slot->expires_after && after == slot->expires_until);
+        may = o->gt ? is_above : is_below;
+    }
+    if (overlaps) { /* either; the deadline is one of the two */
+        expect_range(expected, 0, 1);
+        slot_expire_at(slot, after < slot->expires_after ? after : slot->expires_after,
+                       until > slot->expires_until ? until : slot->expires_until);
+        return;
+    }
+    expect_integer(expected, may);
+    if (may)
+        slot_expire_at(slot, after, until);
+}
+
+static void apply_ttl(const struct operation *o, const struct model_slot *slot,
+                      struct expectation *expected)
+{
+    if (slot->type == TYPE_NONE || !slot->expires_until) {
+        expect_integer(expected, slot->type == TYPE_NONE ? -2 : -1);
+        return;
+    }
+    int64_t low = slot->expires_after - o->received_ms - TTL_MARGIN_MS;
+    int64_t high = slot->expires_until - o->sent_ms + TTL_MARGIN_MS;
+    if (low < 0)
+        low = 0;
+    if (o->kind == OP_TTL) {
+        low = (low + 500) / 1000;
+        high = (high + 500) / 1000;
+    }
+    expect_range(expected, low, high);
+}
+
+static void apply_keys(struct model *model, const struct operation *o, struct expectation *expected)
+{
+    struct model_slot *slots = model->slots[o->db];
+    int64_t count = 0;
+    for (size_t i = 0; i < o->key_count; i++) {
+        count += slots[o->keys[i]].type != TYPE_NONE;
+        if (o->kind != OP_EXISTS)
+            slot_clear(&slots[o->keys[i]]);
+    }
+    expect_integer(expected, count);
+}
+
+static void apply_rename(struct model *model, const struct operation *o,
+                         struct expectation *expected)
+{
+    struct model_slot *from = &model->slots[o->db][o->keys[0]];
+    struct model_slot *to = &model->slots[o->db][o->keys[1]];
+    if (from->type == TYPE_NONE) {
+        expect_text(expected, "-ERR no such key");
+        return;
+    }
+    expect_text(expected, "+OK");
+    slot_move(to, from);
+}
+
+static void apply_type(const struct model_slot *slot, struct expectation *expected)
+{
+    static const char *const names[] = {"+none", "+string", "+list", "+stream"};
+    expect_text(expected, names[slot->type]);
+}
+
+static void apply_whole_database(struct model *model, const struct operation *o,
+                                 struct expectation *expected)
+{
+    int64_t low = 0, high = 0;
+    switch (o->kind) {
+    case OP_FLUSHDB:
+        for (unsigned key = 0; key < MODEL_KEYS; key++)
+            slot_clear(&model->slots[o->db][key]);
+        expect_text(expected, "+OK");
+        break;
+    case OP_SWAPDB:
+        for (unsigned key = 0; key < MODEL_KEYS; key++) {
+            struct model_slot slot = model->slots[0][key];
+            model->slots[0][key] = model->slots[1][key];
+            model->slots[1][key] = slot;
+        }
+        expect_text(expected, "+OK");
+        break;
+    case OP_DBSIZE:
+        for (unsigned key = 0; key < MODEL_KEYS; key++) {
+            struct model_slot *slot = &model->slots[o->db][key];
+            slot_settle(slot, o->sent_ms);
+            low += slot_is_alive(slot, o->received_ms);
+            high += slot->type != TYPE_NONE || slot->may_linger;
+        }
+        expect_range(expected, low, high);
+        break;
+    default:
+        expected->kind = EXPECT_NAMES;
+        break;
+    }
+}
+
+/* ---- Strings ----------------------------------------------------------------------------------- */
+
+static void show_old(const struct model_slot *slot, struct expectation *expected)
+{
+    expect_text(expected, "");
+    if (slot->type == TYPE_NONE)
+        buffer_append_text(&expected->text, "nil");
+    else
+        value_show(slot->tag, &expected->text);
+}
+
+static void apply_get(const struct model_slot *slot, struct expectation *expected)
+{
+    if (slot->type != TYPE_NONE && slot->type != TYPE_STRING)
+        expect_text(expected, WRONG_TYPE);
+    else
+        show_old(slot, expected);
+}
+
+static void apply_set(const struct operation *o, struct model_slot *slot,
+                      struct expectation *expected)
+{
+    bool exists = slot->type != TYPE_NONE;
+    bool may = !(o->nx && exists) && !(o->xx && !exists);
+    if (o->get && exists && slot->type != TYPE_STRING) {
+        expect_text(expected, WRONG_TYPE);
+        return;
+    }
+    if (o->get)
+        show_old(slot, expected);
+    else
+        expect_text(expected, may ? "+OK" : "nil");
+    if (!may)
+        return;
+    int64_t after = o->keep_ttl ? slot->expires_after : 0;
+    int64_t until = o->keep_ttl ? slot->expires_until : 0;
+    if (o->time_ms)
+        deadline(o, &after, &until);
+    slot_clear(slot);
+    slot->type = TYPE_STRING;
+    slot->tag = o->tag;
+    slot_expire_at(slot, after, until);
+}
+
+/* ---- Lists ------------------------------------------------------------------------------------- */
+
+static void apply_push(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    bool at_front = o->kind == OP_LPUSH || o->kind == OP_LPUSHX;
+    bool only_existing = o->kind == OP_LPUSHX || o->kind == OP_RPUSHX;
+    if (slot->type == TYPE_NONE && only_existing) {
+        expect_integer(expected, 0);
+        return;
+    }
+    slot->type = TYPE_LIST;
+    slot->may_linger = false;
+    for (size_t i = 0; i < o->count; i++)
+        slot_push(slot, o->tag + i, at_front);
+    expect_integer(expected, (int64_t)slot->count);
+}
+
+static void apply_pop(const struct operation *o, struct model_slot *slot,
+                      struct expectation *expected)
+{
+    if (slot->type == TYPE_NONE) {
+        expect_text(expected, "nil");
+        return;
+    }
+    size_t count = o->count ? o->count : 1;
+    if (count > slot->count)
+        count = slot->count;
+    bool is_left = o->kind == OP_LPOP;
+    expect_text(expected, o->count ? "[" : "");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buffer_append_text(&expected->text, ", ");
+        value_show(slot->items[is_left ? i : slot->count - 1 - i].tag, &expected->text);
+    }
+    if (o->count)
+        buffer_append_text(&expected->text, "]");
+    slot_remove(slot, is_left ? 0 : slot->count - count, count);
+}
+
+/* As LRANGE's: *count elements from *first on. */
+static void clip(const struct model_slot *slot, int64_t from, int64_t to, size_t *first,
+                 size_t *count)
+{
+    int64_t size = (int64_t)slot->count;
+    from = from < 0 ? from + size : from;
+    to = to < 0 ? to + size : to;
+    from = from < 0 ? 0 : from;
+    to = to >= size ? size - 1 : to;
+    *first = from > to ? 0 : (size_t)from;
+    *count = from > to ? 0 : (size_t)(to - from + 1);
+}
+
+static void apply_list(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    size_t first, count;
+    int64_t index = o->from < 0 ? o->from + (int64_t)slot->count : o->from;
+    switch (o->kind) {
+    case OP_LLEN:
+        expect_integer(expected, (int64_t)slot->count);
+        break;
+    case OP_LINDEX:
+        expect_text(expected, "");
+        if (index >= 0 && index < (int64_t)slot->count)
+            value_show(slot->items[index].tag, &expected->text);
+        else
+            buffer_append_text(&expected->text, "nil");
+        break;
+    case OP_LRANGE:
+        clip(slot, o->from, o->to, &first, &count);
+        expect_text(expected, "[");
+        for (size_t i = 0; i < count; i++) {
+            if (i)
+                buffer_append_text(&expected->text, ", ");
+            value_show(slot->items[first + i].tag, &expected->text);
+        }
+        buffer_append_text(&expected->text, "]");
+        break;
+    case OP_LTRIM:
+        expect_text(expected, "+OK");
+        if (slot->type == TYPE_NONE)
+            break;
+        clip(slot, o->from, o->to, &first, &count);
+        size_t behind = slot->count - first - count;
+        if (count == 0) {
+            slot_clear(slot);
+            break;
+        }
+        slot_remove(slot, first + count, behind);
+        slot_remove(slot, 0, first);
+        break;
+    case OP_LPOP:
+    case OP_RPOP:
+        apply_pop(o, slot, expected);
+        break;
+    default:
+        apply_push(o, slot, expected);
+        break;
+    }
+}
+
+/* ---- Streams ----------------------------------------------------------------------------------- */
+
+static bool is_none(struct model_id id)
+{
+    return id.ms == 0 && id.seq == 0;
+}
+
+static size_t trim(const struct operation *o, struct model_slot *slot)
+{
+    size_t count = 0;
+    if (o->trims_length && slot->count > o->length)
+        count = slot->count - o->length;
+    /* An ID that is not known yet is a new one. */
+    while (o->trims_id && count < slot->count && !is_none(slot->items[count].id) &&
+           model_id_compare(slot->items[count].id, o->ids[OPERATION_IDS_MAX - 1]) < 0)
+        count++;
+    slot_remove(slot, 0, count);
+    return count;
+}
+
+static void expect_new_ids(struct expectation *expected, struct model_slot *slot, size_t count)
+{
+    expected->kind = EXPECT_IDS;
+    expected->slot = slot;
+    expected->ids = count;
+}
+
+static void apply_xadd(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    if (slot->type == TYPE_NONE && o->no_create) {
+        expect_text(expected, "nil");
+        return;
+    }
+    if (o->id_count && model_id_compare(o->ids[0], slot->last_id) <= 0) {
+        expect_text(expected, SMALL_ID);
+        return;
+    }
+    slot->type = TYPE_STREAM;
+    slot->may_linger = false;
+    struct model_item *item = slot_push(slot, o->tag, false);
+    if (o->id_count) {
+        item->id = slot->last_id = o->ids[0];
+        expect_text(expected, "");
+        buffer_printf(&expected->text, "\"%" PRIu64 "-%" PRIu64 "\"", item->id.ms, item->id.seq);
+    } else {
+        expect_new_ids(expected, slot, 1);
+    }
+    trim(o, slot);
+}
+
+static void apply_log_write(const struct operation *o, struct model_slot *slot,
+                            struct expectation *expected)
+{
+    if (slot->type == TYPE_NONE && o->no_create) {
+        expect_text(expected, "nil");
+        return;
+    }
+    slot->type = TYPE_STREAM;
+    slot->may_linger = false;
+    for (size_t i = 0; i < o->count; i++) {
+        struct model_item *item = slot_push(slot, o->tag + i, false);
+        item->shape = o->kind == OP_LOG_MWRITE && !o->is_ndjson ? SHAPE_LINE : SHAPE_LOG;
+        item->level = (uint8_t)o->level;
+        item->event_ms = (uint64_t)o->time_ms;
+    }
+    expect_new_ids(expected, slot, o->count);
+}
+
+static void apply_xdel(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    int64_t removed = 0;
+    for (size_t i = 0; i < o->id_count; i++) {
+        for (size_t at = 0; at < slot->count; at++) {
+            if (is_none(o->ids[i]) || model_id_compare(slot->items[at].id, o->ids[i]) != 0)
+                continue;
+            slot_remove(slot, at, 1);
+            removed++;
+            break;
+        }
+    }
+    expect_integer(expected, removed);
+}
+
+static size_t show_range(const struct operation *o, const struct model_slot *slot,
+                         struct buffer *out)
+{
+    bool is_reverse = o->kind == OP_XREVRANGE;
+    size_t shown = 0;
+    buffer_append_text(out, "[");
+    for (size_t i = 0; i < slot->count && (o->count == 0 || shown < o->count); i++) {
+        const struct model_item *item = &slot->items[is_reverse ? slot->count - 1 - i : i];
+        int order = model_id_compare(item->id, o->ids[0]);
+        if (o->kind == OP_XREAD ? order <= 0 : !is_none(o->ids[0]) && order < 0)
+            continue;
+        if (o->kind != OP_XREAD && !is_none(o->ids[1]) && model_id_compare(item->id, o->ids[1]) > 0)
+            continue;
+        if (shown++)
+            buffer_append_text(out, ", ");
+        item_show(item, out);
+    }
+    buffer_append_text(out, "]");
+    return shown;
+}
+
+static void apply_xread(const struct model *model, const struct operation *o,
+                        const struct model_slot *slot, struct expectation *expected, bool is_map)
+{
+    char name[MODEL_NAME_BYTES];
+    model_key_name(model, o->db, o->keys[0], name);
+    expect_text(expected, "");
+    buffer_printf(&expected->text, is_map ? "{\"%s\": " : "[[\"%s\", ", name);
+    if (show_range(o, slot, &expected->text) == 0)
+        expect_text(expected, "nil");
+    else
+        buffer_append_text(&expected->text, is_map ? "}" : "]]");
+}
+
+static void show_json_item(const struct model_item *item, struct buffer *out)
+{
+    buffer_printf(out, "{\"timestamp\":%" PRIu64 ",\"message\":\"", item_event_ms(item));
+    if (item->shape != SHAPE_FIELDS)
+        value_append(out, item->tag);
+    buffer_append_text(out, "\",\"metadata\":{");
+    if (item->level)
+        buffer_printf(out, "\"level\":\"%s\"", level_name(item->level));
+    if (item->shape != SHAPE_LINE)
+        buffer_printf(out, "%s\"n\":\"%" PRIu64 "\"", item->level ? "," : "", item->tag);
+    if (item->shape == SHAPE_FIELDS) {
+        buffer_append_text(out, ",\"v\":\"");
+        value_append(out, item->tag);
+        buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, "},\"version\":1}");
+}
+
+static void apply_log_range(const struct operation *o, const struct model_slot *slot,
+                            struct expectation *expected)
+{
+    size_t *order = slot_by_event(slot), shown = 0;
+    bool is_json = o->kind == OP_JSON_READ;
+    expect_text(expected, is_json ? "{\"status\":\"ok\",\"data\":[" : "[");
+    for (size_t i = 0; i < slot->count && (o->count == 0 || shown < o->count); i++) {
+        size_t at = order[o->kind == OP_LOG_REVRANGE ? slot->count - 1 - i : i];
+        const struct model_item *item = &slot->items[at];
+        if (item_event_ms(item) < (uint64_t)o->from || (o->level && item->level < o->level))
+            continue;
+        if (shown++)
+            buffer_append_text(&expected->text, is_json ? "," : ", ");
+        if (is_json)
+            show_json_item(item, &expected->text);
+        else
+            item_show(item, &expected->text);
+    }
+    buffer_append_text(&expected->text, "]");
+    if (is_json)
+        expected->kind = EXPECT_BEGINNING; /* a cursor may follow */
+    memory_free(order);
+}
+
+static void apply_stream(const struct model *model, const struct operation *o,
+                         struct model_slot *slot, struct expectation *expected, bool is_map)
+{
+    switch (o->kind) {
+    case OP_XADD:
+        apply_xadd(o, slot, expected);
+        break;
+    case OP_XDEL:
+        apply_xdel(o, slot, expected);
+        break;
+    case OP_XLEN:
+        expect_integer(expected, (int64_t)slot->count);
+        break;
+    case OP_XRANGE:
+    case OP_XREVRANGE:
+        expect_text(expected, "");
+        (void)show_range(o, slot, &expected->text); /* the number is not wanted */
+        break;
+    case OP_XREAD:
+        apply_xread(model, o, slot, expected, is_map);
+        break;
+    case OP_XTRIM:
+        expect_integer(expected, (int64_t)trim(o, slot));
+        break;
+    case OP_XINFO_STREAM:
+        if (slot->type == TYPE_NONE)
+            expect_text(expected, "-ERR no such key");
+        else
+            expected->kind = EXPECT_NO_ERROR;
+        break;
+    case OP_LOG_RANGE:
+    case OP_LOG_REVRANGE:
+    case OP_JSON_READ:
+        apply_log_range(o, slot, expected);
+        break;
+    default:
+        apply_log_write(o, slot, expected);
+        break;
+    }
+}
+
+/* ---- Replies ----------------------------------------------------------------------------------- */
+
+static void complain(struct buffer *error, const struct buffer *expected, struct slice shown)
+{
+    struct slice wanted = buffer_slice(expected);
+    size_t same = 0;
+    while (same < wanted.size && same < shown.size && wanted.data[same] == shown.data[same])
+        same++;
+    size_t from = same > SHOWN_BYTES_MAX / 2 ? same - SHOWN_BYTES_MAX / 2 : 0;
+    wanted = slice_skip(wanted, from);
+    shown = slice_skip(shown, from);
+    buffer_printf(error,
+                  "they differ at byte %zu; from byte %zu on\n  expected %.*s\n  got      %.*s",
+                  same, from, wanted.size < SHOWN_BYTES_MAX ? (int)wanted.size : SHOWN_BYTES_MAX,
+                  wanted.size ? (const char *)wanted.data : "",
+                  shown.size < SHOWN_BYTES_MAX ? (int)shown.size : SHOWN_BYTES_MAX,
+                  shown.size ? (const char *)shown.data : "");
+}
+
+/* IDs between quotes that are above the stream's last one; with two of them for more than two entries
+ * (LOG.MWRITE) those between follow one another. */
+static bool take_ids(const struct expectation *expected, const struct operation *o,
+                     struct slice shown, struct buffer *error)
+{
+    struct model_slot *slot = expected->slot;
+    struct model_id ids[16];
+    size_t count = 0;
+    for (size_t at = 0; at < shown.size && count < 16; at++) {
+        if (shown.data[at] < '0' || shown.data[at] > '9' || shown.data[at - 1] != '"')
+            continue;
+        const uint8_t *end = memchr(shown.data + at, '"', shown.size - at);
+        if (!end)
+            break;
+        struct slice text = slice_make(shown.data + at, (size_t)(end - shown.data) - at);
+        if (model_id_parse(text, &ids[count]))
+            count++;
+        at += text.size;
+    }
+    if (o->kind == OP_LOG_MWRITE && count == 2) {
+        for (size_t i = 1; i < expected->ids; i++) {
+            if (i + 1 == expected->ids &&
+                model_id_compare(ids[1], (struct model_id){ids[0].ms, ids[0].seq + i}) != 0) {
+                buffer_append_text(error, "IDs of one LOG.MWRITE do not follow one another: ");
+                buffer_append_slice(error, shown);
+                return false;
+            }
+        }
+        for (size_t i = 1; i < expected->ids && i < 16; i++)
+            ids[i] = (struct model_id){ids[0].ms, ids[0].seq + i};
+        count = expected->ids;
+    }
+    if (count != expected->ids) {
+        buffer_printf(error, "expected %zu IDs, got %.*s", expected->ids,
+                      shown.size < SHOWN_BYTES_MAX ? (int)shown.size : SHOWN_BYTES_MAX,
+                      (const char *)shown.data);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (model_id_compare(ids[i], slot->last_id) <= 0) {
+            buffer_printf(error, "ID %" PRIu64 "-%" PRIu64 " is not above %" PRIu64 "-%" PRIu64,
+                          ids[i].ms, ids[i].seq, slot->last_id.ms, slot->last_id.seq);
+            return false;
+        }
+        slot->items[slot->count - count + i].id = slot->last_id = ids[i];
+    }
+    return true;
+}
+
+static bool check_names(const struct model *model, const struct operation *o,
+                        const struct resp_reply *reply, struct buffer *error)
+{
+    bool seen[MODEL_KEYS] = {false};
+    for (size_t i = 0; i < reply->count; i++) {
+        struct slice name = buffer_slice(&reply->children[i].text);
+        unsigned key = MODEL_KEYS;
+        for (unsigned k = 0; k < MODEL_KEYS; k++) {
+            char text[MODEL_NAME_BYTES];
+            model_key_name(model, o->db, k, text);
+            if (slice_equal(name, slice_from(text)))
+                key = k;
+        }
+        const struct model_slot *slot = key < MODEL_KEYS ? &model->slots[o->db][key] : NULL;
+        if (!slot || slot->type == TYPE_NONE || slot_has_expired(slot, o->sent_ms)) {
+            buffer_printf(error, "a key that does not exist: %.*s", (int)name.size,
+                          (const char *)name.data);
+            return false;
+        }
+        seen[key] = true;
+    }
+    for (unsigned k = 0; k < MODEL_KEYS; k++) {
+        if (seen[k] || !slot_is_alive(&model->slots[o->db][k], o->received_ms))
+            continue;
+        buffer_printf(error, "key %u is missing", k);
+        return false;
+    }
+    return true;
+}
+
+static bool check_reply(const struct model *model, const struct operation *o,
+                        const struct expectation *expected, const struct resp_reply *reply,
+                        struct slice line, struct buffer *error)
+{
+    struct buffer text = {0};
+    bool is_fine;
+    if (reply)
+        resp_reply_show(reply, &text);
+    else
+        buffer_append_slice(&text, line);
+    struct slice shown = buffer_slice(&text);
+    switch (expected->kind) {
+    case EXPECT_TEXT:
+        if (slice_equal(shown, slice_from("nil-array")))
+            shown = slice_from("nil");
+        is_fine = slice_equal(shown, buffer_slice(&expected->text));
+        break;
+    case EXPECT_BEGINNING:
+        is_fine = slice_starts_with(shown, buffer_slice(&expected->text));
+        break;
+    case EXPECT_RANGE:
+        is_fine = reply && reply->type == ':' && reply->integer >= expected->low &&
+                  reply->integer <= expected->high;
+        if (!is_fine)
+            buffer_printf(error, "expected %" PRId64 "..%" PRId64 ", got %.*s", expected->low,
+                          expected->high, (int)shown.size, (const char *)shown.data);
+        break;
+    case EXPECT_IDS:
+        is_fine = take_ids(expected, o, shown, error);
+        break;
+    case EXPECT_NAMES:
+        is_fine = reply && reply->type == '*' && check_names(model, o, reply, error);
+        break;
+    default:
+        is_fine = reply && reply->type != '-';
+        break;
+    }
+    if (!is_fine && (expected->kind == EXPECT_TEXT || expected->kind == EXPECT_BEGINNING))
+        complain(error, &expected->text, shown);
+    buffer_release(&text);
+    return is_fine;
+}
+
+/* ---- All of them ------------------------------------------------------------------------------- */
+
+static enum model_type type_of(enum operation_kind kind)
+{
+    switch (kind) {
+    case OP_GET:
+        return TYPE_STRING;
+    case OP_LPUSH ... OP_LTRIM:
+        return TYPE_LIST;
+    case OP_XADD ... OP_LOG_REVRANGE:
+    case OP_JSON_WRITE ... OP_JSON_READ:
+        return TYPE_STREAM;
+    default:
+        return TYPE_NONE;
+    }
+}
+
+static void carry_out(struct model *model, const struct operation *o, bool is_map,
+                      struct expectation *expected)
+{
+    struct model_slot *slot = &model->slots[o->db][o->keys[0]];
+    enum model_type type = type_of(o->kind);
+    if (type != TYPE_NONE && slot->type != TYPE_NONE && slot->type != type) {
+        if (o->kind >= OP_JSON_WRITE) {
+            expect_text(expected, "{\"status\":\"error\"");
+            expected->kind = EXPECT_BEGINNING;
+        } else {
+            expect_text(expected, WRONG_TYPE);
+        }
+        return;
+    }
+    switch (o->kind) {
+    case OP_SELECT:
+        expect_text(expected, "+OK");
+        break;
+    case OP_DEL:
+    case OP_UNLINK:
+    case OP_EXISTS:
+        apply_keys(model, o, expected);
+        break;
+    case OP_TYPE:
+        apply_type(slot, expected);
+        break;
+    case OP_TTL:
+    case OP_PTTL:
+        apply_ttl(o, slot, expected);
+        break;
+    case OP_EXPIRE:
+    case OP_PEXPIRE:
+    case OP_EXPIREAT:
+    case OP_PEXPIREAT:
+        apply_expire(o, slot, expected);
+        break;
+    case OP_PERSIST:
+        expect_integer(expected, slot->expires_until != 0);
+        slot_expire_at(slot, 0, 0);
+        break;
+    case OP_RENAME:
+        apply_rename(model, o, expected);
+        break;
+    case OP_SET:
+        apply_set(o, slot, expected);
+        break;
+    case OP_GET:
+        apply_get(slot, expected);
+        break;
+    case OP_DBSIZE:
+    case OP_KEYS:
+    case OP_SCAN:
+    case OP_FLUSHDB:
+    case OP_SWAPDB:
+        apply_whole_database(model, o, expected);
+        break;
+    default:
+        if (type == TYPE_LIST)
+            apply_list(o, slot, expected);
+        else
+            apply_stream(model, o, slot, expected, is_map);
+        break;
+    }
+}
+
+bool operation_apply(struct model *model, const struct operation *o, const struct resp_reply *reply,
+                     struct slice line, struct buffer *error)
+{
+    struct expectation expected = {0};
+    bool is_answered = reply || line.data, is_map = reply && reply->type == '%';
+    for (size_t i = 0; i < o->key_count; i++)
+        slot_settle(&model->slots[o->db][o->keys[i]], o->sent_ms);
+    carry_out(model, o, is_map, &expected);
+    bool is_fine = !is_answered || check_reply(model, o, &expected, reply, line, error);
+    struct model_slot *slot = &model->slots[o->db][o->keys[0]];
+    if (!is_fine && o->key_count && slot->type != TYPE_NONE && slot->expires_until &&
+        !slot_is_alive(slot, o->received_ms)) {
+        /* It was only read (keys that end soon are), and may have ended by then: then it stays so. */
+        slot_clear(slot);
+        slot->may_linger = true;
+        carry_out(model, o, is_map, &expected);
+        is_fine = check_reply(model, o, &expected, reply, line, error);
+    }
+    buffer_release(&expected.text);
+    return is_fine;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Who else is there while clients write: an administrator who asks, configures, compacts and reloads, and
+ * guests who connect, half say something and vanish. They change no data; the guests also make the
+ * system forget the tables, so that reads are cold. */
+#ifndef STRESS_STRESS_GUESTS_H
+#define STRESS_STRESS_GUESTS_H
+
+#include "stress/stress_client.h"
+
+enum { SEEN_COMMANDS_MAX = 64 };
+
+struct stress_guests {
+    struct stress_life *life;
+    struct random random;
+    bool has_failed;
+    struct buffer failure;
+    uint64_t commands, visits;
+    /* By INFO, over all lives; the counters begin anew with each opening of the store. */
+    uint64_t flushes, compactions, block_reads;
+    uint64_t last_flushes, last_compactions, last_block_reads;
+    uint64_t rounds; /* through all commands of the administrator, over all lives */
+    size_t next;     /* of them */
+};
+
+void *stress_administrate(void *guests); /* a thread; one at a time */
+void *stress_visit(void *guests);        /* another, with its own struct */
+/* Every command that the server lists (COMMAND LIST) was sent, as far as the guests and the operations
+ * send them; false: *missing gets the others. */
+bool stress_covers_all(struct stress_life *life, const char *const *others, struct buffer *missing);
+uint64_t info_number(const struct buffer *info, const char *name);
+
+#endif
