@@ -250,6 +250,7 @@ static enum status begin_output(struct compaction *c)
         .block_bytes = tree->block_bytes,
         .filter_bits_per_key = tree->filter_bits_per_key,
         .filter_prefix_bytes = tree->filter_prefix_bytes,
+        .uncompressed = tree->uncompressed,
     };
     char path[4096];
     c->number = version_set_next_number(c->host.versions);

@@ -67,6 +67,7 @@ static enum status begin_tree(struct lsm *db, struct flush_job *job)
         .block_bytes = tree->block_bytes,
         .filter_bits_per_key = tree->filter_bits_per_key,
         .filter_prefix_bytes = tree->filter_prefix_bytes,
+        .uncompressed = tree->uncompressed,
     };
     char path[4096];
     job->number = version_set_next_number(db->versions);

@@ -42,6 +42,7 @@ struct lsm_tree_options {
     uint32_t filter_bits_per_key; /* 0: no filter */
     uint32_t filter_prefix_bytes; /* > 0: filter holds the keys' first bytes, not whole keys */
     uint32_t finger_prefix_bytes; /* > 0: appends below one such prefix are O(1) in the memtable */
+    bool uncompressed;           /* blocks are stored as they are, for values that do not compress */
 };
 
 struct lsm_options {

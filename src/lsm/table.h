@@ -11,6 +11,7 @@ struct table_options {
     uint32_t block_bytes;
     uint32_t filter_bits_per_key;
     uint32_t filter_prefix_bytes;
+    bool uncompressed;
 };
 
 /* What the manifest keeps of a table. */

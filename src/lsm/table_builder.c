@@ -128,7 +128,9 @@ static struct block_handle builder_put_block(struct table_builder *builder, enum
 static struct block_handle builder_put_rows(struct table_builder *builder, enum block_kind kind,
                                             struct rows_builder *rows)
 {
-    struct block_handle handle = builder_put_block(builder, kind, true, rows_builder_finish(rows));
+    bool compress = !builder->properties.options.uncompressed;
+    struct block_handle handle =
+        builder_put_block(builder, kind, compress, rows_builder_finish(rows));
     rows_builder_clear(rows);
     if (rows->bytes.capacity > 4 * TABLE_BLOCK_BYTES_MAX)
         buffer_release(&rows->bytes); /* a large value has passed */

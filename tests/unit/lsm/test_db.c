@@ -391,6 +391,42 @@ static void a_reply_waits_for_the_newest_lsn_that_it_reveals(void **state)
 
 /* Compaction cuts the range deletion where it cuts its outputs: each part ends, exclusively, at the
  * first key of the next table. */
+/* Zeros in both trees, by a flush and by a compaction. */
+static void an_uncompressed_tree_stores_its_bytes_as_they_are(void **state)
+{
+    enum { ENTRIES = 100, VALUE_BYTES = 400 };
+    static const uint8_t zeros[VALUE_BYTES];
+    struct world world;
+    struct lsm_stats stats;
+    (void)state;
+    setup(&world, 1);
+    close_world(&world);
+    world.options.trees[1].uncompressed = true;
+    open_world(&world);
+    for (int pass = 0; pass < 2; pass++) {
+        struct lsm_writer *writer;
+        lsm_lock(world.db);
+        assert_int_equal(lsm_write_begin(world.db, 2 * ENTRIES * 500, false, &writer), STATUS_OK);
+        for (unsigned i = 0; i < 2 * ENTRIES; i++) {
+            char text[24];
+            lsm_put(writer, i % 2, key_of(i / 2, text), slice_make(zeros, VALUE_BYTES));
+        }
+        lsm_write_end(writer);
+        lsm_unlock(world.db);
+        if (pass == 0)
+            lsm_request_flush(world.db);
+        else
+            lsm_request_compact(world.db);
+        while (lsm_work(world.db, 1 << 20))
+            ;
+        lsm_get_stats(world.db, &stats);
+        assert_int_equal(stats.trees[1].entry_count, ENTRIES);
+        assert_true(stats.trees[0].table_bytes < ENTRIES * VALUE_BYTES / 4);
+        assert_true(stats.trees[1].table_bytes > ENTRIES * VALUE_BYTES);
+    }
+    teardown(&world);
+}
+
 static void a_snapshot_sees_what_a_cut_range_deletion_hides(void **state)
 {
     (void)state;
@@ -441,6 +477,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_there_after_a_kill),
         cmocka_unit_test(a_second_open_of_the_same_directory_is_refused),
         cmocka_unit_test(a_reply_waits_for_the_newest_lsn_that_it_reveals),
+        cmocka_unit_test(an_uncompressed_tree_stores_its_bytes_as_they_are),
         cmocka_unit_test(a_snapshot_sees_what_a_cut_range_deletion_hides),
         cmocka_unit_test(random_work_agrees_with_a_model),
     };
