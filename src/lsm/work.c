@@ -195,6 +195,18 @@ static void finish(struct lsm *db, bool *busy, const char *what, enum status sta
                 status_text(status));
 }
 
+/* The writer keeps the view of its last batch, and with it memtables that are flushed and tables that are
+ * replaced by now. A writer at work renews it itself. */
+static void let_writer_forget(struct lsm *db)
+{
+    struct lsm_reader *reader = &db->writer.reader;
+    if (!lsm_try_lock(db, 0))
+        return;
+    if (reader->view && reader->view->number != atomic_load(&db->view_number))
+        lsm_reader_idle(reader);
+    lsm_unlock(db);
+}
+
 bool lsm_work(struct lsm *db, size_t budget)
 {
     if (db->options.read_only)
@@ -220,6 +232,8 @@ bool lsm_work(struct lsm *db, size_t budget)
         finish(db, &db->compaction_busy, "compaction", status);
         worked = worked || (status == STATUS_OK && !idle);
     }
+    if (!worked)
+        let_writer_forget(db);
     return worked;
 }
 

@@ -427,6 +427,36 @@ static void an_uncompressed_tree_stores_its_bytes_as_they_are(void **state)
     teardown(&world);
 }
 
+static void count_table(void *context, const char *name)
+{
+    size_t *count = context;
+    *count += strstr(name, ".cwt") != NULL;
+}
+
+/* Nobody writes or reads any more: what a compaction has replaced is given back. */
+static void replaced_tables_are_removed_without_another_write(void **state)
+{
+    struct world world;
+    struct lsm_stats stats;
+    size_t files = 0;
+    (void)state;
+    setup(&world, 3);
+    for (int i = 0; i < 5; i++) {
+        write_batch(&world, 50);
+        lsm_request_flush(world.db);
+        while (lsm_work(world.db, 1 << 20))
+            ;
+    }
+    lsm_request_compact(world.db);
+    while (lsm_work(world.db, 1 << 20))
+        ;
+    lsm_get_stats(world.db, &stats);
+    assert_true(stats.compaction_count > 0);
+    assert_int_equal(world.vfs->ops->list(world.vfs, "db", count_table, &files), STATUS_OK);
+    assert_int_equal(files, stats.trees[0].table_count + stats.trees[1].table_count);
+    teardown(&world);
+}
+
 static void a_snapshot_sees_what_a_cut_range_deletion_hides(void **state)
 {
     (void)state;
@@ -478,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_second_open_of_the_same_directory_is_refused),
         cmocka_unit_test(a_reply_waits_for_the_newest_lsn_that_it_reveals),
         cmocka_unit_test(an_uncompressed_tree_stores_its_bytes_as_they_are),
+        cmocka_unit_test(replaced_tables_are_removed_without_another_write),
         cmocka_unit_test(a_snapshot_sees_what_a_cut_range_deletion_hides),
         cmocka_unit_test(random_work_agrees_with_a_model),
     };
