@@ -223,14 +223,16 @@ clients: $(PROGRAMS) ## redis-py, node-redis and ioredis against a server (npm f
 	utils/clients/run $(B)
 
 .PHONY: bench
-bench: bench-server ## every benchmark: speed, disk, start-up beside other programs (BENCH_SECONDS= BENCH_ONLY= ...)
+bench: ## every benchmark: speed, disk, start-up beside other programs (utils/bench/README.md)
+	@$(MAKE) --no-print-directory bench-server
+	@$(MAKE) --no-print-directory bench-engine
 .PHONY: bench-server
 bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (settings: utils/bench/server_main.c)
 	@deps/install.sh bench
 	BENCH_COMMIT=$${BENCH_COMMIT:-$$(git rev-parse --short HEAD 2>/dev/null)} $(B)/bench_server $(B)/bench-server.tsv
 # So small that the figures say nothing: only that the benchmarks run.
 .PHONY: bench-smoke
-bench-smoke: $(B)/bench_server $(PROGRAMS)
+bench-smoke: $(B)/bench_server $(PROGRAMS) bench-engine-smoke
 	BENCH_SECONDS=0.02 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_FILTER=ysec/16 \
 		$(B)/bench_server $(B)/bench-smoke.tsv
 SERVER_BENCH := load server_bench server_disk server_main server_pair server_requests server_throughput \
@@ -238,6 +240,24 @@ SERVER_BENCH := load server_bench server_disk server_main server_pair server_req
 $(B)/bench_server: $(SERVER_BENCH:%=$(B)/obj/utils/bench/%.o) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lxxhash -lm
+
+BENCH_ENGINE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/engine/*.c))
+$(B)/bench_engine: $(BENCH_ENGINE) $(B)/libbench.a $(call libs_of,runner lsm vfs base)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lrocksdb -lleveldb $(SYSTEM_LIBS)
+# Its headers must be there before anything is compiled.
+.PHONY: bench-engine
+bench-engine: ## the engine beside RocksDB and LevelDB, YCSB A-F (BENCH_ENTRIES= BENCH_ONLY= ...)
+	@deps/install.sh bench
+	@$(MAKE) --no-print-directory $(B)/bench_engine
+	BENCH_COMMIT=$${BENCH_COMMIT:-$$(git rev-parse --short HEAD 2>/dev/null)} BENCH_DIR=$${BENCH_DIR:-$(B)} \
+		$(B)/bench_engine $(B)/bench-engine.tsv
+.PHONY: bench-engine-smoke
+bench-engine-smoke:
+	@deps/install.sh bench
+	@$(MAKE) --no-print-directory $(B)/bench_engine
+	BENCH_DIR=$(B) BENCH_SECONDS=0.01 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_BUFFER_MIB=1 \
+		$(B)/bench_engine $(B)/bench-engine-smoke.tsv
 
 .PHONY: profile
 profile: $(PROGRAMS) ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)
