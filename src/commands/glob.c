@@ -17,7 +17,8 @@ static bool class_matches(struct slice pattern, size_t *at, uint8_t byte, bool n
     byte = fold(byte, nocase);
     for (; i < pattern.size && pattern.data[i] != ']'; i++) {
         if (pattern.data[i] == '\\' && i + 1 < pattern.size) {
-            matches = matches || fold(pattern.data[++i], nocase) == byte;
+            i++; /* also when a member before it matched */
+            matches = matches || fold(pattern.data[i], nocase) == byte;
         } else if (i + 2 < pattern.size && pattern.data[i + 1] == '-') {
             uint8_t low = fold(pattern.data[i], nocase), high = fold(pattern.data[i + 2], nocase);
             if (low > high) {

@@ -48,6 +48,15 @@ static void classes_hold_bytes_and_ranges(void **state)
     assert_true(matches("*[0-9]*", "ab5c"));
 }
 
+static void a_class_goes_on_behind_an_escape_once_it_has_matched(void **state)
+{
+    (void)state;
+    assert_true(matches("[\\]\\]]", "]"));
+    assert_false(matches("[\\]\\]]", "]]"));
+    assert_true(matches("[a\\]b]c", "ac"));
+    assert_false(matches("[a\\]b]c", "ab]c"));
+}
+
 static void a_backslash_takes_the_meaning_away(void **state)
 {
     (void)state;
@@ -82,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stars_and_question_marks_stand_for_bytes),
         cmocka_unit_test(classes_hold_bytes_and_ranges),
+        cmocka_unit_test(a_class_goes_on_behind_an_escape_once_it_has_matched),
         cmocka_unit_test(a_backslash_takes_the_meaning_away),
         cmocka_unit_test(case_counts_unless_told),
         cmocka_unit_test(many_stars_take_no_exponential_time),
