@@ -200,7 +200,7 @@ enum status stream_header_decode(struct slice body, struct stream_header *header
     uint8_t flags;
     memset(header, 0, sizeof *header);
     if (!take_base(&body, header, &flags) || !take_options(&body, flags, header) || body.size > 0 ||
-        !header_is_sound(header))
+        !header_is_sound(header) || header_flags(header) != flags)
         return STATUS_CORRUPT;
     return STATUS_OK;
 }

@@ -118,6 +118,18 @@ static void a_header_that_contradicts_itself_is_refused(void **state)
         STATUS_OK);
 }
 
+/* The same header in two forms would be two records. */
+static void a_part_that_says_nothing_is_refused(void **state)
+{
+    struct stream_header decoded;
+    (void)state;
+    assert_int_equal(stream_header_decode(slice_make("\2\5\0\1\1\5", 6), &decoded),
+                     STATUS_CORRUPT); /* entries-added: the next ordinal */
+    assert_int_equal(stream_header_decode(slice_make("\4\5\0\1\1\1\0", 7), &decoded),
+                     STATUS_CORRUPT); /* the highest deleted ID: 0-0 */
+    assert_int_equal(stream_header_decode(slice_make("\6\5\0\1\1\6\0\0", 8), &decoded), STATUS_OK);
+}
+
 static void any_bytes_are_safe_to_decode(void **state)
 {
     struct random rng;
@@ -150,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_cut_header_is_refused),
         cmocka_unit_test(flags_of_later_versions_are_refused),
         cmocka_unit_test(a_header_that_contradicts_itself_is_refused),
+        cmocka_unit_test(a_part_that_says_nothing_is_refused),
         cmocka_unit_test(any_bytes_are_safe_to_decode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
