@@ -169,15 +169,16 @@ fuzz-short: $(FUZZ_TESTS) ## every fuzzer for a few seconds (FUZZ_SECONDS=, SEED
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_TESTS)
 
-# New inputs are kept under build/corpus from run to run.
-.PHONY: fuzz
-fuzz: ## every fuzzer under libFuzzer, FUZZ_SECONDS= each (60); needs clang
+# New inputs are kept under build/corpus from run to run (tests/fuzz/README.md). FUZZ= names some fuzzers.
+.PHONY: fuzz fuzz-corpus fuzz-libfuzzer
+fuzz: fuzz-libfuzzer ## every fuzzer under libFuzzer, FUZZ_SECONDS= each (60); needs clang
+	@utils/fuzz run $(FUZZ)
+fuzz-corpus: fuzz-libfuzzer ## brings what `make fuzz` found into tests/fuzz/corpus
+	@utils/fuzz merge $(FUZZ)
+fuzz-libfuzzer:
+	@deps/install.sh fuzz
 	@$(MAKE) --no-print-directory fuzz-programs
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-programs
-	@for name in $(notdir $(FUZZ_TESTS)); do \
-		mkdir -p build/corpus/$$name && $(B)/tests/fuzz/$$name --write-seeds build/corpus/$$name && \
-		build/fuzz/tests/fuzz/$$name -max_total_time=$${FUZZ_SECONDS:-60} -verbosity=1 -print_final_stats=1 \
-			-artifact_prefix=build/corpus/$$name- build/corpus/$$name || exit 1; done
 
 # The programs of big tests start a server or link all layers; they need the server of their variant.
 .PHONY: big

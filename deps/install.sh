@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing. `install.sh build` is enough for `make run`; `install.sh test` adds what
 # the tests need, `install.sh bench` what the benchmarks and the profile need on top, `install.sh coverage`
-# what `make coverage` does. Why each package: README.md beside this file.
+# what `make coverage` does, `install.sh fuzz` what `make fuzz` does. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
 build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
 test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
 bench="valgrind librocksdb-dev libleveldb-dev"
 coverage="gcovr"
+fuzz="clang libclang-rt-dev"
 case $what in
 build) packages=$build ;;
 test) packages="$build $test" ;;
 bench) packages="$build $test $bench" ;;
 coverage) packages="$build $test $coverage" ;;
-*) echo "usage: deps/install.sh [build|test|bench|coverage]" >&2; exit 2 ;;
+fuzz) packages="$build $test $fuzz" ;;
+*) echo "usage: deps/install.sh [build|test|bench|coverage|fuzz]" >&2; exit 2 ;;
 esac
 
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then

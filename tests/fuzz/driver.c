@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* A main for a fuzzer, where there is no libFuzzer: runs the files named as arguments, then the
- * fuzzer's own seeds, then random mutations and splices of all of them.
+/* A main for a fuzzer, where there is no libFuzzer: runs the corpus that is kept in the tree
+ * (corpus/<fuzzer>/ beside this file), then the fuzzer's own seeds, then random mutations and splices
+ * of all of them.
  *
- *      fuzz_resp [file ...]        SEED=n FUZZ_RUNS=n FUZZ_SECONDS=n bound and repeat a run
+ *      fuzz_resp                   SEED=n FUZZ_RUNS=n FUZZ_SECONDS=n bound and repeat a run
+ *      fuzz_resp file ...          runs these files and nothing else
  *      fuzz_resp --write-seeds dir writes the seeds as files, a corpus for libFuzzer
  *
- * An input that breaks the fuzzer is left behind in <program>.crash. */
+ * FUZZ_CORPUS= names another folder of corpora. An input that breaks the fuzzer is left behind in
+ * <program>.crash. */
 #include "fuzz/fuzz.h"
 
 #include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES_MAX = 64 * 1024, INPUTS_MAX = 1000, RUNS = 200000, SECONDS = 3 };
+enum { INPUT_BYTES_MAX = 64 * 1024, INPUTS_MAX = 4000, RUNS = 200000, SECONDS = 3 };
+
+/* What no input of this size has reason to take at once. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "max_allocation_size_mb=256";
+}
 
 struct corpus {
     struct buffer inputs[INPUTS_MAX];
@@ -77,6 +88,27 @@ static bool load_file(const char *path)
     return true;
 }
 
+/* All files of the folder, by name, so that a seed repeats a run. The folder is there: a corpus that
+ * is not found must not look like one that holds. */
+static bool load_folder(const char *path)
+{
+    struct dirent **names;
+    int count = scandir(path, &names, NULL, alphasort);
+    bool ok = count >= 0;
+
+    if (!ok)
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char file[1024];
+        snprintf(file, sizeof file, "%s/%s", path, names[i]->d_name);
+        ok = ok && (names[i]->d_name[0] == '.' || load_file(file));
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+    return ok;
+}
+
 static void load_seeds(void)
 {
     for (size_t i = 0; fuzz_seed && i < INPUTS_MAX; i++) {
@@ -107,8 +139,7 @@ static bool write_seeds(const char *directory)
     return true;
 }
 
-/* ---- Mutations
- * ------------------------------------------------------------------------------------- */
+/* ---- Mutations ----------------------------------------------------------------------------- */
 
 static uint8_t interesting_byte(struct random *random)
 {
@@ -180,15 +211,22 @@ static uint64_t environment_number(const char *name, uint64_t otherwise)
     return given ? strtoull(given, NULL, 0) : otherwise;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static uint64_t run_mutations(void)
 {
     uint64_t runs_max = environment_number("FUZZ_RUNS", RUNS), runs = 0;
-    time_t stop = time(NULL) + (time_t)environment_number("FUZZ_SECONDS", SECONDS);
+    uint64_t stop_ms = now_ms() + 1000 * environment_number("FUZZ_SECONDS", SECONDS);
     struct random random;
     struct buffer input = {0};
 
     random_init(&random, test_seed());
-    for (; runs < runs_max && (runs % 64 || time(NULL) < stop); runs++) {
+    for (; runs < runs_max && now_ms() < stop_ms; runs++) {
         const struct buffer *parent = &corpus.inputs[random_below(&random, corpus.count)];
         buffer_clear(&input);
         buffer_reserve(&input, 1); /* never without memory */
@@ -210,14 +248,22 @@ int main(int argc, char **argv)
     snprintf(crash_path, sizeof crash_path, "%s.crash", argv[0]);
     signal(SIGABRT, save_current);
     signal(SIGSEGV, save_current);
+    bool only_files = argc > 1;
     for (int i = 1; i < argc; i++)
         if (!load_file(argv[i]))
             return 1;
-    load_seeds();
-    (void)add_input(); /* the empty input; all slots taken is fine, too */
+    if (!only_files) {
+        char folder[512];
+        const char *corpora = getenv("FUZZ_CORPUS");
+        snprintf(folder, sizeof folder, "%s/%s", corpora ? corpora : "tests/fuzz/corpus", name);
+        if (!load_folder(folder))
+            return 1;
+        load_seeds();
+        (void)add_input(); /* the empty input; all slots taken is fine, too */
+    }
     for (size_t i = 0; i < corpus.count; i++)
         run(&corpus.inputs[i]);
-    uint64_t runs = run_mutations();
+    uint64_t runs = only_files ? 0 : run_mutations();
     printf("%s: %zu inputs, %llu mutations\n", name, corpus.count, (unsigned long long)runs);
     for (size_t i = 0; i < corpus.count; i++)
         buffer_release(&corpus.inputs[i]);
