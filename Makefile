@@ -236,7 +236,7 @@ bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (s
 bench-smoke: $(B)/bench_server $(PROGRAMS) bench-engine-smoke
 	BENCH_SECONDS=0.02 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_FILTER=ysec/16 \
 		$(B)/bench_server $(B)/bench-smoke.tsv
-SERVER_BENCH := load server_bench server_disk server_main server_pair server_requests server_throughput \
+SERVER_BENCH := load server_bench server_storage server_main server_pair server_requests server_throughput \
 	server_write_many server_ycsb
 $(B)/bench_server: $(SERVER_BENCH:%=$(B)/obj/utils/bench/%.o) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
 	$(call say,LD)

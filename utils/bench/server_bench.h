@@ -22,7 +22,7 @@ struct server_bench {
  * table with one event loop; otherwise some cases with so many. */
 void bench_throughput(const struct server_bench *bench, unsigned io_threads);
 void bench_ycsb(const struct server_bench *bench);
-void bench_disk(const struct server_bench *bench); /* space, amplification, memory, start-up */
+void bench_storage(const struct server_bench *bench); /* space, amplification, memory, start-up */
 void bench_write_many(const struct server_bench *bench);
 
 /* ---- What the parts share ---------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
 /* bench_server [RESULTS]: cordwood-server against redis-server, in turns, in one run.
  *
  *      BENCH_SECONDS= of a turn (0.4)         BENCH_ROUNDS= turns of each (3)
- *      BENCH_ENTRIES= for disk, start-up (500000)      BENCH_RECORDS= of YCSB (50000)
- *      BENCH_ONLY= a part: throughput, io-threads, ycsb, disk, write_many
+ *      BENCH_ENTRIES= for storage (500000)        BENCH_RECORDS= of YCSB (50000)
+ *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
 #include "bench/disk.h"
 #include "bench/server_bench.h"
@@ -58,8 +58,8 @@ static void run_parts(const struct server_bench *bench, const char *only)
         bench_throughput(bench, 2);
     if (!only || strcmp(only, "ycsb") == 0)
         bench_ycsb(bench);
-    if (!only || strcmp(only, "disk") == 0)
-        bench_disk(bench);
+    if (!only || strcmp(only, "storage") == 0)
+        bench_storage(bench);
     if (!only || strcmp(only, "write_many") == 0)
         bench_write_many(bench);
 }

@@ -159,19 +159,25 @@ bool server_pair_knows(struct server_pair *pair, const char *command)
     return both;
 }
 
-void server_pair_compact(struct server_pair *pair, enum test_server_kind kind)
+static void await_rewrite(struct server_pair *pair)
 {
     const struct timespec pause = {0, 20 * 1000000};
     const char *const info[] = {"INFO", "persistence", NULL};
 
+    while (!answer_contains(pair, SERVER_REDIS, info, "aof_rewrite_in_progress:0") ||
+           !answer_contains(pair, SERVER_REDIS, info, "aof_rewrite_scheduled:0"))
+        nanosleep(&pause, NULL);
+}
+
+void server_pair_compact(struct server_pair *pair, enum test_server_kind kind)
+{
     if (kind == SERVER_CORDWOOD) {
         server_pair_command(pair, kind, (const char *const[]){"DEBUG", "COMPACT", NULL});
         return;
     }
+    await_rewrite(pair); /* one that redis began by itself */
     server_pair_command(pair, kind, (const char *const[]){"BGREWRITEAOF", NULL});
-    while (!answer_contains(pair, kind, info, "aof_rewrite_in_progress:0") ||
-           !answer_contains(pair, kind, info, "aof_rewrite_scheduled:0"))
-        nanosleep(&pause, NULL);
+    await_rewrite(pair);
 }
 
 void server_pair_load(struct server_pair *pair, enum test_server_kind kind, struct load load,
