@@ -241,6 +241,10 @@ SERVER_BENCH := load server_bench server_storage server_main server_pair server_
 $(B)/bench_server: $(SERVER_BENCH:%=$(B)/obj/utils/bench/%.o) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lxxhash -lm
+.PHONY: plots
+plots: ## draws the benchmarks' last results into utils/bench/plots
+	@deps/install.sh bench
+	utils/bench/plot.py utils/bench/plots $(B)/bench-server.tsv $(B)/bench-engine.tsv
 
 BENCH_ENGINE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/engine/*.c))
 $(B)/bench_engine: $(BENCH_ENGINE) $(B)/libbench.a $(call libs_of,runner lsm vfs base)

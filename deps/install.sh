@@ -7,7 +7,7 @@ set -eu
 what=${1:-build}
 build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
 test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
-bench="valgrind librocksdb-dev libleveldb-dev"
+bench="valgrind gnuplot-nox librocksdb-dev libleveldb-dev"
 coverage="gcovr"
 fuzz="clang libclang-rt-dev"
 case $what in

@@ -129,6 +129,8 @@ static void measure_log(const struct server_bench *bench)
     snprintf(title, sizeof title, "%u stream entries, one log line of %.0f bytes each",
              bench->entries, (double)storage.given / bench->entries);
     print_header(title);
+    results_add(bench->results, "storage", "log entries, raw text", "raw", "bytes_per_entry", 1,
+                (double)storage.given / bench->entries);
     for (EACH_SERVER(kind))
         request_fill(&storage.pair, kind, bench->entries, 1, request_stream_entry);
     server_pair_settle(&storage.pair);

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""plot.py FOLDER RESULTS...: draws the results files of the benchmarks (results.h has the format) as SVG
+files in FOLDER, by gnuplot. A plot whose figures are in none of the files is left as it is."""
+import os
+import subprocess
+import sys
+
+BLUES = ["#9ecae1", "#4292c6", "#08519c"]  # little to much of the same: pipelines, connections
+OURS, PEERS = "#2171b5", {"redis": "#cb4b4b", "rocksdb": "#e08214", "leveldb": "#7a8b53"}
+GREY = "#969696"
+
+
+class Results:
+    """Medians of all files: {(suite, case, subject, measure): value}, in their order."""
+
+    def __init__(self, paths):
+        self.medians = {}
+        for path in paths:
+            with open(path) as file:
+                for line in file:
+                    fields = line.rstrip("\n").split("\t")
+                    if not line.startswith("#") and len(fields) == 6 and fields[4] == "median":
+                        self.medians[tuple(fields[:4])] = float(fields[5])
+
+    def get(self, *key):
+        return self.medians.get(key)
+
+    def cases(self, suite, measure):
+        """Names of the suite's cases that have the measure."""
+        return list(dict.fromkeys(key[1] for key in self.medians if key[0] == suite and key[3] == measure))
+
+
+def quoted(text):
+    return '"' + text.replace('"', "'").replace("_", " ") + '"'
+
+
+def data_block(name, rows):
+    lines = [" ".join("NaN" if cell is None else quoted(cell) if isinstance(cell, str) else f"{cell:.6g}"
+                      for cell in row) for row in rows]
+    return f"${name} << EOD\n" + "\n".join(lines) + "\nEOD\n"
+
+
+def gnuplot(folder, name, width, height, script):
+    path = os.path.join(folder, name + ".svg")
+    header = f"""
+set terminal svg size {width},{height} font "sans-serif,13" background "#ffffff" noenhanced
+set output "{path}"
+set border 3 linecolor "#606060"
+set tics nomirror out textcolor "#303030"
+set grid ytics linecolor "#e0e0e0" linewidth 1
+set style fill solid 1 noborder
+set key bmargin center horizontal textcolor "#303030" samplen 1.5 width 2
+set title font ",15" textcolor "#202020"
+"""
+    subprocess.run(["gnuplot"], input=header + script, text=True, check=True)
+    size = os.path.getsize(path)
+    print(f"{path}  {size} bytes")
+    if size > 60000:
+        sys.exit(f"{path} is larger than 60000 bytes")
+
+
+def clusters(rows, labels, colors):
+    """Commands that plot $data as clustered bars: column 1 the name, then one bar a column."""
+    bars = len(labels)
+    width = 0.8 / bars
+    parts = [f"$data using ($0{(i - (bars - 1) / 2) * width:+.4f}):{i + 2}:({width * 0.92:.4f}) "
+             f"with boxes linecolor '{colors[i]}' title {quoted(labels[i])}" for i in range(bars)]
+    return (f"set xrange [-0.6:{len(rows) - 0.4}]\n"
+            "plot $data using 0:(NaN):xticlabels(1) notitle, " + ", ".join(parts))
+
+
+def plot_ratios(folder, name, title, peer, rows, labels, unit="requests a second"):
+    """Bars of ratios to a peer, whose 1 is a line."""
+    rows = [row for row in rows if any(value is not None for value in row[1:])]
+    if not rows:
+        return
+    top = max(value for row in rows for value in row[1:] if value is not None)
+    script = data_block("data", rows) + f"""
+set title {quoted(title)}
+set ylabel {quoted(f"{unit} / {peer}'s")} textcolor "#303030"
+set yrange [0:{max(top * 1.05, 1.3):.2f}]
+set ytics {0.5 if top < 4 else 1 if top < 8 else 2}
+set rmargin 8
+set xtics rotate by {30 if len(rows) > 8 else 0} {"right" if len(rows) > 8 else ""} scale 0
+set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead front linewidth 2 linecolor "{PEERS.get(peer, GREY)}"
+set label 1 "{peer}" at graph 1, first 1 left offset 0.6,0 front textcolor "{PEERS.get(peer, GREY)}"
+""" + clusters(rows, labels, BLUES[-len(labels):] if len(labels) < 4 else [*BLUES, "#08306b"])
+    gnuplot(folder, name, 900, 400, script)
+
+
+def plot_throughput(results, folder):
+    pipelines = ["1", "16", "64"]
+    for policy, writes_only in (("everysec", False), ("always", True)):
+        commands = list(dict.fromkeys(case.split("/")[0] for case in results.cases("throughput", "ratio:ops_per_s")
+                                      if case.split("/")[1] == policy))
+        rows = [[command] + [results.get("throughput", f"{command}/{policy}/{pipeline}", "cordwood", "ratio:ops_per_s")
+                             for pipeline in pipelines] for command in commands]
+        what = "writes" if writes_only else "commands"
+        plot_ratios(folder, f"throughput-{policy}",
+                    f"Throughput of {what} beside redis-server, appendfsync {policy} (higher is better)", "redis", rows,
+                    [f"{pipeline} in a pipeline" if pipeline != "1" else "unpipelined" for pipeline in pipelines])
+
+
+def plot_ycsb(results, folder):
+    series = [("everysec", "16"), ("everysec", "50"), ("always", "16"), ("always", "50")]
+    names = {"A": "half updates", "B": "5% updates", "C": "reads", "D": "reads of the latest", "E": "scans",
+             "F": "read, then write"}
+    rows = [[f"{letter}: {names[letter]}"] +
+            [results.get("ycsb", f"{letter}/{policy}/{connections}", "cordwood", "ratio:ops_per_s")
+             for policy, connections in series] for letter in names]
+    plot_ratios(folder, "ycsb-server", "YCSB beside redis-server, records of 1000 bytes, unpipelined (higher is better)",
+                "redis", rows, [f"{policy}, {connections} clients" for policy, connections in series],
+                "operations a second")
+
+
+def plot_latency(results, folder):
+    commands = ["GET", "SET", "XADD", "XRANGE_100"]
+    measures = [("50", "p50_us"), ("95", "p95_us"), ("99", "p99_us"), ("99.9", "p999_us")]
+    rows = {command: [[name] + [results.get("throughput", f"{command}/everysec/1", subject, measure)
+                                for subject in ("cordwood", "redis")] for name, measure in measures]
+            for command in commands}
+    values = [value for command in commands for row in rows[command] for value in row[1:] if value]
+    if not values:
+        return
+    ticks = ", ".join(str(digit * 10 ** power) for power in range(6) for digit in (1, 2, 5))
+    script = f"""
+set multiplot layout 1,4 title "Latency, unpipelined, 50 clients at full load, appendfsync everysec (lower is better)" font ",15"
+set logscale y
+set yrange [{min(values) * 0.7:.3g}:{max(values) * 1.5:.3g}]
+set ytics ({ticks})
+set xtics scale 0
+set xlabel "percentile" textcolor "#303030"
+set bmargin 4.5
+set lmargin 8
+set rmargin 1
+unset key
+"""
+    for i, command in enumerate(commands):
+        script += data_block("data", rows[command]) + f"set title {quoted(command)} font ',13'\n"
+        script += "set ylabel 'microseconds' textcolor '#303030'\n" if i == 0 else "unset ylabel\n"
+        if i == len(commands) - 1:
+            script += "set key inside top left vertical width 0\n"
+        script += clusters(rows[command], ["cordwood", "redis"], [OURS, PEERS["redis"]]) + "\n"
+    gnuplot(folder, "latency", 900, 380, script + "unset multiplot\n")
+
+
+def plot_disk(results, folder):
+    bars = [("raw text", "log entries, raw text", "raw", GREY),
+            ("redis\\nAOF as it grows", "log entries, settled", "redis", PEERS["redis"]),
+            ("redis\\nAOF rewritten", "log entries, compacted", "redis", PEERS["redis"]),
+            ("cordwood\\ntables", "log entries, compacted, tables", "cordwood", OURS)]
+    rows = [[label, results.get("storage", case, subject, "bytes_per_entry"), int(color[1:], 16)]
+            for label, case, subject, color in bars]
+    if any(row[1] is None for row in rows):
+        return
+    script = data_block("data", rows) + f"""
+set title "Bytes on the disk for a log entry (lower is better)"
+set ylabel "bytes an entry" textcolor "#303030"
+set yrange [0:{max(row[1] for row in rows) * 1.12:.0f}]
+set xrange [-0.6:{len(rows) - 0.4}]
+set xtics scale 0
+set bmargin 3.5
+set boxwidth 0.55
+unset key
+plot $data using 0:2:3:xticlabels(1) with boxes linecolor rgb variable, \\
+     $data using 0:2:(sprintf("%.0f", $2)) with labels offset 0,0.7
+"""
+    gnuplot(folder, "disk", 620, 360, script)
+
+
+def main():
+    folder, paths = sys.argv[1], [path for path in sys.argv[2:] if os.path.exists(path)]
+    if not paths:
+        sys.exit("plot.py: there are no results; run make bench first")
+    results = Results(paths)
+    for draw in (plot_throughput, plot_latency, plot_disk, plot_ycsb):
+        draw(results, folder)
+
+
+main()
