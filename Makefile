@@ -228,7 +228,7 @@ bench: ## every benchmark: speed, disk, start-up beside other programs (utils/be
 	@$(MAKE) --no-print-directory bench-server
 	@$(MAKE) --no-print-directory bench-engine
 .PHONY: bench-server
-bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (settings: utils/bench/server_main.c)
+bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (settings: utils/bench/server/server_main.c)
 	@deps/install.sh bench
 	BENCH_COMMIT=$${BENCH_COMMIT:-$$(git rev-parse --short HEAD 2>/dev/null)} $(B)/bench_server $(B)/bench-server.tsv
 # So small that the figures say nothing: only that the benchmarks run.
@@ -236,11 +236,11 @@ bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (s
 bench-smoke: $(B)/bench_server $(PROGRAMS) bench-engine-smoke
 	BENCH_SECONDS=0.02 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_FILTER=ysec/16 \
 		$(B)/bench_server $(B)/bench-smoke.tsv
-SERVER_BENCH := load server_bench server_storage server_main server_pair server_requests server_throughput \
-	server_write_many server_ycsb
-$(B)/bench_server: $(SERVER_BENCH:%=$(B)/obj/utils/bench/%.o) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
+BENCH_SERVER := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/server/*.c))
+$(B)/bench_server: $(BENCH_SERVER) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lxxhash -lm
+
 .PHONY: plots
 plots: ## draws the benchmarks' last results into utils/bench/plots
 	@deps/install.sh bench

@@ -5,7 +5,7 @@
 #ifndef BENCH_SERVER_PAIR_H
 #define BENCH_SERVER_PAIR_H
 
-#include "bench/load.h"
+#include "bench/server/load.h"
 #include "lib/test_server.h"
 
 enum { SERVER_KINDS = 2 };

@@ -7,8 +7,8 @@
  * settled: what is there when the server does nothing more by itself. compacted: after DEBUG COMPACT;
  * redis after BGREWRITEAOF. Cordwood's figures are with the segments of its log that it keeps to write
  * them anew; "tables" is without them. */
-#include "bench/server_bench.h"
-#include "bench/server_requests.h"
+#include "bench/server/server_bench.h"
+#include "bench/server/server_requests.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #define BENCH_SERVER_BENCH_H
 
 #include "bench/results.h"
-#include "bench/server_pair.h"
+#include "bench/server/server_pair.h"
 
 enum { ROUNDS_MAX = 15 };
 

@@ -4,8 +4,8 @@
 #define BENCH_SERVER_REQUESTS_H
 
 #include "base/random.h"
-#include "bench/load.h"
-#include "bench/server_pair.h"
+#include "bench/server/load.h"
+#include "bench/server/server_pair.h"
 #include "bench/values.h"
 
 enum {

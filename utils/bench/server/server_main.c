@@ -6,7 +6,7 @@
  *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
 #include "bench/disk.h"
-#include "bench/server_bench.h"
+#include "bench/server/server_bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>

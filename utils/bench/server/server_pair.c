@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/server_pair.h"
+#include "bench/server/server_pair.h"
 
 #include <dirent.h>
 #include <signal.h>

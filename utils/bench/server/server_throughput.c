@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Closed loop: CONNECTIONS clients, each sends a pipeline, waits for its last reply, and sends the
  * next. The load shares the machine's cores with the server; CPU seconds are the server's alone. */
-#include "bench/server_bench.h"
-#include "bench/server_requests.h"
+#include "bench/server/server_bench.h"
+#include "bench/server/server_requests.h"
 
 #include <stdio.h>
 #include <string.h>

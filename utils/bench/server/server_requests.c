@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/server_requests.h"
+#include "bench/server/server_requests.h"
 
 #include <stdio.h>
 

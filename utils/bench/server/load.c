@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One epoll loop. Replies are not built but counted: an element that is awaited is `open`; an array
  * of n closes one and opens n. */
-#include "bench/load.h"
+#include "bench/server/load.h"
 
 #include "base/memory.h"
 #include "base/random.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Many entries at once: one line of JSON, or one pipeline of XADD. */
-#include "bench/server_bench.h"
-#include "bench/server_requests.h"
+#include "bench/server/server_bench.h"
+#include "bench/server/server_requests.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/server_bench.h"
+#include "bench/server/server_bench.h"
 
 #include <stdio.h>
 #include <string.h>

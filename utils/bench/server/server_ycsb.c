@@ -5,7 +5,7 @@
  *
  * Unpipelined, as YCSB's clients are. Every turn runs the same operations, made before the clock
  * starts; each workload begins with records freshly written. */
-#include "bench/server_bench.h"
+#include "bench/server/server_bench.h"
 #include "bench/ycsb.h"
 
 #include <stdio.h>
