@@ -33,6 +33,7 @@ struct fault_vfs {
     unsigned hold_calls;
     char *hold_path_part;
     unsigned held_count;
+    char *cold_path_part;
 
     struct sync_site *sites;
     size_t site_count;
@@ -115,6 +116,8 @@ static struct fate fault_enter(struct fault_vfs *fault, enum vfs_call call, cons
         else
             fault_wait(fault, call, path);
     }
+    if (nowait && fault->cold_path_part && strstr(path, fault->cold_path_part))
+        fate = (struct fate){.told = STATUS_WOULD_BLOCK};
     if (fate.made && (fault->fail_calls & 1u << call) && fault->fail_countdown > 0 &&
         --fault->fail_countdown == 0) {
         fate = fault_fate(call, fault->fail_form, fault->fail_error);
@@ -466,6 +469,7 @@ static void fault_destroy(struct vfs *vfs)
     memory_free(fault->sites);
     memory_free(fault->skipped_site);
     memory_free(fault->hold_path_part);
+    memory_free(fault->cold_path_part);
     pthread_cond_destroy(&fault->released);
     pthread_mutex_destroy(&fault->mutex);
     memory_free(fault);
@@ -560,6 +564,15 @@ void vfs_fault_release(struct vfs *vfs)
     pthread_mutex_lock(&fault->mutex);
     fault->hold_calls = 0;
     pthread_cond_broadcast(&fault->released);
+    pthread_mutex_unlock(&fault->mutex);
+}
+
+void vfs_fault_set_cold(struct vfs *vfs, const char *path_part)
+{
+    struct fault_vfs *fault = fault_of(vfs);
+    pthread_mutex_lock(&fault->mutex);
+    memory_free(fault->cold_path_part);
+    fault->cold_path_part = text_copy(path_part);
     pthread_mutex_unlock(&fault->mutex);
 }
 

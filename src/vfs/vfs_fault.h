@@ -54,6 +54,9 @@ void vfs_fault_set_free_bytes(struct vfs *fault, uint64_t bytes);
 void vfs_fault_hold(struct vfs *fault, unsigned calls, const char *path_part);
 void vfs_fault_release(struct vfs *fault);
 unsigned vfs_fault_held_count(struct vfs *fault);
+/* Files whose paths contain `path_part` are not in memory: their nowait reads get STATUS_WOULD_BLOCK,
+ * the others go on. NULL: all are as they are below. */
+void vfs_fault_set_cold(struct vfs *fault, const char *path_part);
 /* `before` is told of every call of the kinds in the mask before it is made, in the calling thread and
  * with no lock of the fault file system held; with what is below it may do as it likes (look at what a
  * power loss would leave, say). `site` is NULL but for syncs. NULL: nobody is told. Not to be changed

@@ -405,6 +405,23 @@ static void watcher_sees_the_world_before_each_call(void **state)
     vfs_close(file);
 }
 
+static void cold_files_are_read_by_those_who_wait(void **state)
+{
+    struct world *world = *state;
+    struct vfs_file *file = NULL;
+    char data[4];
+    size_t got = 0;
+    assert_int_equal(vfs_open(world->fault, "/data.cwt", VFS_WRITE | VFS_CREATE, &file), STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 0, "text", 4), STATUS_OK);
+    vfs_fault_set_cold(world->fault, ".cwt");
+    assert_int_equal(file->ops->read_at(file, 0, data, 4, true, &got), STATUS_WOULD_BLOCK);
+    assert_int_equal(file->ops->read_at(file, 0, data, 4, false, &got), STATUS_OK);
+    vfs_fault_set_cold(world->fault, ".wal");
+    assert_int_equal(file->ops->read_at(file, 0, data, 4, true, &got), STATUS_OK);
+    vfs_fault_set_cold(world->fault, NULL);
+    vfs_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(skipped_site_says_ok_and_makes_nothing_durable, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(watcher_sees_the_world_before_each_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cold_files_are_read_by_those_who_wait, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
