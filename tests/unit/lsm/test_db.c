@@ -500,6 +500,27 @@ static void a_snapshot_sees_what_a_cut_range_deletion_hides(void **state)
     teardown(&world);
 }
 
+/* The log's end is then a segment's start, above the end of the newest batch. */
+static void a_log_moved_to_a_new_segment_breaks_no_invariant(void **state)
+{
+    struct world world;
+    struct lsm_report report = {""};
+    (void)state;
+    setup(&world, 3);
+    write_batch(&world, 5);
+    assert_int_equal(lsm_wal_rotate(world.db), STATUS_OK);
+    struct lsm_writer *writer = NULL;
+    lsm_lock(world.db);
+    assert_int_equal(lsm_write_begin(world.db, 100, false, &writer), STATUS_OK);
+    assert_int_equal(lsm_write_end(writer), 0); /* nothing was put: no batch */
+    lsm_unlock(world.db);
+    assert_int_equal(lsm_wal_sync(world.db), STATUS_OK);
+    assert_true(lsm_durable_lsn(world.db) > lsm_visible_lsn(world.db));
+    if (lsm_check_invariants(world.db, &report) != STATUS_OK)
+        fail_msg("%s", report.text);
+    teardown(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +531,7 @@ int main(void)
         cmocka_unit_test(an_uncompressed_tree_stores_its_bytes_as_they_are),
         cmocka_unit_test(replaced_tables_are_removed_without_another_write),
         cmocka_unit_test(a_snapshot_sees_what_a_cut_range_deletion_hides),
+        cmocka_unit_test(a_log_moved_to_a_new_segment_breaks_no_invariant),
         cmocka_unit_test(random_work_agrees_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
