@@ -11,21 +11,24 @@
 
 static void engine_options_fill(struct lsm_options *engine, const struct store_options *options)
 {
+    uint32_t filter_bits = options->filter_bits_per_key ? options->filter_bits_per_key : 10;
     *engine = (struct lsm_options){
         .trees =
             {
                 [TREE_KEYS] = {.name = "keys",
                                .compaction = LSM_LEVELED,
-                               .filter_bits_per_key = 10},
+                               .block_bytes = options->block_bytes,
+                               .filter_bits_per_key = filter_bits},
                 [TREE_PARTS] = {.name = "parts",
                                 .compaction = LSM_LEVELED,
-                                .filter_bits_per_key = 10,
+                                .block_bytes = options->block_bytes,
+                                .filter_bits_per_key = filter_bits,
                                 .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
                                 .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
                 [TREE_ENTRIES] = {.name = "entries",
                                   .compaction = LSM_TIME_RUNS,
-                                  .block_bytes = 16 * 1024,
-                                  .filter_bits_per_key = 10,
+                                  .block_bytes = options->block_bytes,
+                                  .filter_bits_per_key = filter_bits,
                                   .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
                                   .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
             },
@@ -33,6 +36,7 @@ static void engine_options_fill(struct lsm_options *engine, const struct store_o
         .memtable_bytes = options->memtable_bytes,
         .block_cache_bytes = options->block_cache_bytes,
         .wal_segment_bytes = options->wal_segment_bytes,
+        .table_bytes_max = options->table_bytes_max,
         .work_ready = options->work_ready,
         .context = options->context,
     };
