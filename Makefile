@@ -155,6 +155,20 @@ $(BIG_TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(call libs_of,$(
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
 $(B)/tests/stress/test_stress: $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(wildcard tests/stress/stress_*.c))
+# The simulator: tests/sim/README.md.
+SIM_OBJECTS := $(patsubst tests/%.c,$(B)/obj/tests/%.o,$(filter-out %/main.c %/test_simulation.c,$(wildcard tests/sim/*.c)))
+$(B)/libsim.a: $(SIM_OBJECTS)
+	@rm -f $@
+	@ar rcs $@ $^
+$(B)/tests/sim/test_simulation: $(B)/libsim.a
+$(B)/sim/simulate: $(B)/obj/tests/sim/main.o $(B)/libsim.a $(B)/libtests.a $(call libs_of,$(LIBS_commands))
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ $(TEST_LIBS) $(SYSTEM_LIBS)
+.PHONY: sim
+sim: $(B)/sim/simulate ## the simulator, seed after seed: SEED= (the first, 1), TIME= (seconds, 60)
+	@$(B)/sim/simulate --seed $(or $(SEED),1) --time $(or $(TIME),60)
+
 # What tests start as a process.
 $(BIG_TESTS): | $(PROGRAMS)
 
