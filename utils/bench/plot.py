@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-BLUES = ["#9ecae1", "#4292c6", "#08519c"]  # little to much of the same: pipelines, connections
+BLUES = ["#c6dbef", "#9ecae1", "#4292c6", "#08519c"]  # little to much of the same: pipelines, connections
 OURS, PEERS = "#2171b5", {"redis": "#cb4b4b", "rocksdb": "#e08214", "leveldb": "#7a8b53"}
 GREY = "#969696"
 
@@ -70,23 +70,42 @@ def clusters(rows, labels, colors):
             "plot $data using 0:(NaN):xticlabels(1) notitle, " + ", ".join(parts))
 
 
-def plot_ratios(folder, name, title, peer, rows, labels, unit="requests a second"):
-    """Bars of ratios to a peer, whose 1 is a line."""
+def ratio_bars(rows, labels, colors):
+    """The same for ratios: bars that begin at 1, up when better, down when worse."""
+    bars = len(labels)
+    width = 0.8 / bars
+    parts = []
+    for i in range(bars):
+        left = (i - bars / 2) * width
+        parts.append(f"$data using ($0{left + width / 2:+.4f}):(1):($0{left + width * 0.04:+.4f}):"
+                     f"($0{left + width * 0.96:+.4f}):(1):{i + 2} with boxxyerror linecolor '{colors[i]}' "
+                     f"title {quoted(labels[i])}")
+    return (f"set xrange [-0.6:{len(rows) - 0.4}]\n"
+            "plot $data using 0:(NaN):xticlabels(1) notitle, " + ", ".join(parts))
+
+
+def plot_ratios(folder, name, title, peer, rows, labels, colors, unit="requests a second"):
+    """Bars of ratios to a peer, whose 1 is a line; twice as good and half as good look alike."""
     rows = [row for row in rows if any(value is not None for value in row[1:])]
     if not rows:
         return
-    top = max(value for row in rows for value in row[1:] if value is not None)
+    values = [value for row in rows for value in row[1:] if value]
+    many = len(rows) > 8
+    ticks = ", ".join(f'"{tick:g}" {tick}' for tick in
+                      (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32))
     script = data_block("data", rows) + f"""
 set title {quoted(title)}
 set ylabel {quoted(f"{unit} / {peer}'s")} textcolor "#303030"
-set yrange [0:{max(top * 1.05, 1.3):.2f}]
-set ytics {0.5 if top < 4 else 1 if top < 8 else 2}
-set rmargin 8
-set xtics rotate by {30 if len(rows) > 8 else 0} {"right" if len(rows) > 8 else ""} scale 0
-set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead front linewidth 2 linecolor "{PEERS.get(peer, GREY)}"
-set label 1 "{peer}" at graph 1, first 1 left offset 0.6,0 front textcolor "{PEERS.get(peer, GREY)}"
-""" + clusters(rows, labels, BLUES[-len(labels):] if len(labels) < 4 else [*BLUES, "#08306b"])
-    gnuplot(folder, name, 900, 400, script)
+set logscale y 2
+set yrange [{min(0.45, min(values) / 1.1):.3f}:{max(2.2, max(values) * 1.1):.3f}]
+set ytics ({ticks})
+set rmargin {len(peer) + 3}
+set bmargin {7 if many else 4.5}
+set xtics rotate by {30 if many else 0} {"right" if many else ""} scale 0
+set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead front linewidth 2 linecolor "{PEERS[peer]}"
+set label 1 "{peer}" at graph 1, first 1 left offset 0.6,0 front textcolor "{PEERS[peer]}"
+""" + ratio_bars(rows, labels, colors)
+    gnuplot(folder, name, 900, 410, script)
 
 
 def plot_throughput(results, folder):
@@ -99,7 +118,7 @@ def plot_throughput(results, folder):
         what = "writes" if writes_only else "commands"
         plot_ratios(folder, f"throughput-{policy}",
                     f"Throughput of {what} beside redis-server, appendfsync {policy} (higher is better)", "redis", rows,
-                    [f"{pipeline} in a pipeline" if pipeline != "1" else "unpipelined" for pipeline in pipelines])
+                    ["unpipelined", "16 in a pipeline", "64 in a pipeline"], BLUES[1:])
 
 
 def plot_ycsb(results, folder):
@@ -110,7 +129,7 @@ def plot_ycsb(results, folder):
             [results.get("ycsb", f"{letter}/{policy}/{connections}", "cordwood", "ratio:ops_per_s")
              for policy, connections in series] for letter in names]
     plot_ratios(folder, "ycsb-server", "YCSB beside redis-server, records of 1000 bytes, unpipelined (higher is better)",
-                "redis", rows, [f"{policy}, {connections} clients" for policy, connections in series],
+                "redis", rows, [f"{policy}, {connections} clients" for policy, connections in series], BLUES,
                 "operations a second")
 
 
@@ -169,12 +188,54 @@ plot $data using 0:2:3:xticlabels(1) with boxes linecolor rgb variable, \\
     gnuplot(folder, "disk", 620, 360, script)
 
 
+ENGINES = ["cordwood", "leveldb"]  # RocksDB is the 1
+
+
+def engine_row(results, name, suite, case):
+    peer = results.get(suite, case, "rocksdb", "ops_per_s")
+    values = [results.get(suite, case, engine, "ops_per_s") for engine in ENGINES]
+    return [name] + [value / peer if value and peer else None for value in values]
+
+
+def plot_engine(results, folder):
+    cases = [("order", "fillseq"), ("random", "fillrandom"), ("random", "overwrite"), ("random", "fillsync1"),
+             ("random", "fillsync16"), ("random", "deleterandom"), ("order", "readseq"), ("order", "readreverse"),
+             ("random", "readrandom"), ("random", "readmissing"), ("random", "readhot"), ("random", "seekrandom"),
+             ("random", "readwhilewriting"), ("logs", "append"), ("logs", "page"), ("logs", "newestpage")]
+    plot_ratios(folder, "engine", "The engine as a library beside RocksDB and LevelDB, the same options (higher is better)",
+                "rocksdb", [engine_row(results, case, suite, case) for suite, case in cases], ENGINES,
+                [OURS, PEERS["leveldb"]], "operations a second")
+    plot_ratios(folder, "ycsb-engine", "YCSB on the engine as a library, 4 threads, records of 1000 bytes (higher is better)",
+                "rocksdb", [engine_row(results, name, "ycsb/4", f"{name}/4") for name in ["load", *"ABCDEF"]], ENGINES,
+                [OURS, PEERS["leveldb"]], "operations a second")
+
+
+def plot_engine_disk(results, folder):
+    bars = [("bytes written a byte,\\nin order", "order", "fillseq", "write_amplification"),
+            ("bytes written a byte,\\noverwritten", "random", "overwrite", "write_amplification"),
+            ("bytes kept a byte,\\noverwritten", "random", "overwrite", "space_amplification"),
+            ("bytes kept a byte,\\ndeleted", "random", "deleterandom", "space_amplification")]
+    engines = ["cordwood", "rocksdb", "leveldb"]
+    rows = [[label] + [results.get(suite, case, engine, measure) for engine in engines]
+            for label, suite, case, measure in bars]
+    if any(value is None for row in rows for value in row):
+        return
+    script = data_block("data", rows) + """
+set title "Write and space amplification of the engine (lower is better)"
+set ylabel "times" textcolor "#303030"
+set yrange [0:*]
+set bmargin 5
+set xtics scale 0
+""" + clusters(rows, engines, [OURS, PEERS["rocksdb"], PEERS["leveldb"]])
+    gnuplot(folder, "engine-disk", 760, 390, script)
+
+
 def main():
     folder, paths = sys.argv[1], [path for path in sys.argv[2:] if os.path.exists(path)]
     if not paths:
         sys.exit("plot.py: there are no results; run make bench first")
     results = Results(paths)
-    for draw in (plot_throughput, plot_latency, plot_disk, plot_ycsb):
+    for draw in (plot_throughput, plot_latency, plot_disk, plot_ycsb, plot_engine, plot_engine_disk):
         draw(results, folder)
 
 
