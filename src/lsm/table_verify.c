@@ -210,6 +210,8 @@ static enum status read_block(struct verify *verify, uint64_t end, struct block_
 static enum status verify_data(struct verify *verify)
 {
     enum status status = STATUS_OK;
+    if (verify->table->data_bytes > 0 && verify->table->top_index.size == 0)
+        return verify_fail(verify, "the top index is missing");
     while (status == STATUS_OK && verify->offset < verify->table->data_bytes) {
         struct block_handle handle;
         enum block_kind kind;
@@ -300,8 +302,6 @@ static enum status verify_rest(struct verify *verify)
     verify->offset = footer.top_index.offset;
     if (verify->table->top_index.size > 0)
         status = verify_index(verify, verify->table->top_index, &verify->leaves);
-    else if (verify->leaves.count > 0)
-        status = verify_fail(verify, "the top index is missing");
     if (status != STATUS_OK)
         return status;
     verify->offset = footer.properties.offset;

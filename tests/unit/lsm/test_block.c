@@ -2,6 +2,7 @@
 #include "lsm/block.h"
 
 #include "base/coding.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
@@ -96,11 +97,34 @@ static void impossible_heads_are_refused(void **state)
     assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
 }
 
+/* The checksum holds, what it covers is no LZ4. */
+static void compressed_bytes_that_do_not_unfold_are_refused(void **state)
+{
+    (void)state;
+    static const char content[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, CODEC_LZ4}, place[8];
+    enum block_kind kind;
+    uint8_t *raw = NULL;
+    size_t size = 0;
+    for (uint32_t raw_bytes = 11; raw_bytes < 200; raw_bytes += 50) {
+        le32_store(block + 2, 10);
+        le32_store(block + 6, raw_bytes);
+        memcpy(block + BLOCK_HEAD_BYTES, content, 10);
+        le64_store(place, 77);
+        uint32_t crc = crc32c_extend(crc32c(place, sizeof(place)), block, 10);
+        le32_store(block + 10, crc32c_mask(crc32c_extend(crc, content, 10)));
+        assert_int_equal(
+            block_unseal(slice_make(block, sizeof(block)), 77, &kind, &raw, &size), STATUS_CORRUPT);
+        assert_null(raw);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sealed_block_comes_back),
         cmocka_unit_test(block_is_sound_at_its_own_place_only),
+        cmocka_unit_test(compressed_bytes_that_do_not_unfold_are_refused),
         cmocka_unit_test(impossible_heads_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

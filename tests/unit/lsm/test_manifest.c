@@ -2,6 +2,8 @@
 /* Where a manifest ends, and what is damage. */
 #include "lsm/manifest.h"
 
+#include "base/coding.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 #include "vfs/vfs_fault.h"
 #include "vfs/vfs_memory.h"
@@ -262,6 +264,100 @@ static void edits_that_do_not_fit_the_state_are_damage(void **state)
     destroy(f);
 }
 
+static void expect_damage(struct buffer *fields, const char *why)
+{
+    struct fixture *f = create();
+    assert_int_equal(manifest_append(f->file, &f->content, buffer_slice(fields)), STATUS_OK);
+    assert_int_equal(read_manifest(f), STATUS_CORRUPT);
+    if (!strstr(f->report.text, why))
+        fail_msg("%s, not: %s", f->report.text, why);
+    buffer_release(fields);
+    destroy(f);
+}
+
+static void trees_and_tables_that_do_not_fit_are_damage(void **state)
+{
+    (void)state;
+    struct table_properties properties = {.lsn_min = 10, .lsn_max = 20};
+    struct buffer fields = {0};
+    char long_name[MANIFEST_TREE_NAME_MAX + 2];
+    buffer_append_text(&properties.smallest, "a");
+    buffer_append_text(&properties.largest, "b");
+    version_edit_encode_tree(&fields, 2, LSM_LEVELED, "third before second");
+    expect_damage(&fields, "declares a tree out of order");
+    version_edit_encode_tree(&fields, 0, LSM_LEVELED, "another name");
+    expect_damage(&fields, "declares a tree out of order");
+    version_edit_encode_tree(&fields, 0, LSM_TIME_RUNS, "keys");
+    expect_damage(&fields, "declares a tree out of order");
+    memset(long_name, 'n', sizeof(long_name));
+    buffer_append_text(&fields, "\1\1");
+    buffer_append_byte(&fields, LSM_LEVELED);
+    buffer_append_sized(&fields, slice_make(long_name, MANIFEST_TREE_NAME_MAX + 1));
+    expect_damage(&fields, "is malformed");
+    version_edit_encode_added(&fields, 1, 0, 9, &properties);
+    expect_damage(&fields, "adds a table to an unknown tree");
+    version_edit_encode_added(&fields, 0, 3, 2, &properties);
+    expect_damage(&fields, "table 000002 is named twice");
+    buffer_append_byte(&fields, 0xff);
+    expect_damage(&fields, "is malformed");
+    table_properties_release(&properties);
+}
+
+static void a_lenient_parse_takes_of_two_tables_with_one_number_one(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct table_properties properties = {.lsn_min = 10, .lsn_max = 20};
+    struct buffer fields = {0}, bytes = {0};
+    version_edit_encode_added(&fields, 0, 3, 1, &properties);
+    version_edit_encode_added(&fields, 0, 3, 2, &properties);
+    version_edit_encode_added(&fields, 1, 3, 8, &properties); /* no such tree */
+    assert_int_equal(manifest_append(f->file, &f->content, buffer_slice(&fields)), STATUS_OK);
+    assert_int_equal(vfs_read_file(f->vfs, MANIFEST, 1 << 20, &bytes), STATUS_OK);
+    assert_int_equal(manifest_parse(buffer_slice(&bytes), true, &f->found, &f->report), STATUS_OK);
+    assert_int_equal(f->found.table_count, 3);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(f->found.tables[i].number, i + 1);
+    buffer_release(&fields);
+    buffer_release(&bytes);
+    destroy(f);
+}
+
+static void a_header_of_the_future_and_a_cut_snapshot_are_refused(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct buffer bytes = {0};
+    assert_int_equal(vfs_read_file(f->vfs, MANIFEST, 1 << 20, &bytes), STATUS_OK);
+    struct slice cut = slice_make(bytes.data, f->content.snapshot_end - 1);
+    assert_int_equal(manifest_parse(cut, false, &f->found, &f->report), STATUS_CORRUPT);
+    assert_non_null(strstr(f->report.text, "the file ends within its snapshot"));
+    le32_store(bytes.data + 12, 2);
+    le32_store(bytes.data, crc32c_mask(crc32c(bytes.data + 4, 32 - 4)));
+    assert_int_equal(manifest_parse(buffer_slice(&bytes), false, &f->found, &f->report),
+                     STATUS_UNSUPPORTED);
+    assert_non_null(strstr(f->report.text, "format version 2 is not of this program"));
+    assert_int_equal(manifest_parse(buffer_slice(&bytes), true, &f->found, &f->report),
+                     STATUS_UNSUPPORTED);
+    buffer_release(&bytes);
+    destroy(f);
+}
+
+static void a_current_that_is_too_long_is_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct vfs_file *file = NULL;
+    char junk[5000];
+    memset(junk, 'M', sizeof(junk));
+    assert_int_equal(vfs_open(f->vfs, "db/CURRENT", VFS_WRITE, &file), STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 0, junk, sizeof(junk)), STATUS_OK);
+    vfs_close(file);
+    assert_int_equal(read_manifest(f), STATUS_CORRUPT);
+    assert_non_null(strstr(f->report.text, "CURRENT"));
+    destroy(f);
+}
+
 static void a_large_snapshot_is_cut_into_records(void **state)
 {
     (void)state;
@@ -450,6 +546,10 @@ int main(void)
         cmocka_unit_test(a_missing_manifest_is_named),
         cmocka_unit_test(a_field_of_a_later_version_is_refused_by_number),
         cmocka_unit_test(edits_that_do_not_fit_the_state_are_damage),
+        cmocka_unit_test(trees_and_tables_that_do_not_fit_are_damage),
+        cmocka_unit_test(a_lenient_parse_takes_of_two_tables_with_one_number_one),
+        cmocka_unit_test(a_header_of_the_future_and_a_cut_snapshot_are_refused),
+        cmocka_unit_test(a_current_that_is_too_long_is_damage),
         cmocka_unit_test(a_large_snapshot_is_cut_into_records),
         cmocka_unit_test(a_failed_switch_leaves_a_readable_manifest),
         cmocka_unit_test(a_switch_is_safe_at_every_moment_by_each_of_its_syncs),

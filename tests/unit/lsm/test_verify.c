@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "lib/seed.h"
+#include "lsm/manifest.h"
 #include "vfs/vfs_fault.h"
 
 static void a_sound_database_has_no_finding_and_names_its_files(void **state)
@@ -144,6 +145,157 @@ static void a_flipped_byte_is_detected_and_named_or_harmless_but_never_served(vo
     damage_fixture_destroy(f);
 }
 
+/* ---- A manifest that states something else ---------------------------------------------------- */
+
+typedef void restate(struct manifest_content *content);
+
+/* Switches the copy to a new manifest; checksums hold. */
+static void damage_restate(struct damage_fixture *f, restate *change)
+{
+    struct directory_files files = {0};
+    struct manifest_content content = {0};
+    struct lsm_report report;
+    struct vfs_file *file = NULL;
+    damage_fixture_copy(f);
+    assert_int_equal(directory_files_read(&f->env, "db", &files), STATUS_OK);
+    assert_int_equal(manifest_read(&f->env, "db", &files, &content, &report), STATUS_OK);
+    change(&content);
+    assert_int_equal(manifest_create(&f->env, "db", content.number + 1, &content, &file),
+                     STATUS_OK);
+    vfs_close(file);
+    manifest_content_release(&content);
+    directory_files_release(&files);
+}
+
+static struct table_properties *first_table(struct manifest_content *content)
+{
+    assert_true(content->table_count > 1);
+    return &content->tables[0].properties;
+}
+
+static void more_entries(struct manifest_content *content)
+{
+    first_table(content)->entry_count++;
+}
+
+static void more_raw_bytes(struct manifest_content *content)
+{
+    first_table(content)->raw_bytes++;
+}
+
+static void other_lsns(struct manifest_content *content)
+{
+    first_table(content)->lsn_min--;
+}
+
+static void other_smallest_key(struct manifest_content *content)
+{
+    first_table(content)->smallest.data[0]--;
+}
+
+static void other_end(struct manifest_content *content)
+{
+    first_table(content)->largest_is_exclusive = true;
+}
+
+static void other_size(struct manifest_content *content)
+{
+    first_table(content)->file_bytes++;
+}
+
+static void less_flushed(struct manifest_content *content)
+{
+    content->state.flushed_lsn = first_table(content)->lsn_max;
+}
+
+static void more_flushed_than_durable(struct manifest_content *content)
+{
+    content->state.durable_lsn = content->state.flushed_lsn - 1;
+}
+
+static void one_level(struct manifest_content *content)
+{
+    size_t moved = 0;
+    for (size_t i = 0; i < content->table_count; i++)
+        if (content->tables[i].tree == 0) {
+            content->tables[i].level = 3;
+            moved++;
+        }
+    assert_true(moved > 1);
+}
+
+static void what_a_manifest_states_wrongly_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        restate *change;
+        const char *finding;
+    } wrong[] = {
+        {more_entries, "its counts are not those that the manifest states"},
+        {more_raw_bytes, "its counts are not those that the manifest states"},
+        {other_lsns, "its LSNs are not those that the manifest states"},
+        {other_smallest_key, "its keys are not those that the manifest states"},
+        {other_end, "its keys are not those that the manifest states"},
+        {other_size, "its size are not those that the manifest states"},
+        {less_flushed, "but the manifest says that tables end at"},
+        {more_flushed_than_durable, "tables run ahead of the durable WAL"},
+        {one_level, "overlaps another table of its level"},
+    };
+    struct damage_fixture *f = damage_fixture_create(true);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        damage_restate(f, wrong[i].change);
+        assert_int_equal(damage_verify(f), STATUS_CORRUPT);
+        if (!strstr(f->text, wrong[i].finding))
+            fail_msg("%s, not: %s", f->text, wrong[i].finding);
+    }
+    damage_fixture_destroy(f);
+}
+
+/* Of tables that cover each other's keys in one level those with the newest entries stay. */
+static void repair_drops_the_older_ones_of_overlapping_tables(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    struct buffer content = {0};
+    damage_restate(f, one_level);
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    assert_non_null(strstr(f->text, "a newer table of its level covers its keys"));
+    assert_int_equal(damage_verify(f), STATUS_OK);
+    assert_int_equal(damage_read_all(f, false, &content), STATUS_OK);
+    assert_true(content.size > 0);
+    buffer_release(&content);
+    damage_fixture_destroy(f);
+}
+
+static void one_tree_less(struct manifest_content *content)
+{
+    size_t kept = 0;
+    content->tree_count = 1;
+    for (size_t i = 0; i < content->table_count; i++) {
+        if (content->tables[i].tree == 0)
+            content->tables[kept++] = content->tables[i];
+        else
+            table_properties_release(&content->tables[i].properties);
+    }
+    content->table_count = kept;
+}
+
+/* The checksums of the log hold, but its records are of a tree that is not there. */
+static void a_log_for_other_trees_is_found_and_not_replayed(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    struct lsm *db = NULL;
+    struct lsm_report report;
+    damage_restate(f, one_tree_less);
+    assert_int_equal(damage_verify(f), STATUS_CORRUPT);
+    assert_non_null(strstr(f->text, "holds malformed records"));
+    f->options.tree_count = 1;
+    assert_int_equal(lsm_open(&f->env, "db", &f->options, &report, &db), STATUS_CORRUPT);
+    assert_true(report.text[0] != 0);
+    damage_fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +305,9 @@ int main(void)
         cmocka_unit_test(a_database_in_use_is_left_alone),
         cmocka_unit_test(a_missing_file_of_each_kind_is_named),
         cmocka_unit_test(a_table_in_the_place_of_another_is_found),
+        cmocka_unit_test(what_a_manifest_states_wrongly_is_found),
+        cmocka_unit_test(repair_drops_the_older_ones_of_overlapping_tables),
+        cmocka_unit_test(a_log_for_other_trees_is_found_and_not_replayed),
         cmocka_unit_test(a_flipped_byte_is_detected_and_named_or_harmless_but_never_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
