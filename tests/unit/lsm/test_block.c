@@ -113,8 +113,8 @@ static void compressed_bytes_that_do_not_unfold_are_refused(void **state)
         le64_store(place, 77);
         uint32_t crc = crc32c_extend(crc32c(place, sizeof(place)), block, 10);
         le32_store(block + 10, crc32c_mask(crc32c_extend(crc, content, 10)));
-        assert_int_equal(
-            block_unseal(slice_make(block, sizeof(block)), 77, &kind, &raw, &size), STATUS_CORRUPT);
+        assert_int_equal(block_unseal(slice_make(block, sizeof(block)), 77, &kind, &raw, &size),
+                         STATUS_CORRUPT);
         assert_null(raw);
     }
 }

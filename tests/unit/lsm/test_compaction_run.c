@@ -490,6 +490,74 @@ static void run_of_small_dead_objects_goes(void **state)
     fixture_destroy(fixture);
 }
 
+static size_t level_count(struct fixture *fixture, unsigned depth)
+{
+    struct version *version = version_set_current(fixture->set);
+    size_t count = version->trees[0].levels[depth].count;
+    version_unref(version);
+    return count;
+}
+
+/* The next compaction moves tables from one level to the next: it reads and writes none, and they are
+ * the same files under the new level, also after the set is opened again. */
+static void expect_move(struct fixture *fixture, unsigned from, size_t moved)
+{
+    struct vfs_fault_counters before, after;
+    size_t above = level_count(fixture, from), below = level_count(fixture, from + 1);
+    struct compaction_counts counts = fixture->counts;
+    bool done;
+    assert_all_snapshots(fixture); /* opens the tables, so that picking reads nothing */
+    vfs_fault_counters(fixture->vfs, &before);
+    assert_int_equal(compact_once(fixture, false, UINT64_MAX, 500, &done), STATUS_OK);
+    vfs_fault_counters(fixture->vfs, &after);
+    assert_false(done);
+    assert_int_equal(level_count(fixture, from), above - moved);
+    assert_int_equal(level_count(fixture, from + 1), below + moved);
+    assert_int_equal(fixture->counts.read_bytes, counts.read_bytes);
+    assert_int_equal(fixture->counts.write_bytes, counts.write_bytes);
+    assert_int_equal(after.calls[VFS_CALL_READ], before.calls[VFS_CALL_READ]);
+    assert_int_equal(after.calls[VFS_CALL_WRITE], before.calls[VFS_CALL_WRITE] + 1); /* the edit */
+    assert_all_snapshots(fixture);
+    version_set_close(fixture->set);
+    open_set(fixture, fixture->options.trees[0].compaction);
+    assert_int_equal(level_count(fixture, from + 1), below + moved);
+    assert_all_snapshots(fixture);
+}
+
+static void tables_with_nothing_below_them_are_moved(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_create(LSM_LEVELED);
+    fixture->options.table_bytes_max = 300;
+    for (int table = 0; table < 4; table++) {
+        size_t first = fixture->version_count;
+        for (int key = 0; key < KEYS; key++)
+            write_version(fixture, key, ENTRY_PUT);
+        flush(fixture, first, 0);
+    }
+    bool done;
+    assert_int_equal(compact_once(fixture, false, UINT64_MAX, 1 << 20, &done), STATUS_OK);
+    assert_int_equal(level_count(fixture, 0), 0);
+    assert_true(level_count(fixture, 1) > 2);
+    expect_move(fixture, 1, 1);
+    assert_int_equal(level_count(fixture, 2), 1);
+    fixture_destroy(fixture);
+}
+
+static void large_runs_that_follow_each_other_are_moved(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_create(LSM_TIME_RUNS);
+    for (int table = 0; table < 8; table++) {
+        size_t first = fixture->version_count;
+        for (int key = 0; key < KEYS / 8; key++)
+            write_version(fixture, KEYS / 8 * table + key, ENTRY_PUT);
+        flush(fixture, first, 0);
+    }
+    expect_move(fixture, 0, 8);
+    fixture_destroy(fixture);
+}
+
 static void deletion_stays_while_an_older_version_may_exist(void **state)
 {
     (void)state;
@@ -622,6 +690,8 @@ int main(void)
         cmocka_unit_test(runs_under_a_range_deletion_are_never_read),
         cmocka_unit_test(mostly_dead_run_is_written_again),
         cmocka_unit_test(run_of_small_dead_objects_goes),
+        cmocka_unit_test(tables_with_nothing_below_them_are_moved),
+        cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
         cmocka_unit_test(deletion_stays_while_an_older_version_may_exist),
         cmocka_unit_test(versions_of_a_key_stay_in_one_table),
         cmocka_unit_test(every_failing_call_leaves_the_old_version_and_no_file),

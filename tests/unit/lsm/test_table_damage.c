@@ -78,7 +78,8 @@ static void put_junk(struct maker *m)
 }
 
 /* What the builder holds; `cut`: with its last byte but the restarts' gone wrong. */
-static struct block_handle put_rows(struct maker *m, enum block_kind kind, bool damage, bool frameless)
+static struct block_handle put_rows(struct maker *m, enum block_kind kind, bool damage,
+                                    bool frameless)
 {
     struct slice raw = rows_builder_finish(&m->rows);
     if (damage)
@@ -88,7 +89,8 @@ static struct block_handle put_rows(struct maker *m, enum block_kind kind, bool 
     return handle;
 }
 
-static void row(struct maker *m, const char *key, lsn_t lsn, enum entry_kind kind, const char *value)
+static void row(struct maker *m, const char *key, lsn_t lsn, enum entry_kind kind,
+                const char *value)
 {
     rows_builder_add(&m->rows, slice_from(key), lsn, kind, slice_from(value));
 }
@@ -349,7 +351,8 @@ static const struct {
     {ROWS_BEHIND_THE_LEAF, "blocks that no index names", true, STATUS_OK, STATUS_OK},
     {LEAF_NAMES_TOO_MANY, "an index names too many blocks", true, STATUS_OK, STATUS_OK},
     {LEAF_NAMES_TOO_FEW, "an index does not name a block", true, STATUS_CORRUPT, STATUS_OK},
-    {LEAF_ROW_IS_A_DELETION, "a row of an index is malformed", true, STATUS_CORRUPT, STATUS_CORRUPT},
+    {LEAF_ROW_IS_A_DELETION, "a row of an index is malformed", true, STATUS_CORRUPT,
+     STATUS_CORRUPT},
     {LEAF_ROW_IS_NO_HANDLE, "a row of an index is malformed", true, STATUS_CORRUPT, STATUS_CORRUPT},
     {LEAF_NAMES_ONE_TWICE, "an index names a wrong place", true, STATUS_OK, STATUS_OK},
     {LEAF_SEPARATOR_TOO_LOW, "a separator before the end of its block", true, STATUS_OK, STATUS_OK},
@@ -413,10 +416,9 @@ static void readers_report_what_they_meet(void **state)
             make(env, expected[i].twist);
             struct reading reading = read_with(env, cache);
             block_cache_destroy(cache);
-            bool as_expected =
-                reading.opened == (expected[i].opens ? STATUS_OK : STATUS_CORRUPT) &&
-                (!expected[i].opens ||
-                 (reading.scanned == expected[i].scanned && reading.got == expected[i].got));
+            bool as_expected = reading.opened == (expected[i].opens ? STATUS_OK : STATUS_CORRUPT) &&
+                               (!expected[i].opens || (reading.scanned == expected[i].scanned &&
+                                                       reading.got == expected[i].got));
             if (!as_expected)
                 fail_msg("twist %d: open %d scan %d get %d", expected[i].twist, reading.opened,
                          reading.scanned, reading.got);
