@@ -100,7 +100,7 @@ set logscale y 2
 set yrange [{min(0.45, min(values) / 1.1):.3f}:{max(2.2, max(values) * 1.1):.3f}]
 set ytics ({ticks})
 set rmargin {len(peer) + 3}
-set bmargin {7 if many else 4.5}
+set bmargin {6 if many else 4.5}
 set xtics rotate by {30 if many else 0} {"right" if many else ""} scale 0
 set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead front linewidth 2 linecolor "{PEERS[peer]}"
 set label 1 "{peer}" at graph 1, first 1 left offset 0.6,0 front textcolor "{PEERS[peer]}"

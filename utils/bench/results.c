@@ -261,6 +261,7 @@ bool results_finish(struct results *results)
     if (!results)
         return true;
     write_medians(results);
+    printf("%zu figures measured\n", results->count);
     if (results->file) {
         ok = !ferror(results->file);
         ok = fclose(results->file) == 0 && ok;

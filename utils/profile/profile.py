@@ -135,7 +135,8 @@ def profile(kind, program):
             compact = Connection(server.path)
             compact.send([encode("DEBUG", "COMPACT")])
             compact.close()
-            results += [measure(server, case, 16, ", tables") for case in wanted(READS, kind)]
+            overwrites = [case for case in WRITES if case.name == "SET"]  # looks for the old value
+            results += [measure(server, case, 16, ", tables") for case in wanted(READS + overwrites, kind)]
     finally:
         server.stop()
     return results
