@@ -175,6 +175,21 @@ struct lsm_snapshot *lsm_snapshot_acquire(struct lsm *db);
 void lsm_snapshot_release(struct lsm_snapshot *snapshot);
 lsn_t lsm_snapshot_lsn(const struct lsm_snapshot *snapshot);
 
+/* ---- Checkpoints --------------------------------------------------------------------------- */
+
+/* Makes `directory`, which does not exist yet, a database of its own: all batches below one LSN, which
+ * is at or above what was visible at the call and is durable in both databases, and nothing else. Any
+ * thread; reading, writing and background work go on. Tables become hard links, so both must be on one
+ * file system, and little is written: the manifest, and the WAL since the last flush. Meanwhile no WAL
+ * segment is recycled. The result opens as after a clean stop and shares nothing that either changes.
+ *
+ * It is there as a whole or not at all, also after a power loss, and durably when STATUS_OK is
+ * returned. It is built in `directory`.tmp, which a failure removes; what a crash leaves of it is
+ * swept by the next checkpoint of the same name. STATUS_EXISTS (`directory` is there), _BUSY (another
+ * one is building it), _READ_ONLY (a sync or write has failed in this run), _NO_SPACE, _IO, _INVALID
+ * (the path is too long); the report (may be NULL) names the file. */
+enum status lsm_checkpoint(struct lsm *db, const char *directory, struct lsm_report *report);
+
 /* ---- Background work and inspection -------------------------------------------------------- */
 
 /* Does one bounded piece (about `budget_bytes` of input) of flush, compaction or reclaim. Any

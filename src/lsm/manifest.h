@@ -53,6 +53,11 @@ enum status manifest_current(const struct env *env, const char *directory, uint6
 enum status manifest_parse(struct slice bytes, bool lenient, struct manifest_content *content,
                            struct lsm_report *report);
 
+/* What a manifest of the set's current version would say. The tables' properties belong to *version,
+ * which is given with a reference: free content->tables alone. */
+void version_set_describe(struct version_set *set, struct version **version,
+                          struct manifest_content *content);
+
 /* A new manifest whose snapshot is `content`, synced, and CURRENT switched to it. *file is open for
  * manifest_append; content->number, end, snapshot_end and next_sequence are set. After a failure it
  * is open which one CURRENT names; both say the same. */

@@ -219,6 +219,22 @@ static void list_tables(const struct version *version, struct manifest_content *
     }
 }
 
+void version_set_describe(struct version_set *set, struct version **version,
+                          struct manifest_content *content)
+{
+    struct manifest_content found = {0};
+    pthread_mutex_lock(&set->apply_lock);
+    memcpy(found.trees, set->log.trees, sizeof(found.trees));
+    found.tree_count = set->log.tree_count;
+    found.state = set->log.state;
+    *version = set->current;
+    version_ref(*version);
+    pthread_mutex_unlock(&set->apply_lock);
+    found.state.next_number = atomic_load(&set->next_number);
+    list_tables(*version, &found);
+    *content = found;
+}
+
 /* A new manifest file that says what the old one says. The apply lock is held. */
 static enum status start_manifest(struct version_set *set)
 {

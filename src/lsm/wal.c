@@ -357,6 +357,14 @@ lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count)
     return wal->next_lsn;
 }
 
+lsn_t wal_appended_lsn(struct wal *wal)
+{
+    pthread_mutex_lock(&wal->mutex);
+    lsn_t lsn = wal->appended_lsn;
+    pthread_mutex_unlock(&wal->mutex);
+    return lsn;
+}
+
 lsn_t wal_next_lsn(const struct wal *wal)
 {
     return wal->next_lsn;
@@ -425,7 +433,7 @@ void wal_request_rotate(struct wal *wal)
 static struct wal_segment *pop_released(struct wal *wal, lsn_t lsn)
 {
     struct wal_segment *oldest = wal->segments[0];
-    if (wal->tail == 0 || wal_header_end(&oldest->header) > lsn)
+    if (wal->hold_count > 0 || wal->tail == 0 || wal_header_end(&oldest->header) > lsn)
         return NULL;
     wal->segment_count--;
     wal->tail--;
@@ -474,6 +482,37 @@ enum status wal_release_below(struct wal *wal, lsn_t lsn)
     }
     pthread_mutex_unlock(&wal->mutex);
     return status;
+}
+
+void wal_hold(struct wal *wal)
+{
+    pthread_mutex_lock(&wal->mutex);
+    wal->hold_count++;
+    pthread_mutex_unlock(&wal->mutex);
+}
+
+void wal_unhold(struct wal *wal)
+{
+    pthread_mutex_lock(&wal->mutex);
+    assert(wal->hold_count > 0);
+    wal->hold_count--;
+    pthread_mutex_unlock(&wal->mutex);
+}
+
+void wal_headers_between(struct wal *wal, lsn_t from, lsn_t to, struct wal_header **headers,
+                         size_t *count)
+{
+    pthread_mutex_lock(&wal->mutex);
+    struct wal_header *found = memory_allocate(wal->segment_count * sizeof(*found));
+    size_t found_count = 0;
+    for (size_t i = 0; i <= wal->tail; i++) {
+        const struct wal_header *header = &wal->segments[i]->header;
+        if (header->base < to && wal_header_end(header) > from)
+            found[found_count++] = *header;
+    }
+    pthread_mutex_unlock(&wal->mutex);
+    *headers = found;
+    *count = found_count;
 }
 
 /* The mutex is held. */

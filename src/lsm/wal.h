@@ -22,6 +22,7 @@
 #include "lsm/cursor.h"
 
 struct wal;
+struct wal_header;
 
 enum {
     WAL_FIRST_LSN = 4096, /* of a new database */
@@ -104,6 +105,8 @@ enum status wal_write(struct wal *wal);
 /* wal_write and a sync of it. Overlapping callers share one sync. An error poisons the log: this
  * and all later calls, and wal_reserve, return STATUS_READ_ONLY. */
 enum status wal_sync(struct wal *wal);
+/* The end of the last whole batch that was appended, whichever thread asks. */
+lsn_t wal_appended_lsn(struct wal *wal);
 lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / durable */
 lsn_t wal_durable_lsn(const struct wal *wal);
 bool wal_is_poisoned(const struct wal *wal);
@@ -113,8 +116,15 @@ enum status wal_status_cause(struct wal *wal, enum status status);
 
 /* Starts a new segment with the next wal_reserve, unless the current one is empty. */
 void wal_request_rotate(struct wal *wal);
-/* Segments that end at or below `lsn` and are durable are recycled or removed. Any thread. */
+/* Segments that end at or below `lsn` and are durable are recycled or removed, unless they are held;
+ * then the next call does it. Any thread. */
 enum status wal_release_below(struct wal *wal, lsn_t lsn);
+/* Between the two no segment is recycled or removed; they nest. Any thread. */
+void wal_hold(struct wal *wal);
+void wal_unhold(struct wal *wal);
+/* Headers of the segments that hold LSNs in [from, to), ascending; *headers from memory_allocate. */
+void wal_headers_between(struct wal *wal, lsn_t from, lsn_t to, struct wal_header **headers,
+                         size_t *count);
 /* Prepares the next segment ahead if none is ready. true: did something. Any thread. */
 bool wal_work(struct wal *wal);
 bool wal_wants_work(struct wal *wal);

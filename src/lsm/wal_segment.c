@@ -166,7 +166,7 @@ static enum status write_header(struct wal_segment *segment)
     return vfs_write_at(segment->file, 0, page, sizeof(page));
 }
 
-static enum status write_zeros(struct vfs_file *file, uint64_t from, uint64_t to)
+enum status wal_segment_fill(struct vfs_file *file, uint64_t from, uint64_t to)
 {
     enum status status = STATUS_OK;
     size_t chunk = to - from < ZERO_BYTES ? (size_t)(to - from) : ZERO_BYTES;
@@ -193,7 +193,7 @@ enum status wal_segment_create(const struct env *env, const char *directory,
     made->header = *header;
     made->file = file;
     /* The header goes last: a file of the right name with a sound header is whole. */
-    status = write_zeros(file, WAL_HEADER_BYTES, header->segment_bytes);
+    status = wal_segment_fill(file, WAL_HEADER_BYTES, header->segment_bytes);
     if (status == STATUS_OK)
         status = write_header(made);
     if (status == STATUS_OK)
@@ -263,7 +263,7 @@ enum status wal_segment_erase(struct wal_segment *segment, lsn_t from, lsn_t to)
 {
     assert(from >= segment->header.base);
     assert(to <= wal_header_end(&segment->header));
-    enum status status = write_zeros(segment->file, wal_header_offset(&segment->header, from),
+    enum status status = wal_segment_fill(segment->file, wal_header_offset(&segment->header, from),
                                      wal_header_offset(&segment->header, to));
     return status == STATUS_OK ? vfs_sync_at(segment->file, "wal_segment.erase") : status;
 }

@@ -53,6 +53,8 @@ enum status wal_segment_list(const struct env *env, const char *directory, lsn_t
 /* A new file, zero-filled, header and directory synced. Leaves nothing behind on failure. */
 enum status wal_segment_create(const struct env *env, const char *directory,
                                const struct wal_header *header, struct wal_segment **segment);
+/* Zeros from file offset `from` to `to`. */
+enum status wal_segment_fill(struct vfs_file *file, uint64_t from, uint64_t to);
 /* Opens an existing one whose header is sound. STATUS_CORRUPT otherwise. */
 enum status wal_segment_open(const struct env *env, const char *directory, lsn_t base,
                              uint64_t store_id, struct wal_segment **segment);

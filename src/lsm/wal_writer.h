@@ -47,6 +47,7 @@ struct wal {
     lsn_t appended_lsn;
     struct pending *active, *idle;
     struct pending pending[2];
+    unsigned hold_count;
     bool writing, syncing, preparing;
     enum status first_error; /* that poisoned the log */
 };
