@@ -69,6 +69,63 @@ static void act_few_writes(struct engine_act *act)
     write_some(act, 4, 2);
 }
 
+static bool is_there(struct engine_act *act, const char *path)
+{
+    bool exists = true;
+    assert_int_equal(act->run.memory->ops->exists(act->run.memory, path, &exists), STATUS_OK);
+    return exists;
+}
+
+static void note_finding(void *context, const char *file, const char *finding)
+{
+    struct engine_failure *failure = context;
+    if (finding)
+        engine_fail(failure, STATUS_CORRUPT, "%s: %s", file, finding);
+}
+
+static void expect_checkpoint(struct engine_act *act)
+{
+    struct engine_failure failure = {""};
+    struct lsm_report report = {""};
+    struct env env = act->run.env;
+    struct lsm *copy = NULL;
+    size_t count, expected = act->run.history.count;
+    env.vfs = vfs_memory_after_power_loss(act->run.memory, VFS_LOSE_UNSYNCED, 1);
+    if (lsm_verify(&env, "/copy", note_finding, &failure) != STATUS_OK)
+        engine_act_broken(act, failure.text);
+    if (lsm_open(&env, "/copy", &act->run.options, &report, &copy) != STATUS_OK)
+        engine_act_broken(act, report.text);
+    if (!engine_holds_history(copy, &act->run.history, expected, expected, &count, &failure))
+        engine_act_broken(act, failure.text);
+    assert_int_equal(lsm_close(copy), STATUS_OK);
+    vfs_destroy(env.vfs);
+}
+
+/* A failed checkpoint is not there, is no reason for the database to stop, and is in nobody's way. */
+static void act_checkpoint(struct engine_act *act)
+{
+    struct lsm_report report = {""};
+    write_some(act, 3, 2);
+    enum status status = lsm_checkpoint(act->run.db, "/copy", &report);
+    engine_act_told(act, status, "checkpoint");
+    if (status != STATUS_OK && !strstr(report.text, "/"))
+        engine_act_broken(act, "the report names no file");
+    if (status != STATUS_OK && !act->plan->for_good && is_there(act, "/copy"))
+        engine_act_broken(act, "a failed checkpoint is there");
+    write_some(act, 2, 2);
+    struct lsm_stats stats;
+    lsm_get_stats(act->run.db, &stats);
+    if (status != STATUS_OK && !stats.read_only && act->plan->n % 2 == 1) {
+        fault_plan_disarm(act->run.fault);
+        status = lsm_checkpoint(act->run.db, is_there(act, "/copy") ? "/again" : "/copy", &report);
+        if (status != STATUS_OK)
+            engine_act_broken(act, report.text);
+        if (is_there(act, "/copy.tmp") || is_there(act, "/again"))
+            engine_act_broken(act, "remains of the failed checkpoint are there");
+        expect_checkpoint(act);
+    }
+}
+
 /* ---- Worlds -------------------------------------------------------------------------------- */
 
 static void prepare_batches(struct engine_run *run, int count)
@@ -243,6 +300,16 @@ static void recovery_after_a_power_loss(void **state)
                                        .act = act_few_writes});
 }
 
+static void checkpoint(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "checkpoint",
+                                       .policy = POLICY_EVERYSEC,
+                                       .prepare = prepare_unflushed,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .act = act_checkpoint});
+}
+
 static void print_totals(void **state)
 {
     (void)state;
@@ -260,6 +327,7 @@ int main(void)
         cmocka_unit_test(rotation_and_recycling),
         cmocka_unit_test(recovery_after_a_kill),
         cmocka_unit_test(recovery_after_a_power_loss),
+        cmocka_unit_test(checkpoint),
         cmocka_unit_test(print_totals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

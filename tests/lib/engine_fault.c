@@ -34,6 +34,11 @@ static void broken(const struct engine_act *act, const char *format, ...)
     __builtin_unreachable();
 }
 
+void engine_act_broken(const struct engine_act *act, const char *why)
+{
+    broken(act, "%s", why);
+}
+
 static bool is_struck(const struct engine_act *act)
 {
     return vfs_fault_failed_count(act->run.fault) > 0;

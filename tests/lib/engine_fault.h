@@ -37,6 +37,8 @@ struct engine_script {
 
 /* Notes what a call of the act was told; fails the test if the plan does not explain it. */
 void engine_act_told(struct engine_act *act, enum status status, const char *what);
+/* Fails the test. */
+void engine_act_broken(const struct engine_act *act, const char *why) __attribute__((noreturn));
 
 void engine_script_run(const struct engine_script *script, unsigned sample,
                        struct fault_totals *totals);
