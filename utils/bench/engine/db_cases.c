@@ -276,6 +276,7 @@ void cases_at_random(struct turn *turn)
     turn_settle(turn);
     report_space(turn, "overwrite");
     turn_run(turn, "overwritebatch", 1, overwrite_in_batches, NULL);
+    turn_settle(turn);
     turn_run(turn, "fillsync1", 1, fill_synced, NULL);
     turn_run(turn, "fillsync4", 4, fill_synced, NULL);
     turn_run(turn, "fillsync16", 16, fill_synced, NULL);

@@ -10,6 +10,7 @@
  *          BENCH_THREADS=2         in the background       BENCH_WRITES=20000 a second, readwhilewriting
  *          BENCH_DIR=.             where the databases are made (a real disk)
  *          BENCH_ONLY=             groups: order random logs ycsb; with a comma between
+ *          BENCH_ENGINES=          cordwood,rocksdb,leveldb: only these
  *          BENCH_COMPRESSION=both  lz4 or none: one of the passes
  *          BENCH_COMMIT=           noted in the results    SEED=1 */
 #include "bench/disk.h"
@@ -65,10 +66,10 @@ static double number(const char *name, double otherwise, double min, double max)
     return value;
 }
 
-/* `word` stands in BENCH_ONLY, or that is not given. */
-static bool is_wanted(const char *word)
+/* `word` stands in the list that the environment names, or there is none. */
+static bool is_wanted(const char *list, const char *word)
 {
-    const char *only = getenv("BENCH_ONLY");
+    const char *only = getenv(list);
     size_t size = strlen(word);
 
     if (!only || !*only)
@@ -129,6 +130,8 @@ static bool measure_group(const struct group *group, struct engine_options *opti
 
     for (unsigned round = 1; round <= rounds; round++) {
         for (size_t e = 0; e < ENGINES; e++) {
+            if (!is_wanted("BENCH_ENGINES", engines[e]->name))
+                continue;
             if (isatty(2))
                 fprintf(stderr, "%s%s, round %u of %u: %s          \r", group->suite, name_suffix,
                         round, rounds, engines[e]->name);
@@ -144,7 +147,7 @@ static bool measure(struct results *results, struct engine_options *options,
                     const struct turn_settings *settings, unsigned rounds)
 {
     for (size_t g = 0; g < GROUPS; g++) {
-        if (!is_wanted(groups[g].word))
+        if (!is_wanted("BENCH_ONLY", groups[g].word))
             continue;
         for (int pass = 0; pass < 2; pass++) {
             options->compress = pass == 0;
