@@ -10,7 +10,7 @@
  *                       thread and with c->nowait false
  *   another status      what stands in the reply is cut off, and the status' own error is answered:
  *                       WRONG_TYPE the -WRONGTYPE line, TOO_LARGE "string exceeds maximum allowed
- *                       size (proto-max-bulk-len)", NO_SPACE and READ_ONLY -MISCONF, others -ERR with
+ *                       size (proto-max-bulk-len)" (see also Large replies), NO_SPACE and READ_ONLY -MISCONF, others -ERR with
  *                       the status' text. Not after a write to the store.
  *
  * Which access a handler has follows from its flags: COMMAND_WRITE a batch under the write lock,
@@ -116,6 +116,8 @@ struct command_context {
     bool nowait;       /* false: on a worker thread, may wait */
     bool resumed;      /* it has blocked before: it runs again after a wake */
     bool may_block;    /* false: inside something that cannot wait; answer as after a timeout */
+    size_t reply_start; /* where the reply begins in reply->out */
+    bool reply_is_too_large; /* command_reply_check has said so */
 };
 
 /* ---- Arguments. Those that return bool have answered the error when they return false. -------- */
@@ -161,6 +163,21 @@ void reply_status(struct command_context *c, enum status status);
 
 /* Counts a lookup of a key for INFO (keyspace_hits, _misses) by its status; returns the status. */
 enum status command_lookup(struct command_context *c, enum status status);
+
+/* ---- Large replies. Whoever writes one in a loop asks after each element, and returns what is not
+ * OK: STATUS_WOULD_BLOCK when it is too much for a loop's thread, whose other clients would wait (it
+ * goes on on a worker), STATUS_TOO_LARGE when it passes max-reply-size or the client's hard output
+ * limit, or the client is evicted meanwhile. -------------------------------------------------- */
+
+enum status command_reply_check_slowly(struct command_context *c, size_t bytes);
+enum { REPLY_UNCHECKED_BYTES = 64 * 1024 };
+static inline enum status command_reply_check(struct command_context *c)
+{
+    size_t bytes = c->reply->out->size - c->reply_start;
+    return bytes > REPLY_UNCHECKED_BYTES ? command_reply_check_slowly(c, bytes) : STATUS_OK;
+}
+/* For reads that look at much and show little, `bytes` being what was looked at. */
+enum status command_work_check(const struct command_context *c, uint64_t bytes);
 
 /* ---- Blocking ------------------------------------------------------------------------------- */
 

@@ -279,7 +279,7 @@ static void run_begin(struct run *run, struct session *session, struct service_t
     run->thread = thread;
     run->writer.out = out;
     run->writer.protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed);
-    run->start = out->size;
+    run->start = c->reply_start = out->size;
     run->nowait = c->nowait = nowait;
     run->lsn = 0;
     c->command = NULL;
@@ -291,6 +291,7 @@ static void run_begin(struct run *run, struct session *session, struct service_t
     c->now_ms = 0;
     c->resumed = session->resumed;
     c->may_block = true;
+    c->reply_is_too_large = false;
 }
 
 static void register_waiters(struct session *session, unsigned database)
@@ -342,6 +343,7 @@ enum execution session_execute(struct session *session, struct service_thread *t
     struct run run;
     run_begin(&run, session, thread, nowait, out);
     session->delay_us = 0;
+    session->reply_over_limit = false;
     if (!session->json && !check_command(&run)) {
         count_result(&run);
         return EXECUTION_DONE;
@@ -350,6 +352,13 @@ enum execution session_execute(struct session *session, struct service_thread *t
     for (;;) {
         session->wait_asked = false;
         enum status status = session->json ? run_json(&run) : run_command(&run);
+        if (session->json && thread->json)
+            json_request_end(thread->json);
+        /* Replies of one value; a write that has happened is answered. */
+        if (!status && out->size - run.start > REPLY_UNCHECKED_BYTES && run.context.command &&
+            !(run.context.command->flags & COMMAND_WRITE) &&
+            !command_reply_fits(&run.context, out->size - run.start))
+            status = STATUS_TOO_LARGE;
         if (status == STATUS_WOULD_BLOCK && nowait) {
             out->size = run.start;
             session_hold_request(session);

@@ -167,6 +167,7 @@ static void info_memory(struct info *info)
     field(info, "maxmemory_policy", "noeviction");
     field(info, "mem_fragmentation_ratio", "1.00");
     field(info, "mem_allocator", "libc");
+    number(info, "mem_clients_normal", atomic_load(&info->service->client_bytes));
     number(info, "lazyfree_pending_objects", 0);
     number(info, "lazyfreed_objects", 0);
 }
@@ -218,6 +219,7 @@ static void info_stats(struct info *info)
     number(info, "sync_partial_err", 0);
     number(info, "expired_keys", counter(&stats->expired_keys));
     number(info, "evicted_keys", 0);
+    number(info, "evicted_clients", counter(&stats->evicted_clients));
     number(info, "keyspace_hits", totals.hits);
     number(info, "keyspace_misses", totals.misses);
     number(info, "pubsub_channels", 0);

@@ -9,7 +9,10 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { ENTRY_BYTES = 256 }; /* an entry's keys, index records and lengths */
+enum {
+    ENTRY_BYTES = 256,       /* an entry's keys, index records and lengths */
+    ENTRIES_KEPT_MAX = 4096, /* a line with more leaves nothing behind */
+};
 
 struct json_request {
     struct json_line line;
@@ -23,6 +26,19 @@ struct json_request {
 struct json_request *json_request_create(void)
 {
     return memory_zeroed(1, sizeof(struct json_request));
+}
+
+void json_request_end(struct json_request *request)
+{
+    const struct json_line *line = &request->line;
+    if (line->entry_capacity <= ENTRIES_KEPT_MAX && line->field_capacity <= ENTRIES_KEPT_MAX)
+        return;
+    json_line_release(&request->line);
+    memory_free(request->fields);
+    memory_free(request->kinds);
+    request->fields = NULL;
+    request->kinds = NULL;
+    request->field_capacity = 0;
 }
 
 void json_request_destroy(struct json_request *request)
@@ -247,9 +263,9 @@ static bool first_moment(const struct json_line *line, struct stream_moment *fir
 }
 
 /* Entries up to the limit. *next: the cursor, if there are more; size 0 if not. */
-static enum status reply_entries(const struct json_line *line, struct log_range *range,
-                                 struct json_list *list, char next[LOG_CURSOR_TEXT_MAX],
-                                 size_t *next_size)
+static enum status reply_entries(struct command_context *c, const struct json_line *line,
+                                 struct log_range *range, struct json_list *list,
+                                 char next[LOG_CURSOR_TEXT_MAX], size_t *next_size)
 {
     struct stream_entry entry;
     struct stream_moment last = {0};
@@ -262,6 +278,8 @@ static enum status reply_entries(const struct json_line *line, struct log_range 
             return STATUS_OK;
         }
         status = reply_entry(list, &entry);
+        if (!status)
+            status = command_reply_check(c);
         if (status)
             return status;
         last = log_entry_moment(&entry);
@@ -288,7 +306,7 @@ static enum status run_read(struct json_request *request, struct command_context
     if (is_readable) {
         struct log_range range;
         log_range_open(c->access, &stream, first, last, false, &range);
-        status = reply_entries(line, &range, &list, next, &next_size);
+        status = reply_entries(c, line, &range, &list, next, &next_size);
         log_range_close(&range);
     }
     json_reply_data_end(&list, slice_make(next, next_size));
@@ -317,7 +335,12 @@ void json_reply_status(struct command_context *c, enum status status)
         reply_error_code(c, "wrong_type", "the key of this log holds another type");
         break;
     case STATUS_TOO_LARGE:
-        reply_error_code(c, "too_large", "the log's name is too long, or it has no ID left");
+        if (c->reply_is_too_large)
+            reply_error_code(c, "reply_too_large",
+                             "the reply is larger than max-reply-size; read it in pages, by limit "
+                             "and cursor");
+        else
+            reply_error_code(c, "too_large", "the log's name is too long, or it has no ID left");
         break;
     default:
         reply_error_code(c, "internal_error", status_text(status));

@@ -16,6 +16,8 @@ enum json_request_access { JSON_ACCESS_NONE, JSON_ACCESS_READ, JSON_ACCESS_WRITE
 struct json_request;
 
 struct json_request *json_request_create(void);
+/* After a line has run: gives the memory of a large one back. */
+void json_request_end(struct json_request *request);
 void json_request_destroy(struct json_request *request);
 /* Parses c->arguments[0]; c->access is NULL. Without a right to be here (session_is_authenticated)
  * only auth is taken. */

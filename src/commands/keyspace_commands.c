@@ -224,7 +224,10 @@ enum status persist_command(struct command_context *c)
  * ---------------------------------------------------------------------------------- */
 
 struct scan {
+    struct command_context *c;
     struct resp_writer *reply;
+    size_t start; /* of the keys in the writer's buffer */
+    enum status status; /* of command_reply_check; nothing is shown any more */
     struct slice pattern; /* data NULL: all */
     struct slice type;    /* data NULL: any */
     size_t found;
@@ -233,12 +236,17 @@ struct scan {
 static void scan_key(void *context, struct slice key, const struct object *object)
 {
     struct scan *scan = context;
+    if (scan->status)
+        return;
     if (scan->type.data && !slice_equal_nocase(scan->type, type_name(object->type)))
         return;
     if (scan->pattern.data && !glob_matches(scan->pattern, key, false))
         return;
     resp_bulk(scan->reply, key);
     scan->found++;
+    size_t bytes = scan->reply->out->size - scan->start;
+    if (bytes > REPLY_UNCHECKED_BYTES)
+        scan->status = command_reply_check_slowly(scan->c, bytes);
 }
 
 /* As Redis: whatever strtoul takes. */
@@ -284,17 +292,21 @@ enum status scan_command(struct command_context *c)
 {
     uint64_t cursor = 0, next = 0;
     int64_t count = SCAN_COUNT_DEFAULT;
-    struct scan scan = {0};
+    struct scan scan = {.c = c};
     if (!parse_cursor(c->arguments[1], &cursor))
         return reply_error(c, "ERR invalid cursor");
     if (!parse_scan(c, &scan, &count))
         return STATUS_OK;
+    if (c->nowait && count > KEYS_ON_A_LOOP_MAX)
+        return STATUS_WOULD_BLOCK;
 
     struct buffer keys = {0};
     struct resp_writer writer = {.out = &keys, .protocol = c->reply->protocol};
     scan.reply = &writer;
     size_t limit = count < SCAN_COUNT_MAX ? (size_t)count : SCAN_COUNT_MAX;
     enum status status = keyspace_scan(c->access, cursor, limit, &next, scan_key, &scan);
+    if (status == STATUS_OK)
+        status = scan.status;
     if (status == STATUS_OK) {
         resp_array(c->reply, 2);
         resp_bulk_u64(c->reply, next);
@@ -313,10 +325,13 @@ enum status keys_command(struct command_context *c)
         return status;
     if (c->nowait && key_count > KEYS_ON_A_LOOP_MAX)
         return STATUS_WOULD_BLOCK;
-    struct scan scan = {.reply = c->reply, .pattern = c->arguments[1]};
+    struct scan scan = {
+        .c = c, .reply = c->reply, .start = c->reply_start, .pattern = c->arguments[1]};
     size_t mark = resp_deferred_expecting(c->reply, key_count);
     do {
         status = keyspace_scan(c->access, cursor, SCAN_COUNT_MAX, &cursor, scan_key, &scan);
+        if (!status)
+            status = scan.status;
         if (status)
             return status;
     } while (cursor != 0);

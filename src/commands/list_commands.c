@@ -35,12 +35,19 @@ enum status rpushx_command(struct command_context *c)
 
 static void begin_array(void *context, uint64_t count)
 {
-    resp_array(context, count);
+    struct command_context *c = context;
+    resp_array(c->reply, count);
 }
 
 static void write_element(void *context, struct slice value)
 {
-    resp_bulk(context, value);
+    struct command_context *c = context;
+    resp_bulk(c->reply, value);
+}
+
+static enum status check_reply(void *context)
+{
+    return command_reply_check(context);
 }
 
 /* LPOP key 0: an empty array if there is a list. */
@@ -65,8 +72,10 @@ static enum status pop(struct command_context *c, enum list_end end)
         return STATUS_OK;
     if (count == 0)
         return pop_nothing(c);
-    struct list_visitor visitor = {
-        .begin = has_count ? begin_array : NULL, .element = write_element, .context = c->reply};
+    struct list_visitor visitor = {.begin = has_count ? begin_array : NULL,
+                                   .element = write_element,
+                                   .context = c,
+                                   .check = check_reply};
     enum status status = list_pop(c->access, c->arguments[1], end, (uint64_t)count, &visitor);
     if (status == STATUS_NOT_FOUND) {
         if (has_count)
@@ -115,7 +124,7 @@ enum status lrange_command(struct command_context *c)
     if (!argument_integer(c, 2, &start) || !argument_integer(c, 3, &stop))
         return STATUS_OK;
     struct list_visitor visitor = {
-        .begin = begin_array, .element = write_element, .context = c->reply};
+        .begin = begin_array, .element = write_element, .context = c, .check = check_reply};
     enum status status =
         command_lookup(c, list_range(c->access, c->arguments[1], start, stop, &visitor));
     if (status == STATUS_NOT_FOUND) {

@@ -234,10 +234,15 @@ static enum status reply_entries(struct command_context *c, const struct range_a
         result->scanned_bytes += (uint64_t)(entry.end - entry.fields);
         if (log_filter_passes(&taken->filter, &entry)) {
             status = reply_log_entry(c, taken, &entry);
+            if (!status)
+                status = command_reply_check(c);
             if (status)
                 break;
             result->shown++;
         }
+        status = command_work_check(c, result->scanned_bytes);
+        if (status)
+            break;
         result->is_partial =
             is_cut(c, taken, c->reply->out->size - start, ++looked_at, deadline_us);
         if (result->is_partial)

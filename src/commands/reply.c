@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Replies that many commands share, with Redis's texts. */
-#include "commands/command.h"
+#include "commands/service_state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+/* More would be felt by the other clients of the loop: a millisecond or so. */
+enum { REPLY_ON_A_LOOP_BYTES_MAX = 1 << 20, WORK_ON_A_LOOP_BYTES_MAX = 4 << 20 };
 
 enum status reply_ok(struct command_context *c)
 {
@@ -85,6 +88,41 @@ enum status reply_help(struct command_context *c, const char *const *lines)
     return STATUS_OK;
 }
 
+/* What the client may get as one reply. *closes: more ends the connection, as Redis has it. */
+static uint64_t reply_bytes_max(const struct command_context *c, bool *closes)
+{
+    struct config *config = service_config(c->service);
+    uint64_t own = (uint64_t)config_integer(config, CONFIG_max_reply_size);
+    uint64_t hard = config_output_limit(config, CONFIG_CLASS_NORMAL).hard_bytes;
+    *closes = hard > 0 && (own == 0 || hard <= own);
+    return *closes ? hard : own ? own : UINT64_MAX;
+}
+
+bool command_reply_fits(struct command_context *c, size_t bytes)
+{
+    bool closes;
+    if (bytes <= reply_bytes_max(c, &closes) && !atomic_load(&c->session->is_evicted))
+        return true;
+    c->reply_is_too_large = true;
+    c->session->reply_over_limit = closes;
+    return false;
+}
+
+enum status command_reply_check_slowly(struct command_context *c, size_t bytes)
+{
+    if (!command_reply_fits(c, bytes))
+        return STATUS_TOO_LARGE;
+    if (c->nowait)
+        return bytes > REPLY_ON_A_LOOP_BYTES_MAX ? STATUS_WOULD_BLOCK : STATUS_OK;
+    client_memory_build(c->session, bytes);
+    return STATUS_OK;
+}
+
+enum status command_work_check(const struct command_context *c, uint64_t bytes)
+{
+    return c->nowait && bytes > WORK_ON_A_LOOP_BYTES_MAX ? STATUS_WOULD_BLOCK : STATUS_OK;
+}
+
 void reply_status(struct command_context *c, enum status status)
 {
     switch (status) {
@@ -92,6 +130,14 @@ void reply_status(struct command_context *c, enum status status)
         reply_error(c, "WRONGTYPE Operation against a key holding the wrong kind of value");
         return;
     case STATUS_TOO_LARGE:
+        if (c->reply_is_too_large) {
+            reply_errorf(c,
+                         "ERR the reply is larger than max-reply-size (%lld bytes): read it in "
+                         "pages, with COUNT or a smaller range",
+                         (long long)config_integer(service_config(c->service),
+                                                   CONFIG_max_reply_size));
+            return;
+        }
         reply_error(c, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return;
     case STATUS_NO_SPACE:

@@ -391,7 +391,7 @@ void service_reset_stats(struct service *service)
     atomic_ullong *counters[] = {
         &stats->connections_received, &stats->connections_rejected, &stats->net_input_bytes,
         &stats->net_output_bytes,     &stats->expired_keys,         &stats->error_replies,
-        &stats->json_requests,        &stats->json_errors,
+        &stats->json_requests,        &stats->json_errors,          &stats->evicted_clients,
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         atomic_store(counters[i], 0);

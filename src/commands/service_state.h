@@ -66,6 +66,7 @@ struct service {
     struct session *clients_last;
     size_t client_count;
     atomic_ullong next_client_id;
+    atomic_size_t client_bytes; /* what all sessions keep, by client_memory.c */
 
     pthread_mutex_t errors_mutex;
     struct error_kind errors[ERROR_KINDS_MAX];
@@ -81,6 +82,17 @@ struct service_totals {
     uint64_t commands, hits, misses;
     double commands_per_second, input_bytes_per_second, output_bytes_per_second;
 };
+
+/* ---- client_memory.c ----------------------------------------------------------------------------- */
+
+/* On the session's loop, after whatever it keeps has changed. May evict. */
+void client_memory_count(struct session *session);
+/* On the thread that builds a reply: it has so many bytes. May evict. */
+void client_memory_build(struct session *session, size_t bytes);
+void client_memory_forget(struct session *session); /* at its end */
+
+/* Whether a reply may have so many bytes; if not, the context and the session know it. */
+bool command_reply_fits(struct command_context *c, size_t bytes);
 
 struct service_thread *service_thread(struct service *service); /* the calling thread's */
 /* Its access, with a reader of the present store. */

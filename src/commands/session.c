@@ -11,6 +11,7 @@
 enum {
     INLINE_BYTES_MAX = 64 * 1024,
     ARGUMENTS_MAX = 1024 * 1024,
+    ARGUMENTS_KEPT_MAX = 1024, /* as resp_request_reset has it */
     LINE_BYTES_MAX = 64 * 1024 * 1024,  /* JSON; a line may carry many entries */
     LINE_BYTES_MAX_UNKNOWN = 16 * 1024, /* before auth */
     JOIN_BYTES = 1024,                  /* copied at once to a partial request of unknown length */
@@ -83,6 +84,8 @@ void session_request_end(struct session *session)
     if (session->held.capacity > 0)
         buffer_release(&session->held);
     session->raw = slice_make(NULL, 0);
+    if (session->request.capacity > ARGUMENTS_KEPT_MAX)
+        resp_request_reset(&session->request);
 }
 
 void session_destroy(struct session *session)
@@ -91,6 +94,7 @@ void session_destroy(struct session *session)
         return;
     session_request_end(session);
     service_remove_client(session->service, session);
+    client_memory_forget(session);
     arena_release(&session->set_arguments);
     resp_request_release(&session->request);
     buffer_release(&session->input);
@@ -238,6 +242,10 @@ static void settle(struct session *session, enum execution execution)
         session->state = session->closing ? SESSION_CLOSING : SESSION_READY;
         session->line_dropped = false;
         session_request_end(session);
+        if (session->reply_over_limit) {
+            session_over_output_limit(session);
+            session->state = SESSION_CLOSING;
+        }
         break;
     }
     atomic_store_explicit(&session->is_blocked, session->state == SESSION_BLOCKED,
@@ -421,6 +429,7 @@ static enum session_state feed_end(struct session *session, struct feed *feed)
     service_thread_unlock(feed->thread);
     session_mark_output(session, feed->lsn);
     atomic_store_explicit(&session->input_bytes, session->input.size, memory_order_relaxed);
+    client_memory_count(session);
     return session->state;
 }
 
@@ -437,6 +446,7 @@ enum session_state session_feed(struct session *session, struct slice bytes)
     }
     if (session->state != SESSION_READY) {
         keep_input(session, bytes);
+        client_memory_count(session);
         return session->state;
     }
     struct feed feed = {.thread = service_thread(service)};
@@ -468,6 +478,7 @@ static void take_work(struct session *session)
         buffer_clear(&session->work_output);
     }
     buffer_release(&session->work_output);
+    client_memory_build(session, 0);
     session_mark_output(session, session->work_lsn);
     settle(session, session->work_result);
 }

@@ -77,9 +77,12 @@ size_t session_output_released(struct session *session, lsn_t acked);
 /* The acknowledgement that the next held byte waits for: it may go when acked > this. 0: none held. */
 lsn_t session_output_awaits(const struct session *session);
 /* The client has more released output, or sends more, than its limits allow
- * (client-output-buffer-limit, checked by session_output_released; client-query-buffer-limit): drop the
+ * (client-output-buffer-limit, checked by session_output_released and while a reply is built;
+ * client-query-buffer-limit): drop the
  * connection without sending the rest. A session that is at work ends first. */
 bool session_is_over_limit(const struct session *session);
 void session_output_consume(struct session *session, size_t count);
+/* How much of what was consumed the host still keeps: it counts as the client's memory. */
+void session_set_unsent(struct session *session, size_t bytes);
 
 #endif

@@ -48,6 +48,16 @@ struct slice session_output(const struct session *session)
                       session->output.size - session->output_offset);
 }
 
+void session_over_output_limit(struct session *session)
+{
+    if (session->is_over_limit)
+        return;
+    env_log(session->service->env, LOG_WARNING,
+            "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
+            (unsigned long long)session->id, session->address);
+    session->is_over_limit = true;
+}
+
 /* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
 static void check_output_limit(struct session *session, size_t released)
 {
@@ -62,12 +72,8 @@ static void check_output_limit(struct session *session, size_t released)
     } else {
         session->over_soft_since_us = 0;
     }
-    if (over && !session->is_over_limit) {
-        env_log(session->service->env, LOG_WARNING,
-                "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
-                (unsigned long long)session->id, session->address);
-        session->is_over_limit = true;
-    }
+    if (over)
+        session_over_output_limit(session);
 }
 
 size_t session_output_released(struct session *session, lsn_t acked)
@@ -110,6 +116,13 @@ void session_output_consume(struct session *session, size_t count)
         buffer_consume(output, session->output_offset);
         session->output_offset = 0;
     }
+    client_memory_count(session);
+}
+
+void session_set_unsent(struct session *session, size_t bytes)
+{
+    session->unsent_bytes = bytes;
+    client_memory_count(session);
 }
 
 bool session_is_over_limit(const struct session *session)

@@ -98,6 +98,13 @@ struct session {
     size_t mark_first, mark_count, mark_capacity;
     uint64_t over_soft_since_us; /* 0: output is below the soft limit */
     bool is_over_limit;
+    bool reply_over_limit; /* by the thread that ran the request: its reply passed the hard limit */
+
+    /* Memory, see client_memory.c; read by all threads. */
+    size_t unsent_bytes;          /* output that the host has taken and could not send yet */
+    atomic_size_t memory_bytes;   /* by the loop */
+    atomic_size_t building_bytes; /* by the thread that runs the request */
+    atomic_bool is_evicted;       /* the host was told to close it */
 };
 
 /* ---- execute.c
@@ -127,6 +134,7 @@ void session_request_end(struct session *session);
 /* What was appended to the output since the last call reveals `lsn` (0: nothing). */
 void session_mark_output(struct session *session, lsn_t lsn);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */
+void session_over_output_limit(struct session *session); /* says so, once; the host drops it */
 
 /* ---- client_commands.c
  * ----------------------------------------------------------------------------- */

@@ -41,6 +41,8 @@ enum status reply_stream_range(struct command_context *c, const struct stream *s
         status = stream_range_next(&range, &entry);
         if (!status)
             status = reply_stream_entry(c->reply, &entry);
+        if (!status)
+            status = command_reply_check(c);
         shown += !status;
     }
     stream_range_close(&range);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum connection_phase { CONNECTION_OPEN, CONNECTION_FINISHING, CONNECTION_CLOSING };
-enum event { EVENT_WAKE = 1, EVENT_DISCONNECT = 2, EVENT_WORK_DONE = 4 };
+enum event { EVENT_WAKE = 1, EVENT_DISCONNECT = 2, EVENT_WORK_DONE = 4, EVENT_EVICT = 8 };
 
 struct connection {
     union {
@@ -243,6 +243,7 @@ static void on_written(uv_write_t *write, int error)
         return;
     }
     buffer_release(&connection->sending); /* slow clients are few; do not keep a mebibyte each */
+    session_set_unsent(connection->session, 0);
     connection->active_ms = uv_now(&connection->loop->uv);
     link_append(&connection->loop->dirty, &connection->link);
 }
@@ -279,6 +280,7 @@ static bool send_output(struct connection *connection, size_t count)
         if (later < 0)
             return false;
         sent += later;
+        session_set_unsent(connection->session, (size_t)later);
     }
     session_output_consume(connection->session, (size_t)sent);
     return true;
@@ -390,6 +392,10 @@ static void on_events(struct loop_task *task, unsigned events)
         free_if_done(connection);
         return;
     }
+    if (events & EVENT_EVICT) {
+        close_now(connection);
+        return;
+    }
     if (events & EVENT_DISCONNECT) {
         connection_finish(connection);
         if (connection->phase == CONNECTION_CLOSING)
@@ -410,6 +416,11 @@ void connection_wake(struct connection *connection)
 void connection_disconnect(struct connection *connection)
 {
     loop_post(connection->loop, &connection->task, EVENT_DISCONNECT);
+}
+
+void connection_evict(struct connection *connection)
+{
+    loop_post(connection->loop, &connection->task, EVENT_EVICT);
 }
 
 /* ---- The beginning ---------------------------------------------------------------------------- */

@@ -29,6 +29,12 @@ static void host_disconnect(void *context, void *owner)
     connection_disconnect(owner);
 }
 
+static void host_evict(void *context, void *owner)
+{
+    (void)context;
+    connection_evict(owner);
+}
+
 static void host_shutdown(void *context, bool now)
 {
     server_stop(context, now);
@@ -339,6 +345,7 @@ struct server *server_create(const struct server_options *options, struct buffer
         .wake = host_wake,
         .shutdown = host_shutdown,
         .disconnect = host_disconnect,
+        .evict = host_evict,
         .reload = server_reload,
         .config_changed = host_config_changed,
         .context = server,

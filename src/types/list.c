@@ -252,11 +252,12 @@ struct walk {
     uint64_t *weight; /* NULL, or where the weight of what was visited is added */
 };
 
-static void walk_visit(const struct walk *walk, struct slice value)
+static enum status walk_visit(const struct walk *walk, struct slice value)
 {
     walk->visitor->element(walk->visitor->context, value);
     if (walk->weight)
         *walk->weight += 1 + value.size / WEIGHT_BYTES;
+    return walk->visitor->check ? walk->visitor->check(walk->visitor->context) : STATUS_OK;
 }
 
 static uint64_t walk_index(const struct walk *walk, uint64_t step)
@@ -264,10 +265,12 @@ static uint64_t walk_index(const struct walk *walk, uint64_t step)
     return walk->backwards ? walk->index - step : walk->index + step;
 }
 
-static void walk_inline(const struct walk *walk)
+static enum status walk_inline(const struct walk *walk)
 {
-    for (uint64_t i = 0; i < walk->count; i++)
-        walk_visit(walk, walk->list->elements[walk_index(walk, i)]);
+    enum status status = STATUS_OK;
+    for (uint64_t i = 0; i < walk->count && !status; i++)
+        status = walk_visit(walk, walk->list->elements[walk_index(walk, i)]);
+    return status;
 }
 
 static enum status walk_points(struct access *access, const struct walk *walk)
@@ -276,9 +279,10 @@ static enum status walk_points(struct access *access, const struct walk *walk)
         struct slice value;
         enum status status =
             read_element(access, walk->list, walk->list->head + walk_index(walk, i), &value);
+        if (!status)
+            status = walk_visit(walk, value);
         if (status)
             return status;
-        walk_visit(walk, value);
     }
     return STATUS_OK;
 }
@@ -321,9 +325,10 @@ static enum status walk_steps(struct access *access, struct lsm_iter *iter, cons
         if (!walk_move(iter, walk->backwards, key, position))
             return lsm_iter_status(iter) ? lsm_iter_status(iter) : STATUS_CORRUPT;
         enum status status = decode_element(access, at, lsm_iter_value(iter), &value);
+        if (!status)
+            status = walk_visit(walk, value);
         if (status)
             return status;
-        walk_visit(walk, value);
     }
     return STATUS_OK;
 }
@@ -335,10 +340,8 @@ static enum status walk_run(struct access *access, const struct walk *walk)
     assert(walk->count > 0);
     if (walk->visitor->begin)
         walk->visitor->begin(walk->visitor->context, walk->count);
-    if (list_is_inline(list)) {
-        walk_inline(walk);
-        return STATUS_OK;
-    }
+    if (list_is_inline(list))
+        return walk_inline(walk);
     if (walk->count <= POINT_READS_MAX)
         return walk_points(access, walk);
     uint64_t first = walk->backwards ? walk->index - (walk->count - 1) : walk->index;

@@ -27,6 +27,9 @@ struct list_visitor {
     void (*begin)(void *context, uint64_t count);
     void (*element)(void *context, struct slice value);
     void *context;
+    /* Asked after each element (may be NULL): another status ends the walk, and is what the function
+     * returns; nothing was popped then. */
+    enum status (*check)(void *context);
 };
 
 /* LLEN: STATUS_NOT_FOUND, _WRONG_TYPE. */

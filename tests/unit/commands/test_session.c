@@ -232,6 +232,35 @@ static void a_write_that_needs_the_disk_parks_without_the_lock(void **state)
     assert_string_equal(replies + 17 + COLD_BYTES, "\r\n:0\r\n");
 }
 
+/* In memory all of it; but the loop has other clients. */
+static void a_large_reply_is_built_by_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    static char push[2048];
+    memset(push, 'e', sizeof(push) - 1);
+    memcpy(push, "RPUSH large ", 12);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(fixture_ask(f, f->a, push)[0], ':');
+    fixture_feed(f->a, "LRANGE large 0 99\r\n");
+    assert_int_equal(session_state(f->a), SESSION_READY);
+    fixture_take(f, f->a);
+    static const char *const requests[] = {"PING\r\nLRANGE large 0 -1\r\nPING\r\n",
+                                           "PING\r\nLPOP large 1000\r\nPING\r\n"};
+    for (int i = 0; i < 2; i++) {
+        fixture_feed(f->a, requests[i]);
+        assert_int_equal(session_state(f->a), SESSION_PARKED);
+        assert_string_equal(fixture_take(f, f->a), "+PONG\r\n");
+        assert_reply(f, f->b, "LLEN large", ":1000");
+        assert_int_equal(fixture_settle(f->a), SESSION_READY);
+        const char *replies = fixture_take(f, f->a);
+        assert_int_equal(strncmp(replies, "*1000\r\n$2035\r\neeee", 18), 0);
+        session_feed(f->a, slice_make(NULL, 0)); /* it had paused */
+        if (!strstr(replies, "+PONG\r\n"))
+            assert_string_equal(fixture_take(f, f->a), "+PONG\r\n");
+    }
+    assert_reply(f, f->b, "EXISTS large", ":0");
+}
+
 static void a_busy_write_lock_parks_writes_and_not_reads(void **state)
 {
     struct session_fixture *f = *state;
@@ -588,6 +617,7 @@ int main(void)
         TEST(too_much_unread_input_ends_the_session),
         TEST(a_cold_read_parks_its_session_and_the_others_go_on),
         TEST(a_write_that_needs_the_disk_parks_without_the_lock),
+        TEST(a_large_reply_is_built_by_a_worker),
         TEST(a_busy_write_lock_parks_writes_and_not_reads),
         TEST(a_feed_leaves_the_write_lock),
         TEST(reload_closes_and_opens_the_store),
