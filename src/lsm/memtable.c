@@ -70,6 +70,7 @@ struct memtable {
     struct retired *retired; /* a ring */
     size_t retired_first, retired_count, retired_capacity, retired_checked;
     struct mem_version *free_versions[CLASS_COUNT];
+    size_t heap_version_count; /* alive, too large for the arena; the writer's */
 
     atomic_size_t heap_bytes;
     atomic_ullong node_count, version_count;
@@ -127,9 +128,11 @@ struct memtable *memtable_create(const struct memtable_options *options)
     return table;
 }
 
-void memtable_destroy(struct memtable *table)
+/* Versions too large for the arena; there are none in most memtables, and finding them is a walk over
+ * all nodes, milliseconds in which whoever let go last, a writer perhaps, does nothing else. */
+static void free_heap_versions(struct memtable *table)
 {
-    if (!table)
+    if (table->heap_version_count == 0)
         return;
     for (struct mem_node *node = node_next(table->head, 0); node; node = node_next(node, 0)) {
         struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_relaxed);
@@ -140,6 +143,13 @@ void memtable_destroy(struct memtable *table)
             version = older;
         }
     }
+}
+
+void memtable_destroy(struct memtable *table)
+{
+    if (!table)
+        return;
+    free_heap_versions(table);
     memory_free(table->retired);
     memory_free(table->buckets);
     memory_free(table->fingers);
@@ -160,6 +170,7 @@ static void version_free(struct memtable *table, struct mem_version *version)
     if (version->size_class == CLASS_COUNT) {
         atomic_fetch_sub_explicit(&table->heap_bytes, version_bytes(version->size),
                                   memory_order_relaxed);
+        table->heap_version_count--;
         memory_free(version);
         return;
     }
@@ -215,6 +226,7 @@ static struct mem_version *version_allocate(struct memtable *table, size_t value
         version = memory_allocate(bytes);
         size_class = CLASS_COUNT;
         atomic_fetch_add_explicit(&table->heap_bytes, bytes, memory_order_relaxed);
+        table->heap_version_count++;
     } else if (table->free_versions[size_class]) {
         version = table->free_versions[size_class];
         table->free_versions[size_class] =
