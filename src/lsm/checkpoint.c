@@ -169,8 +169,6 @@ static enum status copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64
     for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
         part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
         status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
-        if (status == STATUS_CORRUPT)
-            status = STATUS_IO; /* less was read than the log has written there */
         if (status == STATUS_OK)
             status = vfs_write_at(to, at, bytes, (size_t)part);
     }

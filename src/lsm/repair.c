@@ -175,10 +175,15 @@ static enum status find_store_id(struct repair *repair)
         struct wal_header header;
         struct vfs_file *file = NULL;
         wal_segment_path(repair->directory, bases[i], path, sizeof(path));
-        if (vfs_open(repair->env->vfs, path, VFS_READ, &file) == STATUS_OK &&
-            vfs_read_exactly(file, 0, page, sizeof(page), false) == STATUS_OK &&
-            wal_header_decode(page, &header) == STATUS_OK)
+        status = vfs_open(repair->env->vfs, path, VFS_READ, &file);
+        if (status == STATUS_OK)
+            status = vfs_read_exactly(file, 0, page, sizeof(page), false);
+        if (status == STATUS_OK)
+            status = wal_header_decode(page, &header);
+        if (status == STATUS_OK)
             *store_id = header.store_id;
+        if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED)
+            status = STATUS_OK; /* the next one */
         vfs_close(file);
     }
     while (status == STATUS_OK && *store_id == 0)
@@ -194,15 +199,17 @@ static enum status salvage_manifest(struct repair *repair)
     struct buffer bytes = {0};
     const struct directory_files *files = &repair->files;
     uint64_t number = 0;
-    if (manifest_current(repair->env, repair->directory, &number, NULL) != STATUS_OK ||
-        !directory_files_has_manifest(files, number))
+    enum status status = manifest_current(repair->env, repair->directory, &number, NULL);
+    if (status != STATUS_OK && status != STATUS_CORRUPT && status != STATUS_NOT_FOUND)
+        return status;
+    if (status != STATUS_OK || !directory_files_has_manifest(files, number))
         number = files->manifest_count ? files->manifests[files->manifest_count - 1] : 0;
     if (number == 0) {
         say(repair, "No manifest is left, so nothing says to which tree a table belongs.");
         return STATUS_CORRUPT;
     }
     manifest_path(repair->directory, number, path, sizeof(path));
-    enum status status = vfs_read_file(repair->env->vfs, path, MANIFEST_BYTES_MAX, &bytes);
+    status = vfs_read_file(repair->env->vfs, path, MANIFEST_BYTES_MAX, &bytes);
     if (status == STATUS_OK)
         status = manifest_parse(buffer_slice(&bytes), true, &repair->content, &place);
     buffer_release(&bytes);
@@ -323,8 +330,11 @@ static enum status keep_lost_segments(struct repair *repair, lsn_t cut, uint64_t
         if (before)
             continue;
         snprintf(name, sizeof(name), "%016" PRIx64 ".wal", bases[i]);
-        if (wal_segment_open(repair->env, repair->directory, bases[i],
-                             repair->content.state.store_id, &segment) == STATUS_OK)
+        status = wal_segment_open(repair->env, repair->directory, bases[i],
+                                  repair->content.state.store_id, &segment);
+        if (status != STATUS_OK && status != STATUS_CORRUPT && status != STATUS_UNSUPPORTED)
+            break; /* that it cannot be read now is no damage */
+        if (segment)
             *segment_bytes = segment->header.segment_bytes;
         bool stays = segment && bases[i] <= cut;
         wal_segment_close(segment);

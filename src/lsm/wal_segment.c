@@ -74,20 +74,16 @@ enum status wal_header_read(struct vfs_file *file, lsn_t base, uint64_t store_id
     uint8_t page[WAL_HEADER_BYTES];
     struct wal_header found;
     uint64_t file_bytes = 0;
-    enum status status = vfs_size(file, &file_bytes);
-    if (status == STATUS_OK && file_bytes < sizeof(page)) {
-        *why = "the file ends within its header";
-        return STATUS_CORRUPT;
-    }
-    if (status == STATUS_OK)
-        status = vfs_read_exactly(file, 0, page, sizeof(page), false);
+    enum status status = vfs_read_exactly(file, 0, page, sizeof(page), false);
     if (status == STATUS_CORRUPT)
-        return STATUS_IO; /* less was read than is there: no word about the segment */
+        *why = "the file ends within its header";
     if (status == STATUS_OK) {
         status = wal_header_decode(page, &found);
         *why = status == STATUS_UNSUPPORTED ? "its format is of a later version"
                                             : "its header is damaged";
     }
+    if (status == STATUS_OK)
+        status = vfs_size(file, &file_bytes);
     if (status != STATUS_OK)
         return status;
     if (found.base != base)

@@ -41,7 +41,7 @@ void wal_header_encode(uint8_t *at, const struct wal_header *header);
 /* STATUS_CORRUPT (checksum, magic, sizes), STATUS_UNSUPPORTED (a later version). */
 enum status wal_header_decode(const uint8_t *at, struct wal_header *header);
 /* Reads a segment's header and checks it against the file: its name, its size and the store.
- * STATUS_CORRUPT with `why` (static) set; STATUS_IO also when a read ends before the file does. */
+ * STATUS_CORRUPT with `why` (static) set. */
 enum status wal_header_read(struct vfs_file *file, lsn_t base, uint64_t store_id,
                             struct wal_header *header, const char **why);
 

@@ -119,7 +119,8 @@ static inline void vfs_destroy(struct vfs *vfs)
     if (vfs)
         vfs->ops->destroy(vfs);
 }
-/* Exactly `size` bytes; STATUS_CORRUPT when the file ends before. */
+/* Exactly `size` bytes; STATUS_CORRUPT when the file ends before, STATUS_IO when less was read although
+ * the file has them. */
 enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data, size_t size,
                              bool nowait);
 /* The whole file, at most `limit` bytes (else STATUS_TOO_LARGE), appended to `into`. */

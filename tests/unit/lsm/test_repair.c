@@ -262,6 +262,46 @@ static void a_repair_that_was_cut_short_is_done_again(void **state)
     damage_fixture_destroy(f);
 }
 
+/* A file that cannot be read, or is read short, is not damaged: the repair fails, and a later one
+ * loses what it would have lost at once. */
+static void a_failed_read_costs_a_repair_nothing(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    static const enum vfs_fault_form forms[] = {VFS_FAULT_HALF, VFS_FAULT_ENDS};
+    struct buffer expected = {0}, found = {0};
+    for (int damage = 0; damage < 2; damage++) {
+        for (int form = 0; form < 2; form++) {
+            uint64_t n = 0; /* 0: no failure */
+            bool failed = true;
+            for (; failed; n++) {
+                damage_fixture_copy(f);
+                const char *name = damage_find(f, damage ? "MANIFEST-" : ".wal");
+                uint64_t at = damage ? 40 : 4096 + 700;
+                assert_int_equal(vfs_memory_flip(f->copy, damage_path(name), at, 1), STATUS_OK);
+                struct vfs *fault = vfs_fault_create(f->copy);
+                f->env.vfs = fault;
+                vfs_fault_set_form(fault, forms[form]);
+                vfs_fault_fail(fault, 1u << VFS_CALL_READ | 1u << VFS_CALL_OPEN, n, STATUS_IO,
+                               false);
+                enum status status = damage_repair(f);
+                failed = n == 0 || vfs_fault_failed_count(fault) > 0;
+                f->env.vfs = f->copy;
+                vfs_destroy(fault);
+                assert_int_equal(status, n && failed ? STATUS_IO : STATUS_OK);
+                assert_int_equal(damage_repair(f), STATUS_OK);
+                buffer_clear(n ? &found : &expected);
+                assert_int_equal(damage_read_all(f, true, n ? &found : &expected), STATUS_OK);
+                assert_true(n == 0 || slice_equal(buffer_slice(&found), buffer_slice(&expected)));
+            }
+            assert_true(n > 10);
+        }
+    }
+    buffer_release(&expected);
+    buffer_release(&found);
+    damage_fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +315,7 @@ int main(void)
         cmocka_unit_test(any_flipped_byte_can_be_repaired),
         cmocka_unit_test(what_is_lost_stays_in_lost_by_each_sync),
         cmocka_unit_test(a_repair_that_was_cut_short_is_done_again),
+        cmocka_unit_test(a_failed_read_costs_a_repair_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
