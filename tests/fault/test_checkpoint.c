@@ -184,7 +184,7 @@ static void checkpoint_is_one_moment_while_all_goes_on(void **state)
     lsm_get_stats(run.db, &stats);
     vfs_fault_counters(run.fault, &counters);
     assert_true(counters.calls[VFS_CALL_RENAME] > 12); /* two each; the others recycled segments */
-    printf("6 checkpoints, %u calls with work before each: %llu flushes, %llu compactions\n", calls,
+    printf("ran: 6 checkpoints, %u calls with work before each: %llu flushes, %llu compactions\n", calls,
            (unsigned long long)stats.flush_count, (unsigned long long)stats.compaction_count);
     assert_true(stats.compaction_count > 6);
     assert_int_equal(engine_run_close(&run), STATUS_OK);
@@ -282,7 +282,7 @@ static void power_loss_leaves_all_of_it_or_nothing(void **state)
     unsigned before = strikes.losses, there = strikes.there;
     strike(&strikes, VFS_CALL_COUNT, "", NULL);
     assert_int_equal(strikes.there - there, strikes.losses - before); /* now it must be */
-    printf("%u power losses, %u of them found a checkpoint\n", strikes.losses, strikes.there);
+    printf("ran: %u power losses, %u of them found a checkpoint\n", strikes.losses, strikes.there);
     engine_run_release(&run);
 }
 

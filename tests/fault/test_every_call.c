@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { SAMPLE = 3 };
+enum { SAMPLE = 2 };
 
 static struct fault_totals totals;
 
@@ -116,7 +116,7 @@ static void act_checkpoint(struct engine_act *act)
     struct lsm_stats stats;
     lsm_get_stats(act->run.db, &stats);
     if (status != STATUS_OK && !stats.read_only && act->plan->n % 2 == 1) {
-        fault_plan_disarm(act->run.fault);
+        engine_act_disarm(act);
         status = lsm_checkpoint(act->run.db, is_there(act, "/copy") ? "/again" : "/copy", &report);
         if (status != STATUS_OK)
             engine_act_broken(act, report.text);
@@ -124,6 +124,62 @@ static void act_checkpoint(struct engine_act *act)
             engine_act_broken(act, "remains of the failed checkpoint are there");
         expect_checkpoint(act);
     }
+}
+
+/* ---- Acts on the closed database ----------------------------------------------------------- */
+
+/* A verify that could not look says so; that it is sound it says of a whole database alone. */
+static void act_verify(struct engine_act *act)
+{
+    struct engine_failure finding = {""};
+    enum status status = lsm_verify(&act->run.env, ENGINE_DIRECTORY, note_finding, &finding);
+    bool struck = vfs_fault_failed_count(act->run.fault) > 0;
+    if (status == STATUS_OK && (struck || finding.text[0]))
+        engine_act_broken(act, "verify did not notice");
+    if (status == STATUS_CORRUPT && (!struck || !finding.text[0]))
+        engine_act_broken(act, finding.text);
+    if (status != STATUS_CORRUPT)
+        engine_act_told(act, status, "verify");
+}
+
+static size_t repaired_count; /* batches that a repair without faults leaves */
+
+static void note_line(void *context, const char *line)
+{
+    *(bool *)context = true;
+    (void)line;
+}
+
+/* A repair that failed is done again, and loses no more than one that did not. */
+static void act_repair(struct engine_act *act)
+{
+    struct engine_run *run = &act->run;
+    struct engine_failure failure = {""};
+    struct lsm_report report = {""};
+    bool said = false;
+    size_t count = 0;
+    enum status status = lsm_repair(&run->env, ENGINE_DIRECTORY, note_line, &said);
+    engine_act_told(act, status, "repair");
+    if (status != STATUS_OK && vfs_memory_open_count(run->memory) > 0)
+        engine_act_broken(act, "files are open");
+    uint64_t failed = vfs_fault_failed_count(run->fault);
+    engine_act_disarm(act);
+    status = lsm_repair(&run->env, ENGINE_DIRECTORY, note_line, &said);
+    if (status != STATUS_OK || !said)
+        engine_act_broken(act, "the repair without faults did not succeed");
+    if (engine_run_open(run, &report) != STATUS_OK)
+        engine_act_broken(act, report.text);
+    if (!engine_holds_history(run->db, &run->history, 0, run->history.count, &count, &failure))
+        engine_act_broken(act, failure.text);
+    if (act->plan->error == STATUS_OK) {
+        repaired_count = count;
+        assert_int_equal(failed, 0);
+        assert_in_range(count, 1, run->history.count - 1); /* some were lost, not all */
+    } else if (act->plan->form != VFS_FAULT_ENDS && count < repaired_count) {
+        engine_act_broken(act, "the repeated repair has lost more");
+    }
+    run->history.count = run->synced = count;
+    assert_int_equal(engine_run_close(run), STATUS_OK);
 }
 
 /* ---- Worlds -------------------------------------------------------------------------------- */
@@ -221,6 +277,34 @@ static void tear_manifest(struct vfs *memory)
     vfs_close(file);
 }
 
+static bool opens(struct vfs *memory)
+{
+    struct engine_run run;
+    struct lsm_report report;
+    engine_run_init(&run, vfs_memory_after_power_loss(memory, VFS_KEEP_ALL, 1), 1);
+    bool opened = engine_run_open(&run, &report) == STATUS_OK;
+    engine_run_release(&run);
+    return opened;
+}
+
+/* Flips a bit of a frame that was durable. */
+static void damage_log(struct vfs *memory)
+{
+    enum { STEP_BYTES = 499, TRIES = 1000 };
+    char path[128];
+    bool found = false;
+    path_of(memory, ".wal", path);
+    for (uint64_t i = 40; !found && i < TRIES; i++) {
+        uint64_t at = WAL_HEADER_BYTES + i * STEP_BYTES;
+        if (vfs_memory_flip(memory, path, at, 0x40) != STATUS_OK)
+            break;
+        found = !opens(memory);
+        if (!found)
+            assert_int_equal(vfs_memory_flip(memory, path, at, 0x40), STATUS_OK);
+    }
+    assert_true(found);
+}
+
 /* ---- Scripts ------------------------------------------------------------------------------- */
 
 static void run_script(const struct engine_script *script)
@@ -310,6 +394,28 @@ static void checkpoint(void **state)
                                        .act = act_checkpoint});
 }
 
+static void verify(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "verify",
+                                       .prepare = prepare_tables,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .act = act_verify,
+                                       .on_closed = true});
+}
+
+static void repair(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "repair",
+                                       .prepare = prepare_unflushed,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .damage = damage_log,
+                                       .act = act_repair,
+                                       .on_closed = true,
+                                       .may_lose = true});
+}
+
 static void print_totals(void **state)
 {
     (void)state;
@@ -328,6 +434,8 @@ int main(void)
         cmocka_unit_test(recovery_after_a_kill),
         cmocka_unit_test(recovery_after_a_power_loss),
         cmocka_unit_test(checkpoint),
+        cmocka_unit_test(verify),
+        cmocka_unit_test(repair),
         cmocka_unit_test(print_totals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

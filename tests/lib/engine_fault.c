@@ -39,6 +39,14 @@ void engine_act_broken(const struct engine_act *act, const char *why)
     broken(act, "%s", why);
 }
 
+void engine_act_disarm(struct engine_act *act)
+{
+    if (!act->disarmed)
+        vfs_fault_counters(act->run.fault, &act->armed);
+    act->disarmed = true;
+    fault_plan_disarm(act->run.fault);
+}
+
 static bool is_struck(const struct engine_act *act)
 {
     return vfs_fault_failed_count(act->run.fault) > 0;
@@ -126,7 +134,6 @@ static void world_enter(const struct world *world, struct engine_act *act)
     engine_history_copy(&world->history, count, &run->history);
     run->lsns = memory_copy(world->lsns, count * sizeof(lsn_t));
     run->synced = run->written = world->script->may_lose ? 0 : count;
-    act->count_before = count;
 }
 
 /* ---- What must hold ------------------------------------------------------------------------ */
@@ -325,7 +332,7 @@ static void perform(const struct world *world, struct engine_act *act)
         expect_power_loss_harmless(act);
     bool passes = struck && (!act->plan->for_good || act->plan->n % 2 == 1);
     if (passes) {
-        fault_plan_disarm(run->fault);
+        engine_act_disarm(act);
         expect_reads(act, false, "after the fault");
         expect_going_on(act);
     }
@@ -344,16 +351,14 @@ static void run_once(void *context, const struct fault_plan *plan, struct fault_
 {
     const struct world *world = context;
     struct engine_act act = {.plan = plan};
-    struct vfs_fault_counters calls;
     world_enter(world, &act);
     fault_plan_arm(plan, act.run.fault);
     if (world->script->on_closed)
         world->script->act(&act);
     else
         perform(world, &act);
-    fault_plan_disarm(act.run.fault);
-    vfs_fault_counters(act.run.fault, &calls);
-    memcpy(counts->calls, calls.calls, sizeof(counts->calls));
+    engine_act_disarm(&act);
+    memcpy(counts->calls, act.armed.calls, sizeof(counts->calls));
     counts->failed = vfs_fault_failed_count(act.run.fault);
     if (act.run.db) /* an act on the closed database has opened it */
         (void)engine_run_close(&act.run);

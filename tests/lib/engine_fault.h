@@ -17,7 +17,8 @@
 struct engine_act {
     struct engine_run run;
     const struct fault_plan *plan;
-    size_t count_before; /* batches of the world */
+    bool disarmed;
+    struct vfs_fault_counters armed; /* calls made until then */
 };
 
 struct engine_script {
@@ -37,6 +38,8 @@ struct engine_script {
 
 /* Notes what a call of the act was told; fails the test if the plan does not explain it. */
 void engine_act_told(struct engine_act *act, enum status status, const char *what);
+/* The fault has passed: from here on nothing fails. */
+void engine_act_disarm(struct engine_act *act);
 /* Fails the test. */
 void engine_act_broken(const struct engine_act *act, const char *why) __attribute__((noreturn));
 

@@ -151,7 +151,7 @@ void fault_campaign_run(const struct fault_campaign *campaign, struct fault_tota
 
 void fault_totals_print(const struct fault_totals *totals)
 {
-    printf("%llu scripts of %llu calls, %llu ways to fail, %llu runs, %llu faults struck\n",
+    printf("ran: %llu scripts of %llu calls, %llu ways to fail, %llu runs, %llu faults struck\n",
            (unsigned long long)totals->scripts, (unsigned long long)totals->calls,
            (unsigned long long)totals->plans, (unsigned long long)totals->runs,
            (unsigned long long)totals->strikes);
