@@ -140,27 +140,28 @@ static void read_missing(struct worker *worker)
     }
 }
 
-/* Whole scans until the time is over, at least one; an operation is an entry. */
-static void scan(struct worker *worker, bool forward)
+/* Whole scans until the time is over, at least one; an operation is an entry. The entries that there must
+ * be are every `step`th, from the first or the last on. */
+static void scan(struct worker *worker, uint64_t first, uint64_t step, uint64_t expected)
 {
     const struct engine *engine = worker->turn->engine;
-    uint64_t entries = worker->turn->settings->entries;
+    bool forward = step < UINT64_MAX / 2;
 
     do {
         struct engine_iter *iter = engine->iter_open(worker->thread, ENGINE_KEYS,
                                                      &(struct engine_range){.keep_cache = true});
-        uint64_t count = 0;
+        uint64_t count = 0, number = first;
         for (forward ? engine->iter_first(iter) : engine->iter_last(iter); engine->iter_valid(iter);
              forward ? engine->iter_next(iter) : engine->iter_prev(iter)) {
-            uint64_t number = forward ? count : entries - 1 - count;
             uint8_t key[TURN_KEY_BYTES];
             if (!slice_equal(engine->iter_key(iter), turn_key(number, key)) ||
                 !slice_equal(engine->iter_value(iter), value_of(worker, number)))
                 turn_mismatch(worker->turn, "scan", number);
             count++;
+            number += step;
         }
         engine->iter_close(iter);
-        if (count != entries)
+        if (count != expected)
             turn_mismatch(worker->turn, "end of a scan", count);
         worker->operations += count;
         worker->last_ns = latency_clock();
@@ -169,12 +170,22 @@ static void scan(struct worker *worker, bool forward)
 
 static void scan_forward(struct worker *worker)
 {
-    scan(worker, true);
+    scan(worker, 0, 1, worker->turn->settings->entries);
 }
 
 static void scan_backward(struct worker *worker)
 {
-    scan(worker, false);
+    uint64_t entries = worker->turn->settings->entries;
+
+    scan(worker, entries - 1, (uint64_t)-1, entries);
+}
+
+/* What remove_half has left: the odd ones, as the number of entries is even. */
+static void scan_rest(struct worker *worker)
+{
+    uint64_t entries = worker->turn->settings->entries;
+
+    scan(worker, 1, 2, entries / 2);
 }
 
 /* A new iterator, a seek and the entries behind. */
@@ -271,6 +282,7 @@ void cases_at_random(struct turn *turn)
     turn_run(turn, "readrandom4", 4, read_at_random, NULL);
     turn_run(turn, "readmissing", 1, read_missing, NULL);
     turn_run(turn, "readhot", 1, read_hot, NULL);
+    turn_run(turn, "scan", 1, scan_forward, NULL);
     turn_run(turn, "seekrandom", 1, seek_at_random, NULL);
     turn_run_beside(turn, "readwhilewriting", 1, read_at_random, write_evenly, &stopped, &stopped);
     turn_settle(turn);
@@ -283,5 +295,6 @@ void cases_at_random(struct turn *turn)
     turn_settle(turn);
     turn_run(turn, "deleterandom", 1, remove_half, NULL);
     turn_settle(turn);
+    turn_run(turn, "scandeleted", 1, scan_rest, NULL);
     report_space(turn, "deleterandom");
 }

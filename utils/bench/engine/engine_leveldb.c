@@ -8,7 +8,7 @@
 #include <leveldb/c.h>
 #include <stdio.h>
 
-enum { OPEN_FILES = 10000 };
+enum { OPEN_FILES = 10000, TABLE_BYTES_MAX = 8 << 20 /* its level 1 holds 10 MiB */ };
 
 struct engine_db {
     leveldb_options_t *options;
@@ -67,7 +67,9 @@ static struct engine_db *open_db(const struct engine_options *options)
     leveldb_options_set_write_buffer_size(db->options, options->write_buffer_bytes);
     leveldb_options_set_cache(db->options, db->cache);
     leveldb_options_set_block_size(db->options, options->block_bytes);
-    leveldb_options_set_max_file_size(db->options, options->table_bytes);
+    leveldb_options_set_max_file_size(db->options, options->table_bytes < TABLE_BYTES_MAX
+                                                       ? options->table_bytes
+                                                       : TABLE_BYTES_MAX);
     leveldb_options_set_max_open_files(db->options, OPEN_FILES);
     leveldb_options_set_compression(db->options, options->compress ? leveldb_snappy_compression
                                                                    : leveldb_no_compression);

@@ -173,7 +173,7 @@ int main(int argc, char **argv)
     struct disk_sync before;
     unsigned rounds = (unsigned)number("BENCH_ROUNDS", 3, 1, ROUNDS_MAX);
     struct turn_settings settings = {
-        .entries = (uint64_t)number("BENCH_ENTRIES", 300000, 100, 1e10),
+        .entries = (uint64_t)number("BENCH_ENTRIES", 300000, 100, 1e10) / 2 * 2,
         .records = (uint64_t)number("BENCH_RECORDS", 50000, 10, 1e9),
         .seconds = number("BENCH_SECONDS", 0.5, 0.001, 3600),
         .writes_per_s = (uint64_t)number("BENCH_WRITES", 20000, 1, 1e8),

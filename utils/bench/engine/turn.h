@@ -15,7 +15,7 @@
 enum { TURN_KEY_BYTES = 16, TURN_VALUE_BYTES = 100 };
 
 struct turn_settings {
-    uint64_t entries;      /* of the cases that fill */
+    uint64_t entries;      /* of the cases that fill; even */
     uint64_t records;      /* of YCSB */
     double seconds;        /* a case that runs for a time */
     uint64_t writes_per_s; /* beside the readers of readwhilewriting */
