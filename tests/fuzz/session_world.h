@@ -60,13 +60,17 @@ static inline void world_require(bool holds, const char *what)
     abort();
 }
 
+static inline enum status world_try_store(struct session_world *world, struct lsm_report *report)
+{
+    const struct store_options options = {
+        .memtable_bytes = 1 << 20, .block_cache_bytes = 1 << 20, .wal_segment_bytes = 64 << 10};
+    return store_open(&world->env, "/data", &options, report, &world->store);
+}
+
 static inline void world_open_store(struct session_world *world)
 {
     struct lsm_report report = {""};
-    const struct store_options options = {
-        .memtable_bytes = 1 << 20, .block_cache_bytes = 1 << 20, .wal_segment_bytes = 64 << 10};
-    world_require(store_open(&world->env, "/data", &options, &report, &world->store) == STATUS_OK,
-                  report.text);
+    world_require(world_try_store(world, &report) == STATUS_OK, report.text);
 }
 
 static inline bool world_reload(void *context, struct lsm_report *report)
@@ -110,13 +114,17 @@ static inline void world_connect(struct session_world *world, unsigned number, b
                                                                  .owner = client});
 }
 
-/* Clients 0 and 1 speak RESP, 2 JSON. */
-static inline void world_open(struct session_world *world)
+/* A world without its store yet. The file system is the world's own from now on. */
+static inline void world_init(struct session_world *world, struct vfs *vfs)
 {
-    *world = (struct session_world){.vfs = vfs_memory_create(), .now_ms = 1000000};
-    world->env = (struct env){world->vfs,         world_wall_ms, world_monotonic_us,
-                              world_random_bytes, world_log,     world};
-    world_open_store(world);
+    *world = (struct session_world){.vfs = vfs, .now_ms = 1000000};
+    world->env =
+        (struct env){vfs, world_wall_ms, world_monotonic_us, world_random_bytes, world_log, world};
+}
+
+/* Clients 0 and 1 speak RESP, 2 JSON. The store is open. */
+static inline void world_start(struct session_world *world)
+{
     world->config = config_create();
     world->service = service_create(&world->env, world->store, world->config,
                                     &(struct service_host){.wake = world_wake,
@@ -126,6 +134,13 @@ static inline void world_open(struct session_world *world)
                                                            .context = world});
     for (unsigned i = 0; i < WORLD_SESSIONS; i++)
         world_connect(world, i, i == 2);
+}
+
+static inline void world_open(struct session_world *world)
+{
+    world_init(world, vfs_memory_create());
+    world_open_store(world);
+    world_start(world);
 }
 
 /* Until no client is parked, none that was woken or whose time is over is still blocked. */
@@ -222,13 +237,19 @@ static inline void world_check(struct session_world *world)
     world_require(store_check(world->store, &report) == STATUS_OK, report.text);
 }
 
-static inline void world_close(struct session_world *world)
+/* Leaves the file system. */
+static inline void world_stop(struct session_world *world)
 {
     for (unsigned i = 0; i < WORLD_SESSIONS; i++)
         session_destroy(world->clients[i].session);
     service_destroy(world->service);
     config_destroy(world->config);
     world_require(store_close(world->store) == STATUS_OK, "the store closes");
+}
+
+static inline void world_close(struct session_world *world)
+{
+    world_stop(world);
     vfs_destroy(world->vfs);
 }
 
