@@ -264,6 +264,31 @@ struct delete_plan {
     struct stream_late_dead dead;
 };
 
+/* Whether the header can stand what is planned: the records may contradict it, after a repair. */
+static bool delete_fits(const struct stream *stream, const struct victim *victims, size_t count,
+                        const struct delete_plan *plan)
+{
+    const struct stream_header *header = &stream->header;
+    uint64_t late = 0, least = header->first_ordinal;
+    uint64_t late_left = plan->dead.all ? 0 : header->late.count - plan->dead.count;
+    for (size_t i = 0; i < count; i++) {
+        if (victims[i].ordinal < least || victims[i].ordinal >= header->next_ordinal)
+            return false;
+        least = victims[i].ordinal + 1;
+        late += victims[i].is_late;
+    }
+    if (count > header->length || late > late_left)
+        return false;
+    if (plan->is_all || plan->passed == 0)
+        return true;
+    uint64_t first = plan->survivor.ordinal, length = header->length - count;
+    if (first <= header->first_ordinal || first >= header->next_ordinal)
+        return false;
+    uint64_t span = header->next_ordinal - first;
+    bool has_set = header->deletion_levels > 0 || count > plan->passed;
+    return has_set ? length <= span : length == span;
+}
+
 static enum status delete_find(struct access *access, const struct stream *stream,
                                const struct victim *victims, size_t count, const uint64_t *ordinals,
                                struct delete_plan *plan)
@@ -278,6 +303,8 @@ static enum status delete_find(struct access *access, const struct stream *strea
             stream_deletions_fetch(access, stream, ordinals + plan->passed, count - plan->passed);
     if (!status)
         status = stream_late_find_dead(access, stream, &plan->dead);
+    if (!status && !delete_fits(stream, victims, count, plan))
+        status = STATUS_CORRUPT;
     return status;
 }
 

@@ -29,6 +29,9 @@ enum header_flags {
 
 enum { DELETION_LEVELS_MAX = 10 };
 
+/* No stream ever gives so many; what follows can be counted without an overflow. */
+#define ORDINAL_MAX (UINT64_MAX / 2)
+
 static uint8_t header_flags(const struct stream_header *header)
 {
     uint8_t flags = 0;
@@ -78,6 +81,9 @@ static bool header_is_sound(const struct stream_header *header)
     const struct stream_late_info *late = &header->late;
     if (late->count > 0 && (stream_id_compare(late->first_id, late->last_id) > 0 ||
                             late->event_ms_min > late->event_ms_max))
+        return false;
+    if (header->next_ordinal > ORDINAL_MAX || late->count > header->next_ordinal ||
+        late->run_count > header->next_ordinal || late->run_records > header->next_ordinal)
         return false;
     return late->run_count == 0 || late->count > 0;
 }

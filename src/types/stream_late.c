@@ -89,6 +89,11 @@ enum status stream_late_find_dead(struct access *access, const struct stream *st
     lsm_iter_seek_first(iter);
     enum status status = dead_take(iter, header->first_id, dead);
     lsm_iter_close(iter);
+    /* More than the header counts, or one behind the last: the records contradict each other. */
+    if (!status && (dead->count > late->count ||
+                    (dead->count < late->count &&
+                     stream_id_compare(dead->next_id, late->last_id) > 0)))
+        return STATUS_CORRUPT;
     return status;
 }
 

@@ -235,6 +235,8 @@ static enum status exact_target(struct access *access, const struct stream *stre
         *ordinal -= is_pending;
         return STATUS_OK;
     }
+    if (!status && entry.ordinal >= header->next_ordinal)
+        return STATUS_CORRUPT;
     if (!status)
         *ordinal = entry.ordinal;
     return status;
@@ -295,7 +297,7 @@ enum status stream_trim_find(struct access *access, const struct stream *stream,
     if (status)
         return status;
     found.removed = found.first_ordinal - header->first_ordinal - deleted;
-    if (found.removed >= header->length)
+    if (found.removed >= header->length || deleted > stream_header_deleted_count(header))
         return STATUS_CORRUPT;
     *plan = found;
     return STATUS_OK;

@@ -119,6 +119,98 @@ static void a_wrong_index_of_late_entries_is_found(void **state)
     assert_string_equal(finding(), "database 0, key 's': the index of late entries names none");
 }
 
+/* ---- What a repair leaves may contradict itself: writes are refused, not counted below nothing --- */
+
+static void change_header(const struct stream_header *header)
+{
+    uint8_t bytes[STREAM_HEADER_BYTES_MAX];
+    struct object object;
+    memory_store_write(&ms);
+    assert_int_equal(keyspace_find(&ms.access, slice_from("s"), &object), STATUS_OK);
+    struct object changed = object;
+    changed.body = slice_make(bytes, stream_header_encode(header, bytes));
+    keyspace_put(&ms.access, slice_from("s"), &changed, &object);
+    memory_store_end(&ms);
+}
+
+static enum status try_delete(const char *id_text)
+{
+    struct stream found;
+    struct stream_id id = make_id(id_text);
+    uint64_t removed;
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &found), STATUS_OK);
+    enum status status = stream_delete(&ms.access, &found, &id, 1, &removed);
+    memory_store_end(&ms);
+    return status;
+}
+
+static enum status try_trim(const struct stream_trim *trim)
+{
+    struct stream found;
+    uint64_t removed;
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &found), STATUS_OK);
+    enum status status = stream_trim(&ms.access, &found, trim, &removed);
+    memory_store_end(&ms);
+    return status;
+}
+
+static void deleting_a_late_entry_that_the_header_does_not_count_is_refused(void **state)
+{
+    struct stream_header header = stream.header;
+    (void)state;
+    header.late = (struct stream_late_info){0};
+    change_header(&header);
+    assert_int_equal(try_delete("1000000-5"), STATUS_CORRUPT);
+    assert_int_equal(try_delete("1000000-4"), STATUS_OK);
+}
+
+static void deleting_an_entry_whose_ordinal_was_not_given_is_refused(void **state)
+{
+    (void)state;
+    change(TREE_ENTRIES, entry_key("1000000-3"), "\0\x40\1\1f\1v", 7);
+    assert_int_equal(try_delete("1000000-3"), STATUS_CORRUPT);
+    change(TREE_ENTRIES, entry_key("1000000-1"), "\0\x40\1\1f\1v", 7);
+    assert_int_equal(try_delete("1000000-0"), STATUS_CORRUPT); /* it would become the first */
+}
+
+static void trimming_to_an_entry_whose_ordinal_was_not_given_is_refused(void **state)
+{
+    const struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = make_id("1000000-3")};
+    (void)state;
+    change(TREE_ENTRIES, entry_key("1000000-3"), "\0\x40\1\1f\1v", 7);
+    assert_int_equal(try_trim(&trim), STATUS_CORRUPT);
+}
+
+static void trimming_past_more_deletions_than_the_header_counts_is_refused(void **state)
+{
+    const struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = make_id("1000000-3")};
+    (void)state;
+    change(TREE_PARTS, part_key("D\0\0\0\0\0\0\0\0\0", 10), "\0\6", 2);
+    assert_int_equal(try_trim(&trim), STATUS_CORRUPT);
+}
+
+static void more_late_entries_than_the_header_counts_stop_a_write(void **state)
+{
+    struct stream found;
+    (void)state;
+    for (uint64_t i = 0; i < 5; i++)
+        (void)write_line("late, too", 8 + i);
+    memory_store_read(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &found), STATUS_OK);
+    memory_store_end(&ms);
+    struct stream_header header = found.header;
+    header.late.count = 2;
+    change_header(&header);
+    const struct stream_trim trim = {.kind = STREAM_TRIM_MAXLEN, .maxlen = 1};
+    assert_int_equal(try_trim(&trim), STATUS_OK); /* the next write looks for what is dead */
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &found), STATUS_OK);
+    assert_int_equal(stream_append_begin(&ms.access, &found), STATUS_CORRUPT);
+    memory_store_end(&ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +221,17 @@ int main(void)
         TEST(a_damaged_header_is_found),
         TEST(a_wrong_set_of_deletions_is_found),
         TEST(a_wrong_index_of_late_entries_is_found),
+        cmocka_unit_test_setup_teardown(
+            deleting_a_late_entry_that_the_header_does_not_count_is_refused, setup_stream,
+            teardown),
+        cmocka_unit_test_setup_teardown(deleting_an_entry_whose_ordinal_was_not_given_is_refused,
+                                        setup_stream, teardown),
+        cmocka_unit_test_setup_teardown(trimming_to_an_entry_whose_ordinal_was_not_given_is_refused,
+                                        setup_stream, teardown),
+        cmocka_unit_test_setup_teardown(
+            trimming_past_more_deletions_than_the_header_counts_is_refused, setup_stream, teardown),
+        cmocka_unit_test_setup_teardown(more_late_entries_than_the_header_counts_stop_a_write,
+                                        setup_stream, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
