@@ -10,14 +10,6 @@
 #include "lsm/manifest.h"
 #include "unit/lsm/memory_env.h"
 
-#include <stdlib.h>
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
 static void seal(struct slice input, struct buffer *file)
 {
     struct slice fields;
@@ -38,6 +30,36 @@ static void seal(struct slice input, struct buffer *file)
     }
 }
 
+static void require_same_table(const struct version_edit_table *a,
+                               const struct version_edit_table *b)
+{
+    const struct table_properties *left = &a->properties, *right = &b->properties;
+    fuzz_require(a->number == b->number && a->tree == b->tree && a->level == b->level);
+    fuzz_require(left->file_bytes == right->file_bytes && left->raw_bytes == right->raw_bytes);
+    fuzz_require(left->entry_count == right->entry_count);
+    fuzz_require(left->delete_count == right->delete_count);
+    fuzz_require(left->range_delete_count == right->range_delete_count);
+    fuzz_require(left->lsn_min == right->lsn_min && left->lsn_max == right->lsn_max);
+    fuzz_require(left->largest_is_exclusive == right->largest_is_exclusive);
+    fuzz_require(slice_equal(buffer_slice(&left->smallest), buffer_slice(&right->smallest)));
+    fuzz_require(slice_equal(buffer_slice(&left->largest), buffer_slice(&right->largest)));
+}
+
+static void require_same(const struct manifest_content *a, const struct manifest_content *b)
+{
+    fuzz_require(a->tree_count == b->tree_count && a->table_count == b->table_count);
+    fuzz_require(a->state.store_id == b->state.store_id && a->state.epoch == b->state.epoch);
+    fuzz_require(a->state.flushed_lsn == b->state.flushed_lsn);
+    fuzz_require(a->state.durable_lsn == b->state.durable_lsn);
+    fuzz_require(a->state.next_number == b->state.next_number);
+    fuzz_require(a->state.clean == b->state.clean);
+    for (unsigned i = 0; i < a->tree_count; i++)
+        fuzz_require(strcmp(a->trees[i].name, b->trees[i].name) == 0 &&
+                     a->trees[i].compaction == b->trees[i].compaction);
+    for (size_t i = 0; i < a->table_count; i++)
+        require_same_table(&a->tables[i], &b->tables[i]);
+}
+
 /* The same state by way of a file. */
 static void write_and_read(struct manifest_content *content)
 {
@@ -47,21 +69,11 @@ static void write_and_read(struct manifest_content *content)
     struct buffer bytes = {0};
     struct manifest_content again = {0};
     struct lsm_report report;
-    require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
-    require(manifest_create(&env, "db", 1, content, &file) == STATUS_OK);
-    require(vfs_read_file(vfs, "db/MANIFEST-000001", 1 << 30, &bytes) == STATUS_OK);
-    require(manifest_parse(buffer_slice(&bytes), false, &again, &report) == STATUS_OK);
-    require(again.table_count == content->table_count);
-    require(again.tree_count == content->tree_count);
-    require(again.state.flushed_lsn == content->state.flushed_lsn);
-    require(again.state.durable_lsn == content->state.durable_lsn);
-    require(again.state.clean == content->state.clean);
-    for (size_t i = 0; i < again.table_count; i++) {
-        const struct table_properties *a = &again.tables[i].properties;
-        const struct table_properties *b = &content->tables[i].properties;
-        require(again.tables[i].number == content->tables[i].number);
-        require(slice_equal(buffer_slice(&a->largest), buffer_slice(&b->largest)));
-    }
+    fuzz_require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
+    fuzz_require(manifest_create(&env, "db", 1, content, &file) == STATUS_OK);
+    fuzz_require(vfs_read_file(vfs, "db/MANIFEST-000001", 1 << 30, &bytes) == STATUS_OK);
+    fuzz_require(manifest_parse(buffer_slice(&bytes), false, &again, &report) == STATUS_OK);
+    require_same(content, &again);
     manifest_content_release(&again);
     buffer_release(&bytes);
     vfs_close(file);
@@ -107,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct manifest_content content = {0};
         struct lsm_report report = {0};
         enum status status = manifest_parse(buffer_slice(&file), lenient, &content, &report);
-        require(status == STATUS_OK || report.text[0]);
+        fuzz_require(status == STATUS_OK || report.text[0]);
         if (status == STATUS_OK && content.tree_count > 0)
             write_and_read(&content);
         manifest_content_release(&content);

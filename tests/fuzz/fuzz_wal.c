@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a WAL. The first byte chooses: 0: the rest is the content of a segment behind a good
- * header. 1: the rest is a segment file. Else the rest is a row of frames (flags, count, epoch and
- * payload each), sealed at their places. Recovery ends without reading too far, applies only whole
+ * header. 1: the rest is a segment file. 2: the fields of a header, sealed, and then frames. Else the rest
+ * is a row of frames (flags, count, epoch and payload each), sealed at their places. Recovery ends without reading too far, applies only whole
  * batches, and what it leaves can be opened, written to and recovered again with the same batches.
  */
 #include "fuzz/fuzz.h"
 
 #include "base/coding.h"
+#include "base/crc32c.h"
 #include "lsm/wal.h"
 #include "lsm/wal_frame.h"
 #include "lsm/wal_segment.h"
 #include "unit/lsm/memory_env.h"
 
-#include <stdlib.h>
-
 enum { STORE_ID = 7, SEGMENT_BYTES = 16384 };
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 struct seen {
     uint64_t batches;
@@ -33,8 +26,8 @@ static enum status note_batch(void *context, lsn_t lsn, struct slice records, ui
     struct seen *seen = context;
     struct wal_record record;
     bool bad = false;
-    require(lsn > seen->last);
-    require((records.size == 0) == (count == 0));
+    fuzz_require(lsn > seen->last);
+    fuzz_require((records.size == 0) == (count == 0));
     seen->last = lsn;
     seen->batches++;
     for (size_t i = 0; i < records.size; i++)
@@ -71,6 +64,14 @@ static void seal_frames(struct slice input, uint8_t *content, size_t size)
     }
 }
 
+/* Any number in any field behind a right checksum. */
+static void seal_header(struct slice *input, uint8_t *page)
+{
+    unsigned field = 8 * fuzz_below(input, 4); /* store, base, segment bytes, epoch */
+    le64_store(page + 16 + field, fuzz_number(input));
+    le32_store(page, crc32c_mask(crc32c(page + 4, WAL_HEADER_BYTES - 4)));
+}
+
 static void write_segment(struct vfs *vfs, const uint8_t *data, size_t size)
 {
     static uint8_t file_bytes[SEGMENT_BYTES];
@@ -86,10 +87,14 @@ static void write_segment(struct vfs *vfs, const uint8_t *data, size_t size)
         used = size - 1 < sizeof(file_bytes) ? size - 1 : sizeof(file_bytes);
         memcpy(file_bytes, data + 1, used);
     } else {
-        seal_frames(slice_make(data + 1, size - 1), file_bytes + WAL_HEADER_BYTES, room);
+        struct slice input = slice_make(data + 1, size - 1);
+        if (data[0] == 2)
+            seal_header(&input, file_bytes);
+        seal_frames(input, file_bytes + WAL_HEADER_BYTES, room);
     }
-    require(vfs_open(vfs, "db/0000000000001000.wal", VFS_WRITE | VFS_CREATE, &file) == STATUS_OK);
-    require(vfs_write_at(file, 0, file_bytes, used) == STATUS_OK);
+    fuzz_require(vfs_open(vfs, "db/0000000000001000.wal", VFS_WRITE | VFS_CREATE, &file) ==
+                 STATUS_OK);
+    fuzz_require(vfs_write_at(file, 0, file_bytes, used) == STATUS_OK);
     vfs_close(file);
 }
 
@@ -106,7 +111,7 @@ static enum status recover(const struct env *env, lsn_t durable, bool repair, st
                                           .context = seen};
     *seen = (struct seen){0};
     enum status status = wal_recover(&recovery, tail, &report);
-    require(status == STATUS_OK || report.text[0]);
+    fuzz_require(status == STATUS_OK || report.text[0]);
     return status;
 }
 
@@ -117,30 +122,30 @@ static void go_on(const struct env *env, const struct wal_tail *tail)
     struct buffer payload = {0};
     if (tail->epoch == UINT32_MAX)
         return; /* no later epoch is left */
-    require(wal_open(env, "db", &options, STORE_ID, tail, tail->epoch + 1, &wal) == STATUS_OK);
-    require(wal_reserve(wal, 0, false) == STATUS_OK);
+    fuzz_require(wal_open(env, "db", &options, STORE_ID, tail, tail->epoch + 1, &wal) == STATUS_OK);
+    fuzz_require(wal_reserve(wal, 0, false) == STATUS_OK);
     wal_append(wal, (struct slice){0}, 0);
-    require(wal_sync(wal) == STATUS_OK);
+    fuzz_require(wal_sync(wal) == STATUS_OK);
     wal_record_append(&payload, ENTRY_PUT, 0, slice_from("key"), slice_from("value"));
-    require(wal_reserve(wal, payload.size, false) == STATUS_OK);
+    fuzz_require(wal_reserve(wal, payload.size, false) == STATUS_OK);
     wal_append(wal, buffer_slice(&payload), 1);
-    require(wal_sync(wal) == STATUS_OK);
+    fuzz_require(wal_sync(wal) == STATUS_OK);
     lsn_t end = wal_next_lsn(wal);
     wal_close(wal);
     buffer_release(&payload);
     struct seen again;
     struct wal_tail found;
-    require(recover(env, end, false, &again, &found) == STATUS_OK);
-    require(found.next_lsn == end);
-    require(again.batches == tail->batches + 2);
+    fuzz_require(recover(env, end, false, &again, &found) == STATUS_OK);
+    fuzz_require(found.next_lsn == end);
+    fuzz_require(again.batches == tail->batches + 2);
 }
 
 bool fuzz_seed(size_t index, struct buffer *out)
 {
     static const char *const frames[] = {
-        "\x02\x03\x01\x01\x00\x06\x01\x01k\x02vv",                       /* one batch */
-        "\x02\x01\x02\x01\x05\x03\x01\x01k\x00\x02\x01\x20\x03\x01\x00", /* a chain */
-        "\x02\x04\x01\x01\x00\x01\x01",                                  /* a skip */
+        "\x03\x03\x01\x01\x00\x06\x01\x01k\x02vv",                       /* one batch */
+        "\x03\x01\x02\x01\x05\x03\x01\x01k\x00\x02\x01\x20\x03\x01\x00", /* a chain */
+        "\x03\x04\x01\x01\x00\x01\x01",                                  /* a skip */
     };
     static const size_t sizes[] = {12, 17, 7};
     if (index < 3)
@@ -158,12 +163,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct env env = memory_env(vfs);
     struct seen seen, repaired;
     struct wal_tail tail;
-    require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
+    fuzz_require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
     write_segment(vfs, data, size);
     enum status status = recover(&env, 0, false, &seen, &tail);
-    require(status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
+    fuzz_require(status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
     if (status == STATUS_CORRUPT)
-        require(recover(&env, 0, true, &repaired, &tail) == STATUS_OK);
+        fuzz_require(recover(&env, 0, true, &repaired, &tail) == STATUS_OK);
     if (status != STATUS_UNSUPPORTED)
         go_on(&env, &tail);
     vfs_destroy(vfs);
