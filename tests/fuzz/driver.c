@@ -264,7 +264,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < corpus.count; i++)
         run(&corpus.inputs[i]);
     uint64_t runs = only_files ? 0 : run_mutations();
-    printf("%s: %zu inputs, %llu mutations\n", name, corpus.count, (unsigned long long)runs);
+    printf("ran: %zu inputs of %s, %llu mutations\n", corpus.count, name, (unsigned long long)runs);
     for (size_t i = 0; i < corpus.count; i++)
         buffer_release(&corpus.inputs[i]);
     return 0;
