@@ -544,6 +544,27 @@ static void tables_with_nothing_below_them_are_moved(void **state)
     fixture_destroy(fixture);
 }
 
+/* The manifest says more than the file has: the deletions are those of the file. */
+static void a_table_without_the_range_deletions_it_is_said_to_have_is_merged(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_create(LSM_LEVELED);
+    for (int table = 0; table < 4; table++) {
+        size_t first = fixture->version_count;
+        for (int key = 0; key < KEYS; key++)
+            write_version(fixture, key, ENTRY_PUT);
+        flush(fixture, first, 0);
+    }
+    struct version *version = version_set_current(fixture->set);
+    version->trees[0].levels[0].tables[1]->properties.range_delete_count = 2;
+    version_unref(version);
+    compact_all(fixture, true);
+    assert_int_equal(sums_of(fixture).range_deletes, 0);
+    assert_int_equal(sums_of(fixture).entries, KEYS);
+    assert_all_snapshots(fixture);
+    fixture_destroy(fixture);
+}
+
 static void large_runs_that_follow_each_other_are_moved(void **state)
 {
     (void)state;
@@ -691,6 +712,7 @@ int main(void)
         cmocka_unit_test(mostly_dead_run_is_written_again),
         cmocka_unit_test(run_of_small_dead_objects_goes),
         cmocka_unit_test(tables_with_nothing_below_them_are_moved),
+        cmocka_unit_test(a_table_without_the_range_deletions_it_is_said_to_have_is_merged),
         cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
         cmocka_unit_test(deletion_stays_while_an_older_version_may_exist),
         cmocka_unit_test(versions_of_a_key_stay_in_one_table),

@@ -55,10 +55,15 @@ static void setup(struct world *world, uint64_t seed)
     env_init_posix(&world->env, world->vfs);
     world->env.log = silent;
     world->options = (struct lsm_options){
-        .trees = {{.name = "keys", .compaction = LSM_LEVELED, .block_bytes = 512,
+        .trees = {{.name = "keys",
+                   .compaction = LSM_LEVELED,
+                   .block_bytes = 512,
                    .filter_bits_per_key = 10},
-                  {.name = "entries", .compaction = LSM_TIME_RUNS, .block_bytes = 512,
-                   .filter_bits_per_key = 10, .filter_prefix_bytes = 3,
+                  {.name = "entries",
+                   .compaction = LSM_TIME_RUNS,
+                   .block_bytes = 512,
+                   .filter_bits_per_key = 10,
+                   .filter_prefix_bytes = 3,
                    .finger_prefix_bytes = 3}},
         .tree_count = TREES,
         .memtable_bytes = 256 << 10,
@@ -149,8 +154,8 @@ static void check_forward(struct world *world, const struct model *model, unsign
         assert_int_equal(lsm_iter_status(iter), STATUS_OK);
         assert_true(lsm_iter_valid(iter));
         assert_true(slice_equal(lsm_iter_key(iter), key_of(key, key_text)));
-        assert_true(slice_equal(lsm_iter_value(iter),
-                                value_of(model->value[tree][key], value_text)));
+        assert_true(
+            slice_equal(lsm_iter_value(iter), value_of(model->value[tree][key], value_text)));
         lsm_iter_next(iter);
     }
     assert_false(lsm_iter_valid(iter));
@@ -171,8 +176,8 @@ static void check_backward(struct world *world, const struct model *model, unsig
             continue;
         assert_true(lsm_iter_valid(iter));
         assert_true(slice_equal(lsm_iter_key(iter), key_of(key, key_text)));
-        assert_true(slice_equal(lsm_iter_value(iter),
-                                value_of(model->value[tree][key], value_text)));
+        assert_true(
+            slice_equal(lsm_iter_value(iter), value_of(model->value[tree][key], value_text)));
         lsm_iter_prev(iter);
     }
     assert_false(lsm_iter_valid(iter));
@@ -358,6 +363,116 @@ static void a_second_open_of_the_same_directory_is_refused(void **state)
     teardown(&world);
 }
 
+static void a_directory_may_end_with_slashes_and_a_report_be_missing(void **state)
+{
+    (void)state;
+    struct world world;
+    struct lsm *db = NULL;
+    setup(&world, 9);
+    close_world(&world);
+    assert_int_equal(lsm_open(&world.env, "new//", &world.options, NULL, &db), STATUS_OK);
+    assert_int_equal(lsm_close(db), STATUS_OK);
+    assert_int_equal(lsm_open(&world.env, "new", &world.options, NULL, &db), STATUS_OK);
+    struct lsm *second = NULL;
+    assert_int_equal(lsm_open(&world.env, "new/", &world.options, NULL, &second), STATUS_BUSY);
+    assert_int_equal(lsm_close(db), STATUS_OK);
+    open_world(&world);
+    teardown(&world);
+}
+
+static void a_database_that_must_exist_is_not_made(void **state)
+{
+    (void)state;
+    struct world world;
+    struct lsm *db = NULL;
+    struct lsm_report report;
+    setup(&world, 10);
+    close_world(&world);
+    for (int read_only = 0; read_only < 2; read_only++) {
+        struct lsm_options options = world.options;
+        bool exists = true;
+        options.must_exist = !read_only;
+        options.read_only = read_only;
+        assert_int_equal(lsm_open(&world.env, "none", &options, &report, &db), STATUS_NOT_FOUND);
+        assert_non_null(strstr(report.text, "none"));
+        assert_int_equal(world.vfs->ops->exists(world.vfs, "none", &exists), STATUS_OK);
+        assert_false(exists);
+        assert_int_equal(lsm_open(&world.env, "db", &options, &report, &db), STATUS_OK);
+        assert_int_equal(lsm_close(db), STATUS_OK);
+    }
+    open_world(&world);
+    teardown(&world);
+}
+
+/* Nobody does the background work: memtables are frozen as long as there is a place for one, and the
+ * active one goes on growing. Nothing is lost, and the work is made up for. */
+static void writers_go_on_while_no_flush_is_done(void **state)
+{
+    (void)state;
+    struct world world;
+    struct lsm_stats stats;
+    setup(&world, 11);
+    close_world(&world);
+    world.options.memtable_bytes = 8 << 10;
+    open_world(&world);
+    for (int i = 0; i < 400; i++)
+        write_batch(&world, 20);
+    lsm_get_stats(world.db, &stats);
+    assert_int_equal(stats.flush_count, 0);
+    assert_true(stats.memtable_bytes > 60 * world.options.memtable_bytes / 2);
+    assert_true(lsm_write_delay_us(world.db) > 0);
+    check_all(&world);
+    while (lsm_work(world.db, 1 << 20))
+        ;
+    lsm_get_stats(world.db, &stats);
+    assert_true(stats.flush_count > 60);
+    check_all(&world);
+    close_world(&world);
+    open_world(&world);
+    check_all(&world);
+    teardown(&world);
+}
+
+static void a_snapshot_says_at_which_lsn_it_reads(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 12);
+    write_batch(&world, 5);
+    struct lsm_snapshot *snapshot = lsm_snapshot_acquire(world.db);
+    assert_int_equal(lsm_snapshot_lsn(snapshot), lsm_visible_lsn(world.db) - 1);
+    lsn_t at = lsm_snapshot_lsn(snapshot);
+    write_batch(&world, 5);
+    lsm_read_begin_at(world.reader, snapshot);
+    assert_int_equal(lsm_reader_lsn(world.reader), at);
+    lsm_read_end(world.reader);
+    lsm_snapshot_release(snapshot);
+    teardown(&world);
+}
+
+static void a_lock_that_another_holds_is_not_waited_for_with_no_time(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 13);
+    lsm_lock(world.db);
+    assert_false(lsm_try_lock(world.db, 0));
+    assert_false(lsm_try_lock(world.db, 1000));
+    lsm_unlock(world.db);
+    assert_true(lsm_try_lock(world.db, 0));
+    lsm_unlock(world.db);
+    teardown(&world);
+}
+
+static void a_reader_that_missed_nothing_has_nothing_to_fetch(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world, 14);
+    assert_int_equal(lsm_reader_fetch_missing(world.reader), STATUS_OK);
+    teardown(&world);
+}
+
 static void a_reply_waits_for_the_newest_lsn_that_it_reveals(void **state)
 {
     (void)state;
@@ -527,6 +642,12 @@ int main(void)
         cmocka_unit_test(what_was_written_is_there_after_a_clean_stop),
         cmocka_unit_test(what_was_written_is_there_after_a_kill),
         cmocka_unit_test(a_second_open_of_the_same_directory_is_refused),
+        cmocka_unit_test(a_directory_may_end_with_slashes_and_a_report_be_missing),
+        cmocka_unit_test(a_database_that_must_exist_is_not_made),
+        cmocka_unit_test(writers_go_on_while_no_flush_is_done),
+        cmocka_unit_test(a_snapshot_says_at_which_lsn_it_reads),
+        cmocka_unit_test(a_lock_that_another_holds_is_not_waited_for_with_no_time),
+        cmocka_unit_test(a_reader_that_missed_nothing_has_nothing_to_fetch),
         cmocka_unit_test(a_reply_waits_for_the_newest_lsn_that_it_reveals),
         cmocka_unit_test(an_uncompressed_tree_stores_its_bytes_as_they_are),
         cmocka_unit_test(replaced_tables_are_removed_without_another_write),

@@ -502,9 +502,30 @@ static void a_batch_larger_than_reserved_finds_room_or_poisons_the_log(void **st
     fixture_destroy(f);
 }
 
+static void two_segments_for_one_lsn_are_refused(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(16384);
+    struct wal_header header = {
+        .store_id = STORE_ID, .base = WAL_FIRST_LSN + 500, .segment_bytes = 16384, .epoch = 1};
+    struct wal_segment *segment = NULL;
+    fixture_start(f);
+    for (uint64_t n = 0; n < 20; n++)
+        fixture_append(f, n, 100);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(wal_segment_create(&f->env, "db", &header, &segment), STATUS_OK);
+    wal_segment_close(segment);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 20);
+    assert_int_equal(fixture_open(f), STATUS_CORRUPT);
+    fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_segments_for_one_lsn_are_refused),
         cmocka_unit_test(a_batch_larger_than_reserved_finds_room_or_poisons_the_log),
         cmocka_unit_test(lsns_are_byte_positions),
         cmocka_unit_test(written_and_durable_move_only_when_told),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit/lsm/wal_fixture.h"
 
+#include "base/crc32c.h"
+
 static struct wal_header header_at(lsn_t base)
 {
     return (struct wal_header){
@@ -33,6 +35,39 @@ static void every_flipped_byte_of_a_header_is_noticed(void **state)
         assert_int_equal(wal_header_decode(page, &found), STATUS_CORRUPT);
         page[i] ^= 0x80;
     }
+}
+
+static void reseal(uint8_t *page)
+{
+    le32_store(page, crc32c_mask(crc32c(page + 4, WAL_HEADER_BYTES - 4)));
+}
+
+static void a_header_of_the_future_or_with_impossible_numbers_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        uint64_t value;
+    } bad[] = {
+        {24, 0},                         /* base */
+        {24, UINT64_MAX},                /* no room behind it */
+        {32, WAL_SEGMENT_BYTES_MIN - 1}, /* size */
+        {32, (uint64_t)WAL_SEGMENT_BYTES_MAX + 1},
+        {40, 0}, /* epoch */
+        {40, (uint64_t)UINT32_MAX + 1},
+    };
+    uint8_t page[WAL_HEADER_BYTES];
+    struct wal_header header = header_at(70000), found;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        wal_header_encode(page, &header);
+        le64_store(page + bad[i].at, bad[i].value);
+        reseal(page);
+        assert_int_equal(wal_header_decode(page, &found), STATUS_CORRUPT);
+    }
+    wal_header_encode(page, &header);
+    le32_store(page + 12, 2);
+    reseal(page);
+    assert_int_equal(wal_header_decode(page, &found), STATUS_UNSUPPORTED);
 }
 
 /* The syncs of a new segment are what its promise stands on: without either it fails. */
@@ -214,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_header_decodes_to_what_it_was),
         cmocka_unit_test(every_flipped_byte_of_a_header_is_noticed),
+        cmocka_unit_test(a_header_of_the_future_or_with_impossible_numbers_is_refused),
         cmocka_unit_test(a_new_segment_survives_power_loss_by_its_syncs),
         cmocka_unit_test(a_recycled_segment_survives_power_loss_by_its_syncs),
         cmocka_unit_test(a_failed_creation_leaves_nothing),
