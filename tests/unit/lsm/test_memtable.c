@@ -284,9 +284,56 @@ static void a_reader_is_right_while_the_writer_recycles(void **state)
     memtable_destroy(race.table);
 }
 
+static void a_cursor_over_all_versions_begins_at_an_lsn(void **state)
+{
+    (void)state;
+    atomic_store(&safe_lsn, 0);
+    struct memtable *table = make(0, true);
+    put(table, "a", 10, "one");
+    put(table, "a", 20, "two");
+    put(table, "a", 30, "three");
+    put(table, "b", 25, "bee");
+    memtable_freeze(table);
+    struct cursor *cursor = memtable_cursor_create_all(table);
+    static const struct {
+        const char *key;
+        lsn_t lsn;
+        lsn_t found;
+    } seeks[] = {{"a", 40, 30}, {"a", 29, 20}, {"a", 20, 20}, {"a", 19, 10},
+                 {"a", 9, 25},  {"b", 24, 0},  {"", 1, 30}};
+    for (size_t i = 0; i < sizeof(seeks) / sizeof(seeks[0]); i++) {
+        cursor->ops->seek(cursor, slice_from(seeks[i].key), seeks[i].lsn);
+        assert_int_equal(cursor->valid, seeks[i].found != 0);
+        if (cursor->valid)
+            assert_int_equal(cursor->lsn, seeks[i].found);
+    }
+    cursor->ops->seek(cursor, slice_from("a"), 29);
+    lsn_t left[] = {20, 10, 25};
+    for (size_t i = 0; i < 3; i++, cursor->ops->next(cursor))
+        assert_int_equal(cursor->lsn, left[i]);
+    assert_false(cursor->valid);
+    cursor->ops->destroy(cursor);
+    memtable_destroy(table);
+    memtable_destroy(NULL);
+}
+
+static void without_a_safe_lsn_no_version_is_recycled(void **state)
+{
+    (void)state;
+    struct memtable *table = memtable_create(&(struct memtable_options){.bytes_expected = 1 << 16});
+    for (lsn_t lsn = 1; lsn <= 100; lsn++)
+        put(table, "a", lsn, "value");
+    assert_int_equal(memtable_version_count(table), 100);
+    assert_get(table, "a", 1, "value");
+    assert_null(memtable_check(table));
+    memtable_destroy(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cursor_over_all_versions_begins_at_an_lsn),
+        cmocka_unit_test(without_a_safe_lsn_no_version_is_recycled),
         cmocka_unit_test(a_read_sees_the_newest_version_at_or_below_its_lsn),
         cmocka_unit_test(the_last_write_of_a_batch_wins_and_shows_once),
         cmocka_unit_test(overwriting_one_key_takes_no_more_memory),

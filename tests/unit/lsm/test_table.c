@@ -766,6 +766,47 @@ static void example_of_the_document_is_reproduced(void **state)
 
 #define table_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct table_options options = {.block_bytes = 512, .filter_bits_per_key = 10};
+    struct table_properties properties = {0};
+    struct table_builder *builder = NULL;
+    struct table *table;
+    struct lsm_report report = {""};
+    size_t size = 5 << 20;
+    uint8_t *large = memory_allocate(size);
+    memset(large, 'x', size);
+    assert_int_equal(table_builder_create(&fixture->env, PATH, &options, &builder), STATUS_OK);
+    assert_int_equal(table_builder_add(builder, slice_from("a"), 5, ENTRY_PUT,
+                                       slice_make(large, (size_t)1 << 30)), /* not looked at */
+                     STATUS_TOO_LARGE);
+    for (char key = 'b'; key < 'e'; key++)
+        assert_int_equal(table_builder_add(builder, slice_make(&key, 1), 5, ENTRY_PUT,
+                                           slice_make(large, key == 'c' ? size : 3)),
+                         STATUS_OK);
+    assert_int_equal(table_builder_finish(builder, &properties), STATUS_OK);
+    table_builder_destroy(builder);
+    assert_int_equal(properties.entry_count, 3);
+    assert_true(slice_equal(buffer_slice(&properties.smallest), slice_from("b")));
+    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table),
+                     STATUS_OK);
+    const struct table_read read = {0};
+    enum entry_kind kind;
+    lsn_t lsn;
+    struct slice value;
+    struct block_pin pin = {NULL};
+    assert_int_equal(table_get(table, slice_from("c"), 9, &read, &kind, &lsn, &value, &pin),
+                     STATUS_OK);
+    assert_true(slice_equal(value, slice_make(large, size)));
+    block_unpin(&pin);
+    table_close(table);
+    block_cache_erase_table(fixture->cache, 7);
+    table_properties_release(&properties);
+    memory_free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -777,6 +818,7 @@ int main(void)
         table_test(range_deletes_come_back_sorted),
         table_test(ranges_widen_the_key_range),
         table_test(large_value_has_a_block_of_its_own),
+        table_test(a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept),
         table_test(nowait_get_misses_and_succeeds_after_fetches),
         table_test(nowait_cursor_is_placed_again_after_each_fetch),
         table_test(nowait_open_would_block),

@@ -529,9 +529,46 @@ static void random_lives_lose_nothing_that_was_synced(void **state)
     }
 }
 
+/* A segment may be longer than its header states; what is behind its end is none of the log. */
+static void bytes_behind_the_end_of_a_segment_are_not_read(void **state)
+{
+    (void)state;
+    struct wal_fixture *f = fixture_create(8192);
+    lsn_t *bases = NULL, torn;
+    size_t count = 0;
+    char path[256];
+    uint8_t junk[5000];
+    fixture_start(f);
+    for (uint64_t n = 0; n < 100; n++)
+        fixture_append(f, n, 200);
+    assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    torn = fixture_append(f, 100, 200);
+    assert_int_equal(wal_write(f->wal), STATUS_OK);
+    fixture_crash(f, VFS_KEEP_ALL, 0);
+    memset(junk, 0x55, sizeof(junk));
+    assert_int_equal(wal_segment_list(&f->env, "db", &bases, &count), STATUS_OK);
+    assert_true(count > 2);
+    for (size_t i = 0; i < count; i++) {
+        struct vfs_file *file = NULL;
+        wal_segment_path("db", bases[i], path, sizeof(path));
+        assert_int_equal(vfs_open(f->memory, path, VFS_WRITE, &file), STATUS_OK);
+        assert_int_equal(vfs_write_at(file, 8192, junk, sizeof(junk)), STATUS_OK);
+        vfs_close(file);
+    }
+    memory_free(bases);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 101);
+    fixture_flip(f, torn + 50);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 100);
+    assert_int_equal(f->tail.next_lsn, torn);
+    fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_behind_the_end_of_a_segment_are_not_read),
         cmocka_unit_test(a_new_log_begins_at_the_first_lsn),
         cmocka_unit_test(synced_batches_survive_every_power_loss),
         cmocka_unit_test(recovery_begins_at_start_and_reads_no_older_segment),
