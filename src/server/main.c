@@ -115,11 +115,11 @@ static int serve(const struct env *env, struct host *host)
     };
     struct buffer error = {0};
     struct server *server = server_create(&options, &error);
-    if (!server) {
+    if (!server)
         log_lines(env, &error);
-        buffer_release(&error);
+    buffer_release(&error); /* an optional address that is not there has left its text */
+    if (!server)
         return EXIT_FAILURE;
-    }
     enum status status = server_run(server);
     server_destroy(server);
     return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;

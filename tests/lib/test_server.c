@@ -13,7 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FLAGS_MAX = 64, READY_MS_MAX = 60000, STOP_MS_MAX = 60000, STEP_MS = 2 };
+enum {
+    FLAGS_MAX = 64,
+    READY_MS_MAX = 60000,
+    STOP_MS_MAX = 60000,
+    RELEASE_MS_MAX = 10000,
+    STEP_MS = 2,
+    SANITIZER_EXIT_CODE = 77,
+};
 
 static _Noreturn void fail(const struct test_server *server, const char *what)
 {
@@ -88,15 +95,6 @@ void test_server_init(struct test_server *server, enum test_server_kind kind)
         fail(server, "no data directory");
 }
 
-void test_server_release(struct test_server *server)
-{
-    if (server->pid > 0)
-        test_server_kill(server);
-    if (server->directory[0])
-        temp_directory_remove(server->directory);
-    *server = (struct test_server){0};
-}
-
 /* In the child; never returns. */
 static _Noreturn void execute(const struct test_server *server, const char *const *flags)
 {
@@ -122,6 +120,10 @@ static _Noreturn void execute(const struct test_server *server, const char *cons
     for (size_t i = 0; flags && flags[i] && count + 1 < FLAGS_MAX; i++)
         arguments[count++] = flags[i];
     arguments[0] = path;
+    /* So that leaks at the end tell themselves from an exit code of the server's own. */
+    char exit_code[16];
+    snprintf(exit_code, sizeof exit_code, "exitcode=%d", SANITIZER_EXIT_CODE);
+    setenv("ASAN_OPTIONS", exit_code, 0);
     if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     execvp(path, (char *const *)arguments);
@@ -154,6 +156,35 @@ static bool has_ended(struct test_server *server, int *code)
     server->pid = 0;
     *code = pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return true;
+}
+
+/* Ends it in order, so that sanitizers look for leaks and coverage is counted; one that does not end
+ * is killed. */
+static void end_in_order(struct test_server *server)
+{
+    int code = 0;
+
+    kill(server->pid, SIGTERM);
+    for (int waited = 0; waited < RELEASE_MS_MAX; waited += STEP_MS) {
+        if (has_ended(server, &code)) {
+            if (code == SANITIZER_EXIT_CODE)
+                fail(server, "a sanitizer's finding at its end");
+            return;
+        }
+        pause_ms(STEP_MS);
+    }
+    test_server_kill(server);
+}
+
+void test_server_release(struct test_server *server)
+{
+    if (server->pid > 0 && server->kind == SERVER_CORDWOOD)
+        end_in_order(server);
+    if (server->pid > 0)
+        test_server_kill(server);
+    if (server->directory[0])
+        temp_directory_remove(server->directory);
+    *server = (struct test_server){0};
 }
 
 static bool answers_ping(const struct test_server *server)
