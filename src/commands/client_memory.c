@@ -6,40 +6,54 @@
 
 enum { COUNTED_BYTES_MIN = 16 * 1024 };
 
+/* A reply that is built is counted in steps. */
+enum { BUILDING_STEP_BYTES = 1 << 20 };
+
 static size_t held_by(const struct session *session)
 {
     return atomic_load_explicit(&session->memory_bytes, memory_order_relaxed) +
            atomic_load_explicit(&session->building_bytes, memory_order_relaxed);
 }
 
-/* The largest that is not on its way out; *bytes: what all such hold. Under the clients mutex. */
-static struct session *largest_client(const struct service *service, size_t *bytes)
+static struct session *largest_client(const struct service *service)
 {
     struct session *largest = NULL;
-    *bytes = 0;
-    for (struct session *session = service->clients; session; session = session->next) {
-        if (atomic_load_explicit(&session->is_evicted, memory_order_relaxed))
-            continue;
-        *bytes += held_by(session);
-        if (!largest || held_by(session) > held_by(largest))
+    for (struct session *session = service->clients; session; session = session->next)
+        if (!atomic_load_explicit(&session->is_evicted, memory_order_relaxed) &&
+            (!largest || held_by(session) > held_by(largest)))
             largest = session;
-    }
     return largest;
+}
+
+/* What it holds is taken from client_bytes at once. It may change a counter of its own at this moment,
+ * or later: client_memory_forget makes up for the difference. */
+static void evict(struct service *service, struct session *session)
+{
+    env_log(service->env, LOG_NOTICE,
+            "Evicting client id=%llu addr=%s, which holds %zu of %zu bytes (maxmemory-clients)",
+            (unsigned long long)session->id, session->address, held_by(session),
+            atomic_load(&service->client_bytes));
+    atomic_store(&session->is_evicted, true);
+    session->evicted_bytes = held_by(session);
+    atomic_fetch_sub(&service->client_bytes, session->evicted_bytes);
+    atomic_fetch_add(&service->evicted_bytes, session->evicted_bytes);
+    atomic_fetch_add_explicit(&service->stats.evicted_clients, 1, memory_order_relaxed);
+    service->host.evict(service->host.context, session->owner);
+}
+
+static size_t limit_of(struct service *service)
+{
+    return service->host.evict ? (size_t)config_integer(service->config, CONFIG_maxmemory_clients)
+                               : 0;
 }
 
 static void evict_largest(struct service *service, size_t limit)
 {
-    size_t bytes;
     struct session *largest;
     pthread_mutex_lock(&service->clients_mutex);
-    while ((largest = largest_client(service, &bytes)) && bytes > limit && held_by(largest) > 0) {
-        env_log(service->env, LOG_NOTICE,
-                "Evicting client id=%llu addr=%s, which holds %zu of %zu bytes (maxmemory-clients)",
-                (unsigned long long)largest->id, largest->address, held_by(largest), bytes);
-        atomic_store(&largest->is_evicted, true);
-        atomic_fetch_add_explicit(&service->stats.evicted_clients, 1, memory_order_relaxed);
-        service->host.evict(service->host.context, largest->owner);
-    }
+    while (atomic_load(&service->client_bytes) > limit && (largest = largest_client(service)) &&
+           held_by(largest) > 0)
+        evict(service, largest);
     pthread_mutex_unlock(&service->clients_mutex);
 }
 
@@ -49,14 +63,12 @@ static void change(struct session *session, atomic_size_t *counter, size_t bytes
     size_t before = atomic_load_explicit(counter, memory_order_relaxed);
     if (bytes < COUNTED_BYTES_MIN)
         bytes = 0;
-    if (bytes == before)
+    if (bytes == before || atomic_load(&session->is_evicted))
         return;
     atomic_store_explicit(counter, bytes, memory_order_relaxed);
     size_t all = atomic_fetch_add(&service->client_bytes, bytes - before) + bytes - before;
-    if (bytes < before || !service->host.evict)
-        return;
-    size_t limit = (size_t)config_integer(service->config, CONFIG_maxmemory_clients);
-    if (limit > 0 && all > limit)
+    size_t limit = limit_of(service);
+    if (bytes > before && limit > 0 && all > limit)
         evict_largest(service, limit);
 }
 
@@ -67,13 +79,21 @@ void client_memory_count(struct session *session)
                session->request.capacity * sizeof(*session->request.arguments));
 }
 
-void client_memory_build(struct session *session, size_t bytes)
+bool client_memory_build(struct session *session, size_t bytes)
 {
-    change(session, &session->building_bytes, bytes);
+    struct service *service = session->service;
+    size_t before = atomic_load_explicit(&session->building_bytes, memory_order_relaxed);
+    if (bytes < before || bytes - before >= BUILDING_STEP_BYTES)
+        change(session, &session->building_bytes, bytes);
+    size_t limit = limit_of(service);
+    bool is_room = limit == 0 || bytes == 0 || atomic_load(&service->evicted_bytes) <= limit;
+    return is_room && !atomic_load(&session->is_evicted);
 }
 
 void client_memory_forget(struct session *session)
 {
-    change(session, &session->memory_bytes, 0);
-    change(session, &session->building_bytes, 0);
+    /* Nobody evicts it any more: it is in no list. */
+    struct service *service = session->service;
+    atomic_fetch_sub(&service->client_bytes, held_by(session) - session->evicted_bytes);
+    atomic_fetch_sub(&service->evicted_bytes, session->evicted_bytes);
 }

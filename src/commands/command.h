@@ -117,7 +117,8 @@ struct command_context {
     bool resumed;      /* it has blocked before: it runs again after a wake */
     bool may_block;    /* false: inside something that cannot wait; answer as after a timeout */
     size_t reply_start; /* where the reply begins in reply->out */
-    bool reply_is_too_large; /* command_reply_check has said so */
+    bool reply_is_too_large; /* command_reply_check has said so ... */
+    bool has_no_memory;      /* ... or that other clients' replies take it up */
 };
 
 /* ---- Arguments. Those that return bool have answered the error when they return false. -------- */

@@ -17,6 +17,7 @@
 
 enum {
     EXPANSION = 16, /* of COMMAND_EXPANDS */
+    ARGUMENTS_ON_A_LOOP_MAX = 8192, /* a request with more is run by a worker */
 };
 static const int64_t TIMEOUT_MS_MAX = INT64_C(1) << 48; /* longer is for ever */
 
@@ -176,6 +177,8 @@ static enum status run_command(struct run *run)
         service_thread_unlock(run->thread);
         return run_plain(run);
     }
+    if (run->nowait && run->context.count > ARGUMENTS_ON_A_LOOP_MAX)
+        return STATUS_WOULD_BLOCK;
     if (!run->service->store) {
         resp_error(&run->writer, "LOADING Cordwood is loading the dataset from disk");
         return STATUS_OK;
@@ -291,7 +294,7 @@ static void run_begin(struct run *run, struct session *session, struct service_t
     c->now_ms = 0;
     c->resumed = session->resumed;
     c->may_block = true;
-    c->reply_is_too_large = false;
+    c->reply_is_too_large = c->has_no_memory = false;
 }
 
 static void register_waiters(struct session *session, unsigned database)
@@ -337,6 +340,20 @@ static void answer_status(struct run *run, enum status status)
         reply_status(&run->context, status);
 }
 
+/* What was written in vain must not stay as room while a worker does it again. */
+static void cut_reply(struct buffer *out, size_t start)
+{
+    out->size = start;
+    if (out->capacity <= start + OUTPUT_KEPT_BYTES)
+        return;
+    if (start == 0) {
+        buffer_release(out);
+        return;
+    }
+    out->data = memory_resize(out->data, start);
+    out->capacity = start;
+}
+
 enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
                                struct buffer *out, lsn_t *lsn)
 {
@@ -360,7 +377,7 @@ enum execution session_execute(struct session *session, struct service_thread *t
             !command_reply_fits(&run.context, out->size - run.start))
             status = STATUS_TOO_LARGE;
         if (status == STATUS_WOULD_BLOCK && nowait) {
-            out->size = run.start;
+            cut_reply(out, run.start);
             session_hold_request(session);
             return EXECUTION_PARKED;
         }

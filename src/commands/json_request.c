@@ -335,7 +335,10 @@ void json_reply_status(struct command_context *c, enum status status)
         reply_error_code(c, "wrong_type", "the key of this log holds another type");
         break;
     case STATUS_TOO_LARGE:
-        if (c->reply_is_too_large)
+        if (c->has_no_memory)
+            reply_error_code(c, "no_memory",
+                             "the memory for clients is used up for the moment (maxmemory-clients)");
+        else if (c->reply_is_too_large)
             reply_error_code(c, "reply_too_large",
                              "the reply is larger than max-reply-size; read it in pages, by limit "
                              "and cursor");

@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* More would be felt by the other clients of the loop: a millisecond or so. */
-enum { REPLY_ON_A_LOOP_BYTES_MAX = 1 << 20, WORK_ON_A_LOOP_BYTES_MAX = 4 << 20 };
+/* More would be felt by the other clients of the loop. */
+enum { REPLY_ON_A_LOOP_BYTES_MAX = 256 * 1024, WORK_ON_A_LOOP_BYTES_MAX = 1 << 20 };
 
 enum status reply_ok(struct command_context *c)
 {
@@ -101,7 +101,7 @@ static uint64_t reply_bytes_max(const struct command_context *c, bool *closes)
 bool command_reply_fits(struct command_context *c, size_t bytes)
 {
     bool closes;
-    if (bytes <= reply_bytes_max(c, &closes) && !atomic_load(&c->session->is_evicted))
+    if (bytes <= reply_bytes_max(c, &closes))
         return true;
     c->reply_is_too_large = true;
     c->session->reply_over_limit = closes;
@@ -114,8 +114,10 @@ enum status command_reply_check_slowly(struct command_context *c, size_t bytes)
         return STATUS_TOO_LARGE;
     if (c->nowait)
         return bytes > REPLY_ON_A_LOOP_BYTES_MAX ? STATUS_WOULD_BLOCK : STATUS_OK;
-    client_memory_build(c->session, bytes);
-    return STATUS_OK;
+    if (client_memory_build(c->session, bytes))
+        return STATUS_OK;
+    c->has_no_memory = true;
+    return STATUS_TOO_LARGE;
 }
 
 enum status command_work_check(const struct command_context *c, uint64_t bytes)
@@ -130,6 +132,10 @@ void reply_status(struct command_context *c, enum status status)
         reply_error(c, "WRONGTYPE Operation against a key holding the wrong kind of value");
         return;
     case STATUS_TOO_LARGE:
+        if (c->has_no_memory) {
+            reply_error(c, "ERR the memory for clients is used up for the moment (maxmemory-clients)");
+            return;
+        }
         if (c->reply_is_too_large) {
             reply_errorf(c,
                          "ERR the reply is larger than max-reply-size (%lld bytes): read it in "

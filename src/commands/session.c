@@ -478,7 +478,7 @@ static void take_work(struct session *session)
         buffer_clear(&session->work_output);
     }
     buffer_release(&session->work_output);
-    client_memory_build(session, 0);
+    (void)client_memory_build(session, 0); /* there is always room for less */
     session_mark_output(session, session->work_lsn);
     settle(session, session->work_result);
 }

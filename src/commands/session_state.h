@@ -105,6 +105,7 @@ struct session {
     atomic_size_t memory_bytes;   /* by the loop */
     atomic_size_t building_bytes; /* by the thread that runs the request */
     atomic_bool is_evicted;       /* the host was told to close it */
+    size_t evicted_bytes;         /* what it held then; guarded by the service's clients mutex */
 };
 
 /* ---- execute.c
