@@ -42,6 +42,7 @@ struct connection {
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
     uint64_t active_ms; /* uv_now of the last byte */
+    uint64_t read_iteration; /* of the loop, in which it read last */
     struct loop_task task; /* its events: enum event */
     struct worker_job job;
     char address[128];
@@ -202,7 +203,16 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct connection *connection = handle->data;
-    *buffer = uv_buf_init((char *)connection->loop->read_buffer, LOOP_READ_BYTES);
+    struct loop *loop = connection->loop;
+    /* libuv would read up to 32 times as long as there is something: a client that floods would hold up
+     * the others. One read an iteration; no room makes libuv come back with the next. */
+    if (connection->read_iteration == loop->iteration) {
+        *buffer = uv_buf_init(NULL, 0);
+        return;
+    }
+    connection->read_iteration = loop->iteration;
+    loop->readers++;
+    *buffer = uv_buf_init((char *)loop->read_buffer, (unsigned)loop_read_bytes(loop));
 }
 
 /* The peer has sent its last byte: who waits for something to come does not wait for it any more. */
@@ -224,7 +234,7 @@ static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buff
                 session_feed(connection->session, slice_make(buffer->base, (size_t)count)));
     } else if (count == UV_EOF) {
         end_input(connection);
-    } else if (count < 0) {
+    } else if (count < 0 && count != UV_ENOBUFS) { /* that is on_allocate's */
         close_now(connection);
     }
 }

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { FLUSH_ROUNDS_MAX = 8 };
+enum { FLUSH_ROUNDS_MAX = 8, TASKS_AT_ONCE = 32 };
 
 /* ---- Tasks from other threads ----------------------------------------------------------------- */
 
@@ -61,10 +61,16 @@ void loop_gate_moved(struct loop *loop)
 static void on_async(uv_async_t *handle)
 {
     struct loop *loop = handle->data;
-    struct loop_task *task;
+    struct loop_task *task = NULL;
     unsigned events = 0;
-    while ((task = take_task(loop, &events)))
-        task->run(task, events);
+    /* Not all: as long as workers finish more meanwhile, no socket would be looked at. */
+    for (int i = 0; i < TASKS_AT_ONCE && (i == 0 || task); i++) {
+        task = take_task(loop, &events);
+        if (task)
+            task->run(task, events);
+    }
+    if (task)
+        uv_async_send(&loop->async);
     if (atomic_exchange(&loop->gate_moved, false))
         link_append_all(&loop->dirty, &loop->held);
 }
@@ -90,9 +96,21 @@ static void flush(struct loop *loop)
     }
 }
 
+size_t loop_read_bytes(const struct loop *loop)
+{
+    unsigned readers = loop->readers > loop->readers_before ? loop->readers : loop->readers_before;
+    size_t share = readers ? LOOP_ITERATION_BYTES / readers : LOOP_READ_BYTES;
+    return share > LOOP_READ_BYTES       ? LOOP_READ_BYTES
+           : share < LOOP_READ_BYTES_MIN ? LOOP_READ_BYTES_MIN
+                                         : share;
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct loop *loop = handle->data;
+    loop->iteration++;
+    loop->readers_before = loop->readers;
+    loop->readers = 0;
     flush(loop);
     bool awaits = !link_is_alone(&loop->held);
     atomic_store(&loop->awaits_gate, awaits);
@@ -152,6 +170,8 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     loop->index = index;
     loop->connection_count = 0;
     loop->ticks = 0;
+    loop->iteration = 1; /* connections begin with 0 */
+    loop->readers = loop->readers_before = 0;
     loop->stop_deadline_ms = 0;
     link_init(&loop->tasks);
     link_init(&loop->connections);

@@ -22,7 +22,9 @@ struct server;
 struct loop;
 
 enum {
-    LOOP_READ_BYTES = 64 * 1024,
+    LOOP_READ_BYTES = 64 * 1024,       /* of one read */
+    LOOP_READ_BYTES_MIN = 2 * 1024,
+    LOOP_ITERATION_BYTES = 512 * 1024,  /* read by one iteration, unless that is less than the minimum each */
     LOOP_TICK_MS = 100,
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
@@ -51,6 +53,8 @@ struct loop {
     struct link connections, dirty, held; /* of struct connection */
     unsigned connection_count;
     uint64_t ticks;
+    uint64_t iteration;                 /* counts them */
+    unsigned readers, readers_before;   /* connections that read in this one, in the one before */
     uint64_t stop_deadline_ms; /* of uv_now; 0: not stopping */
     uint8_t read_buffer[LOOP_READ_BYTES];
 };
@@ -67,6 +71,8 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, 
 void loop_post(struct loop *loop, struct loop_task *task, unsigned events);
 /* Forgets it if it is queued. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
+/* How much a connection may read at once: all that have something share an iteration. */
+size_t loop_read_bytes(const struct loop *loop);
 /* Any thread: held replies may have become free. */
 void loop_gate_moved(struct loop *loop);
 /* Connections finish what they have and close; then loop_run returns. */

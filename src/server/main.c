@@ -5,12 +5,17 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { FILES_BESIDE_CLIENTS = 1024 }; /* tables, log segments, listeners */
+enum {
+    FILES_BESIDE_CLIENTS = 1024, /* tables, log segments, listeners */
+    LARGE_BUFFER_BYTES = 128 * 1024,
+    ALLOCATOR_KEPT_BYTES = 8 << 20,
+};
 
 static const char usage[] =
     "cordwood-server [FILE] [--name value ...]\n"
@@ -146,9 +151,20 @@ static int run(int count, char **words, struct vfs *vfs, struct config *config)
     return code;
 }
 
+/* Large buffers come from the system and go back to it: glibc would raise the threshold with each that
+ * is freed, and keep tens of MiB for each thread that once built a large reply. */
+static void configure_allocator(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES); /* a wish, like the next */
+    (void)mallopt(M_TRIM_THRESHOLD, ALLOCATOR_KEPT_BYTES);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    configure_allocator();
     const char *word = argc == 2 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         fputs(usage, stdout);

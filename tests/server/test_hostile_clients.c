@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -187,6 +189,35 @@ static void a_client_that_reads_late_gets_every_reply(void **state)
     assert_true(memory_peak(f) < BOUND_MEBIBYTES);
 }
 
+/* Both have something to read when the server wakes: of the flood no more than one read is executed
+ * before the other is served. */
+static void a_flooding_client_does_not_hold_up_the_others(void **state)
+{
+    struct fixture *f = *state;
+    enum { READ_BYTES = 64 * 1024, REQUEST_BYTES = 1024 };
+    static char flood[32 * REQUEST_BYTES];
+    memset(flood, 'x', sizeof(flood));
+    for (size_t at = 0; at < sizeof(flood); at += REQUEST_BYTES) {
+        memcpy(flood + at, "ECHO ", 5);
+        memcpy(flood + at + REQUEST_BYTES - 2, "\r\n", 2);
+    }
+    test_server_connect(&f->server, &f->many[0]);
+    assert_string_equal(resp_client_ask(&f->many[0], &f->shown, "PING"), "+PONG");
+    kill(f->server.pid, SIGSTOP);
+    assert_int_equal(waitpid(f->server.pid, NULL, WUNTRACED), f->server.pid); /* it stands still */
+    size_t sent = send_until_stuck(&f->many[0], slice_make(flood, sizeof(flood)), MEBIBYTE);
+    assert_true(resp_client_send(&f->client, slice_from("INFO commandstats\r\n")));
+    kill(f->server.pid, SIGCONT);
+    struct resp_reply reply = {0};
+    assert_true(resp_client_read(&f->client, &reply));
+    buffer_append_byte(&reply.text, 0);
+    const char *at = strstr((const char *)reply.text.data, "cmdstat_echo:calls=");
+    size_t calls = at ? strtoul(at + 19, NULL, 10) : 0;
+    resp_reply_release(&reply);
+    assert_true(sent > 2 * READ_BYTES);
+    assert_true(calls <= READ_BYTES / REQUEST_BYTES);
+}
+
 static void a_client_over_its_output_limit_is_closed(void **state)
 {
     struct fixture *f = *state;
@@ -236,6 +267,7 @@ int main(void)
         TEST(lengths_beyond_the_limits_are_protocol_errors),
         TEST(a_client_that_never_reads_is_not_read_either),
         TEST(a_client_that_reads_late_gets_every_reply),
+        TEST(a_flooding_client_does_not_hold_up_the_others),
         TEST(a_client_over_its_output_limit_is_closed),
         TEST(clients_that_vanish_are_forgotten),
         TEST(a_browser_is_hung_up_on),
