@@ -216,6 +216,13 @@ faults: $(FAULT_CAMPAIGNS) ## every vfs call and every allocation that can fail 
 stress: $(B)/tests/stress/test_stress $(PROGRAMS) ## all commands by many clients, kill -9 again and again, TIME= seconds (120), CLIENTS=, SEED=
 	TIME=$${TIME:-120} $(B)/tests/stress/test_stress
 
+# Figures; a short one: HOSTILE_SECONDS=0.5 make hostile.
+.PHONY: hostile
+hostile: $(B)/tests/stress/hostile $(PROGRAMS) ## memory and latency with hostile clients (HOSTILE_SECONDS=, HOSTILE_ONLY=)
+	$(B)/tests/stress/hostile
+$(B)/tests/stress/hostile: $(B)/obj/tests/stress/hostile.o $(B)/libtests.a $(call libs_of,vfs base)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(B)/libbase.a -o $@ $(SYSTEM_LIBS)
+
 # Tests in which several threads meet: all that need a look by ThreadSanitizer.
 CONCURRENT_SOURCES := $(shell grep -lsE 'pthread_create|server_create|test_server_start|server_fixture.h' \
 	$(UNIT_SOURCES) $(BIG_SOURCES))
