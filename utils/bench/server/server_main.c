@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bench_server [RESULTS]: cordwood-server against redis-server, in turns, in one run.
  *
- *      BENCH_SECONDS= of a turn (0.4)         BENCH_ROUNDS= turns of each (3)
+ *      BENCH_SECONDS= of a turn (0.3)         BENCH_ROUNDS= turns of each (3)
  *      BENCH_ENTRIES= for storage (500000)        BENCH_RECORDS= of YCSB (50000)
  *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 {
     struct server_bench bench = {
         .rounds = (unsigned)environment_number("BENCH_ROUNDS", 3),
-        .seconds = environment_number("BENCH_SECONDS", 0.4),
+        .seconds = environment_number("BENCH_SECONDS", 0.3),
         .entries = (unsigned)environment_number("BENCH_ENTRIES", 500000),
         .records = (unsigned)environment_number("BENCH_RECORDS", 50000),
         .filter = getenv("BENCH_FILTER"),
