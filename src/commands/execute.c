@@ -71,20 +71,34 @@ static enum status run_read(struct run *run)
     return status;
 }
 
+/* Flush and compaction want writers to be slower. A write's delay is mostly far shorter than a host's
+ * timers can measure: what a session owes adds up until they can. */
+static bool is_held_back(struct run *run)
+{
+    struct session *session = run->session;
+    session->owed_us += lsm_write_delay_us(store_engine(run->service->store));
+    if (session->owed_us < SESSION_DELAY_US_MIN)
+        return false;
+    session->delay_us = session->owed_us;
+    session->owed_us = 0;
+    return true;
+}
+
 /* Takes the write lock unless a write before this one left it. */
 static bool take_lock(struct run *run)
 {
     struct service_thread *thread = run->thread;
+    if (run->nowait && is_held_back(run)) {
+        service_thread_unlock(thread);
+        return false;
+    }
     if (thread->has_lock)
         return true;
     struct lsm *engine = store_engine(run->service->store);
-    if (run->nowait) {
-        run->session->delay_us = lsm_write_delay_us(engine);
-        if (run->session->delay_us > 0 || !lsm_try_lock(engine, LOCK_WAIT_US_MAX))
-            return false;
-    } else {
+    if (!run->nowait)
         lsm_lock(engine);
-    }
+    else if (!lsm_try_lock(engine, LOCK_WAIT_US_MAX))
+        return false;
     thread->has_lock = true;
     thread->lock_commands = 0;
     thread->lock_began_us = env_monotonic_us(run->service->env);

@@ -65,7 +65,9 @@ size_t session_input_bytes(const struct session *session); /* kept and not execu
 uint64_t session_deadline_us(const struct session *session);
 /* When that time has come; a call before it changes nothing. */
 enum session_state session_timeout(struct session *session);
-/* PARKED because writers are held back: wait so long before session_work; 0: at once. */
+/* PARKED because writers are held back: wait so long before session_work; 0: at once. Never shorter than
+ * SESSION_DELAY_US_MIN: timers go by the millisecond. */
+enum { SESSION_DELAY_US_MIN = 1000 };
 unsigned session_delay_us(const struct session *session);
 
 /* ---- Output. Replies wait behind the gate until the LSN that they reveal is acknowledged. ----- */

@@ -73,7 +73,8 @@ struct session {
     struct slice raw;           /* bytes of the request that runs, while it is not held */
     struct buffer held;         /* empty: none */
     struct arena set_arguments; /* bytes of command_set_argument, until the request ends */
-    unsigned delay_us;
+    unsigned delay_us; /* what session_delay_us says while it is parked */
+    unsigned owed_us;  /* of delays that were too short to wait for; below SESSION_DELAY_US_MIN */
     atomic_bool
         work_done; /* session_work has run since it parked; what follows is the loop's again */
     enum execution work_result;
