@@ -169,6 +169,12 @@ $(B)/sim/simulate: $(B)/obj/tests/sim/main.o $(B)/libsim.a $(B)/libtests.a $(cal
 .PHONY: sim
 sim: $(B)/sim/simulate ## the simulator, seed after seed: SEED= (the first, 1), TIME= (seconds, 60)
 	@$(B)/sim/simulate --seed $(or $(SEED),1) --time $(or $(TIME),60)
+# FIRST=1: every bug until a seed catches it.
+.PHONY: sim-canaries
+sim-canaries: $(B)/sim/simulate ## planted bugs: in how many seeds the simulator catches each (SEEDS=, 20)
+	@CC="$(CC)" CFLAGS="$(CPPFLAGS) $(CFLAGS)" \
+		LIBS="$(B)/obj/tests/sim/main.o $(B)/libsim.a $(B)/libtests.a $(call libs_of,$(LIBS_commands)) -Wl,--end-group $(LDFLAGS) $(TEST_LIBS) $(SYSTEM_LIBS)" \
+		utils/sim-canaries $(if $(ONE),--one tests/sim/bugs/$(ONE).patch,$(if $(FIRST),--first))
 
 # What tests start as a process.
 $(BIG_TESTS): | $(PROGRAMS)

@@ -78,7 +78,9 @@ static void key(struct maker *m, unsigned family)
 {
     struct model_command *c = m->command;
     unsigned all = m->mood->keys, number = (unsigned)below(m, all);
-    if (!one_in(m, 25))
+    if (one_in(m, 4))
+        number = family; /* one of each is in use all the time */
+    else if (!one_in(m, 25))
         number = number - number % 3 + family < all ? number - number % 3 + family : family;
     c->keys[c->key_count++] = number;
     word_slice(m, model_key_name(number));
@@ -164,7 +166,11 @@ static void trimming(struct maker *m)
     struct model_command *c = m->command;
     if (one_in(m, 2)) {
         c->flags |= MODEL_MAXLEN;
+        const struct model_value *value_now = stream_now(m);
+        size_t count = value_now ? value_now->count : 0;
         c->first = (int64_t)below(m, m->mood->gentle ? 300 : 60);
+        if (count > 20 && one_in(m, 2))
+            c->first = (int64_t)(count - below(m, count * 3 / 4));
         word(m, "MAXLEN");
         word(m, "%" PRId64, c->first);
     } else {
@@ -259,11 +265,15 @@ static void make_expire(struct maker *m)
 
 static void make_rename(struct maker *m)
 {
-    unsigned family = (unsigned)below(m, 3);
+    unsigned family = one_in(m, 2) ? 2 : (unsigned)below(m, 3); /* streams: who waits is woken */
     m->command->kind = MODEL_RENAME;
     word(m, "RENAME");
     key(m, family);
-    key(m, family);
+    m->command->keys[1] = family; /* where somebody looks, most of the time */
+    if (one_in(m, 3))
+        key(m, family);
+    else
+        word_slice(m, model_key_name(m->command->keys[m->command->key_count++]));
 }
 
 static void make_database_command(struct maker *m)
@@ -363,7 +373,7 @@ static void make_xadd(struct maker *m)
         c->flags |= MODEL_ONLY_IF;
         word(m, "NOMKSTREAM");
     }
-    if (one_in(m, m->mood->gentle ? 40 : 8))
+    if (one_in(m, m->mood->gentle ? 15 : 8))
         trimming(m);
     const struct model_value *value_now = stream_now(m);
     uint64_t base = value_now ? value_now->last_id.ms : m->model->now_ms - 100000;
@@ -451,7 +461,7 @@ static void make_xread(struct maker *m)
         word(m, "COUNT");
         word(m, "%" PRId64, c->first);
     }
-    if (one_in(m, 2)) {
+    if (!one_in(m, 3)) {
         c->flags |= MODEL_BLOCKS;
         c->timeout_ms = one_in(m, 4) ? 0 : 1 + below(m, 5000);
         word(m, "BLOCK");
@@ -640,10 +650,11 @@ void sim_command_make(struct random *random, const struct model *model, const st
                       unsigned database, bool json, struct model_command *command)
 {
     static void (*const families[])(struct maker *) = {
-        make_set,    make_set,   make_key_command, make_key_command,  make_expire,
-        make_push,   make_push,  make_push,        make_list_command, make_list_command,
-        make_xadd,   make_xadd,  make_xadd,        make_stream_cut,   make_xrange,
-        make_xrange, make_xread, make_log_write,   make_log_write,    make_log_range,
+        make_set,       make_set,   make_key_command, make_key_command,  make_expire,
+        make_push,      make_push,  make_push,        make_list_command, make_list_command,
+        make_xadd,      make_xadd,  make_xadd,        make_stream_cut,   make_xrange,
+        make_xrange,    make_xread, make_xread,       make_log_write,    make_log_write,
+        make_log_range,
     };
     struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
     struct maker *m = &maker;

@@ -320,13 +320,21 @@ static void strike_cancel(struct sim *sim)
 
 static void strike_arm(struct sim *sim, uint64_t calls, bool serving)
 {
+    static const enum vfs_call rare[] = {VFS_CALL_SYNC_DIRECTORY, VFS_CALL_SYNC_DIRECTORY,
+                                         VFS_CALL_SYNC,           VFS_CALL_RENAME,
+                                         VFS_CALL_REMOVE,         VFS_CALL_TRUNCATE};
     strike_cancel(sim);
     sim->strike = (struct strike){.memory = sim->memory,
                                   .countdown = 1 + below(sim, calls),
                                   .mode = pick_loss(sim),
                                   .seed = random_next(&sim->random),
                                   .sim = serving ? sim : NULL};
-    vfs_fault_watch(sim->vfs, VFS_CALLS_CHANGING, strike_now, &sim->strike);
+    unsigned mask = VFS_CALLS_CHANGING;
+    if (one_in(sim, 2)) /* just before a rare call, often enough */
+        mask = 1u << rare[below(sim, sizeof rare / sizeof *rare)];
+    if (mask != VFS_CALLS_CHANGING && calls > 3)
+        sim->strike.countdown = 1 + sim->strike.countdown % 3;
+    vfs_fault_watch(sim->vfs, mask, strike_now, &sim->strike);
 }
 
 /* ---- Faults ---------------------------------------------------------------------------------- */
@@ -431,11 +439,11 @@ static void look(struct sim *sim, const char *when)
     fault_go_on(sim);
 }
 
-/* The newest state from `min` on that the store holds. */
-static size_t find_state(struct sim *sim, size_t min, const char *when)
+/* The newest state from `min` to `max` that the store holds. */
+static size_t find_state(struct sim *sim, size_t min, size_t max, const char *when)
 {
     look(sim, when);
-    for (size_t i = sim->write_count; i-- > min;)
+    for (size_t i = max + 1; i-- > min;)
         if (observed_is(&sim->observed, &sim->writes[i].state))
             return i;
     struct sim_reason reason = {""};
@@ -446,9 +454,9 @@ static size_t find_state(struct sim *sim, size_t min, const char *when)
                 "%s: writes are lost: %zu were made, %zu must be there, %zu are (received: %" PRIu64
                 " under always, %" PRIu64 " otherwise)",
                 when, sim->write_count - 1, min, i, sim->received_durable, sim->received_written);
-    observed_explain(&sim->observed, &sim->writes[sim->write_count - 1].state, &reason);
+    observed_explain(&sim->observed, &sim->writes[max].state, &reason);
     fail(sim, "%s: the store holds none of the states after write %zu to %zu; against the last: %s",
-         when, min, sim->write_count - 1, reason.text);
+         when, min, max, reason.text);
 }
 
 static void check_state(struct sim *sim, const char *when)
@@ -708,6 +716,7 @@ static void client_feed(struct sim *sim, struct client *client)
     if (one_in(sim, 3))
         vfs_fault_set_cold(sim->vfs, ".cwt");
     before_call(sim);
+    client->woken = false; /* a wake that came too late for what it was for */
     (void)session_feed(client->session, slice_make(client->unsent.data, size));
     vfs_fault_set_cold(sim->vfs, NULL);
     buffer_consume(&client->unsent, size);
@@ -734,6 +743,7 @@ static void client_ask(struct sim *sim, struct client *client)
 static void client_work(struct sim *sim, struct client *client)
 {
     before_call(sim);
+    client->woken = false;
     session_work(client->session);
     (void)session_resume(client->session);
     check_output(sim, client);
@@ -752,6 +762,7 @@ static void client_wake(struct sim *sim, struct client *client)
 static void client_time_out(struct sim *sim, struct client *client)
 {
     client->queue[0].timed_out = true;
+    client->woken = false;
     client->queue[0].flags |= MODEL_ONLY_IF;
     count(sim, SIM_TIMED_OUT);
     before_call(sim);
@@ -773,7 +784,7 @@ static void client_step(struct sim *sim, struct client *client)
             client_wake(sim, client);
         else if (deadline_us && sim->monotonic_us + 1 >= deadline_us)
             client_time_out(sim, client);
-        else if (one_in(sim, 12)) {
+        else if (one_in(sim, 40)) {
             count(sim, SIM_LEFT);
             client_leave(client);
             client->session = session_open(sim, client);
@@ -883,7 +894,7 @@ static void pictures_release(struct sim *sim)
 static void pick_options(struct sim *sim)
 {
     static const size_t memtables[] = {48 << 10, 96 << 10, 96 << 10, 256 << 10, 1 << 20};
-    static const uint64_t segments[] = {32 << 10, 64 << 10, 200 << 10, 1 << 20};
+    static const uint64_t segments[] = {32 << 10, 32 << 10, 64 << 10, 256 << 10};
     static const uint64_t tables[] = {8 << 10, 32 << 10, 32 << 10, 100 << 10};
     static const size_t caches[] = {16 << 10, 64 << 10, 256 << 10, 4 << 20};
     static const uint32_t blocks[] = {512, 1024, 1024, 4096, 16384};
@@ -1001,7 +1012,8 @@ static bool recover(struct sim *sim)
 static void come_back(struct sim *sim, struct promise promise, bool lost_power, const char *when)
 {
     lost_power = recover(sim) || lost_power;
-    size_t found = find_state(sim, lost_power ? promise.power : promise.kill, when);
+    size_t found =
+        find_state(sim, lost_power ? promise.power : promise.kill, sim->write_count - 1, when);
     if (found + 1 < sim->write_count)
         count(sim, SIM_LOST);
     note(sim, "back: write %zu of %zu", found, sim->write_count - 1);
@@ -1025,8 +1037,26 @@ static void crash_into(struct sim *sim, struct vfs *world, enum vfs_power_loss m
     come_back(sim, promise, mode != VFS_KEEP_ALL, names[mode]);
 }
 
+/* The log ends where a segment begins, and nothing of its own is in that segment yet. */
+static void end_log_at_segment(struct sim *sim)
+{
+    struct lsm_writer *writer = NULL;
+    note(sim, "the log ends at a segment");
+    count(sim, SIM_ROTATE);
+    before_call(sim);
+    if (lsm_wal_rotate(engine(sim)) != STATUS_OK)
+        return;
+    lsm_lock(engine(sim));
+    if (lsm_write_begin(engine(sim), 16, false, &writer) == STATUS_OK)
+        (void)lsm_write_end(writer); /* empty: no batch */
+    lsm_unlock(engine(sim));
+    expect_log(sim, lsm_wal_sync(engine(sim)), "syncing the log");
+}
+
 static void step_crash(struct sim *sim)
 {
+    if (one_in(sim, 4))
+        end_log_at_segment(sim);
     enum vfs_power_loss mode = pick_loss(sim);
     struct promise promise = promised_now(sim);
     strike_cancel(sim);
@@ -1051,8 +1081,9 @@ static void step_restart(struct sim *sim)
     count(sim, SIM_RESTART);
     strike_cancel(sim);
     before_call(sim);
+    bool was_full = sim->disk_is_full;
     enum status status = stop(sim);
-    bool failed = vfs_fault_failed_count(sim->vfs) > sim->failed_before;
+    bool failed = was_full || vfs_fault_failed_count(sim->vfs) > sim->failed_before;
     if (status && !was_read_only && !failed)
         fail(sim, "closing the store: %s", status_text(status));
     if (!status && !was_read_only && !failed)
@@ -1079,7 +1110,13 @@ static void go_read_only(struct sim *sim)
     size_t min = sim->received_durable;
     if (sim->policy != ALWAYS)
         min = greater(min, sim->received_written);
-    become(sim, find_state(sim, min, "after a failure of the log"));
+    /* Writes of one call of a session share their end, so which of them the log took is not known. */
+    size_t max = writes_below(sim, acked(sim));
+    lsn_t end = max + 1 < sim->write_count ? sim->writes[max + 1].end : 0;
+    while (acked(sim) > sim->writes[max].end && max + 1 < sim->write_count &&
+           sim->writes[max + 1].end == end)
+        max++;
+    become(sim, find_state(sim, min, max, "after a failure of the log"));
     clients_join(sim);
 }
 
@@ -1109,24 +1146,55 @@ static void step_work(struct sim *sim)
         count(sim, SIM_WORK);
 }
 
+static void work_until_idle(struct sim *sim)
+{
+    for (uint64_t i = 0; i < WORK_ROUNDS_MAX && lsm_work(engine(sim), 1 << 16); i++)
+        count(sim, SIM_WORK);
+}
+
 static void step_request(struct sim *sim)
 {
-    switch (below(sim, 4)) {
-    case 0:
+    if (one_in(sim, 4)) {
         note(sim, "request a merge");
         count(sim, SIM_COMPACT_ASKED);
         lsm_request_compact(engine(sim));
-        break;
-    case 1:
-        note(sim, "rotate");
-        count(sim, SIM_ROTATE);
-        before_call(sim);
-        expect_log(sim, lsm_wal_rotate(engine(sim)), "moving to a new segment");
-        break;
-    default:
+    } else {
         note(sim, "request a flush");
         lsm_request_flush(engine(sim));
     }
+}
+
+static bool needs_after_step(struct sim *sim)
+{
+    return sim->strike.world || sim->doubtful || engine_is_read_only(sim);
+}
+
+static void step_rotate(struct sim *sim)
+{
+    end_log_at_segment(sim);
+    if (one_in(sim, 2)) {
+        lsm_request_flush(engine(sim));
+        work_until_idle(sim);
+    }
+}
+
+/* Each round leaves a segment behind that the flush gives back: after some of them the log comes to
+ * one that it has used before, with its old frames in it, and then perhaps ends at its start. */
+static void step_go_round(struct sim *sim)
+{
+    note(sim, "the log goes round");
+    for (uint64_t left = 3 + below(sim, 5); left > 0; left--) {
+        for (uint64_t i = 1 + below(sim, 4); i > 0; i--) {
+            client_step(sim, &sim->clients[below(sim, sim->client_count)]);
+            if (needs_after_step(sim))
+                return;
+        }
+        step_rotate(sim);
+        if (needs_after_step(sim))
+            return;
+    }
+    if (one_in(sim, 2))
+        step_crash(sim);
 }
 
 static void wake_all(struct sim *sim)
@@ -1202,6 +1270,27 @@ static void step_picture(struct sim *sim)
     fault_go_on(sim);
 }
 
+/* Background work alone changes nothing that can be read. */
+static void step_work_under_picture(struct sim *sim)
+{
+    struct sim_reason reason = {""};
+    note(sim, "work under a picture");
+    if (sim->read_only || sim->fault.armed || sim->disk_is_full)
+        return;
+    before_call(sim);
+    expect_log(sim, lsm_wal_sync(engine(sim)), "syncing the log");
+    struct picture *picture = picture_take(engine(sim), &reason);
+    if (one_in(sim, 4))
+        lsm_request_compact(engine(sim));
+    else if (one_in(sim, 2))
+        lsm_request_flush(engine(sim));
+    work_until_idle(sim);
+    count(sim, SIM_COMPARED);
+    if (!picture || !picture_compare(picture, &sim->random, &reason))
+        fail(sim, "after work: %s", reason.text);
+    picture_release(picture);
+}
+
 static void step_check(struct sim *sim)
 {
     note(sim, "check");
@@ -1267,12 +1356,25 @@ static const struct {
     unsigned weight; /* a share of steps */
     bool always;     /* in every seed */
 } steps[] = {
-    {step_client, 600, true}, {step_send, 130, true},    {step_sync, 40, false},
-    {step_work, 70, true},    {step_request, 12, false}, {step_clock, 40, true},
-    {step_expire, 12, false}, {step_picture, 30, false}, {step_check, 10, true},
-    {step_restart, 5, false}, {step_crash, 8, false},    {step_strike, 5, false},
-    {step_fault, 6, false},   {step_policy, 3, false},   {step_idle, 10, false},
+    {step_client, 600, true},
+    {step_send, 130, true},
+    {step_sync, 40, false},
+    {step_work, 70, true},
+    {step_request, 12, false},
+    {step_clock, 40, true},
+    {step_expire, 12, false},
+    {step_picture, 30, false},
+    {step_check, 10, true},
+    {step_restart, 5, false},
+    {step_crash, 8, false},
+    {step_strike, 8, false},
+    {step_fault, 6, false},
+    {step_policy, 3, false},
+    {step_idle, 10, false},
     {step_mood, 4, true},
+    {step_work_under_picture, 10, false},
+    {step_rotate, 6, false},
+    {step_go_round, 5, false},
 };
 enum { STEP_KINDS = sizeof steps / sizeof *steps };
 
