@@ -146,7 +146,7 @@ def plot_latency(results, folder):
     script = f"""
 set multiplot layout 1,4 title "Latency, unpipelined, 50 clients at full load, appendfsync everysec (lower is better)" font ",15"
 set logscale y
-set yrange [{min(values) * 0.7:.3g}:{max(values) * 1.5:.3g}]
+set yrange [{min(values) * 0.7:.3g}:{max(values) * 6:.3g}]
 set ytics ({ticks})
 set xtics scale 0
 set xlabel "percentile" textcolor "#303030"
