@@ -100,9 +100,18 @@ enum status set_command(struct command_context *c)
 
 enum status get_command(struct command_context *c)
 {
+    struct object object;
     struct slice value;
-    enum status status = command_lookup(c, string_get(c->access, c->arguments[1], &value));
+    uint64_t length = 0;
+    enum status status = command_lookup(
+        c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
+    if (!status)
+        status = string_length(&object, &length);
+    if (!status && length > REPLY_UNCHECKED_BYTES)
+        status = command_reply_check_slowly(c, length); /* before it is put together */
+    if (!status)
+        status = string_value(c->access, &object, &value);
     return status ? status : reply_bulk(c, value);
 }

@@ -261,6 +261,22 @@ static void a_large_reply_is_built_by_a_worker(void **state)
     assert_reply(f, f->b, "EXISTS large", ":0");
 }
 
+static void a_large_string_is_read_by_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    static char value[300000 + 1];
+    memset(value, 'v', sizeof(value) - 1);
+    fixture_feed(f->a, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
+    fixture_feed(f->a, value);
+    fixture_feed(f->a, "\r\n");
+    assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
+    fixture_feed(f->a, "GET k\r\n");
+    assert_int_equal(session_state(f->a), SESSION_PARKED);
+    assert_reply(f, f->b, "EXISTS k", ":1");
+    assert_int_equal(fixture_settle(f->a), SESSION_READY);
+    assert_int_equal(strlen(fixture_take(f, f->a)), 9 + 300000 + 2);
+}
+
 static void a_busy_write_lock_parks_writes_and_not_reads(void **state)
 {
     struct session_fixture *f = *state;
@@ -623,6 +639,7 @@ int main(void)
         TEST(a_cold_read_parks_its_session_and_the_others_go_on),
         TEST(a_write_that_needs_the_disk_parks_without_the_lock),
         TEST(a_large_reply_is_built_by_a_worker),
+        TEST(a_large_string_is_read_by_a_worker),
         TEST(a_busy_write_lock_parks_writes_and_not_reads),
         TEST(a_feed_leaves_the_write_lock),
         TEST(reload_closes_and_opens_the_store),
