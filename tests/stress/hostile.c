@@ -36,7 +36,8 @@ struct attack {
     const char *address;
     int port, json_port;
     atomic_bool stops;
-    atomic_ulong acts; /* what the kind counts */
+    atomic_bool is_ready; /* all are connected: latency is measured from here on */
+    atomic_ulong acts;    /* what the kind counts */
     struct resp_client *clients;
     size_t client_count;
 };
@@ -141,6 +142,7 @@ static void connect_all(struct attack *attack, size_t count, bool json)
                                  json ? attack->json_port : attack->port))
             attack->client_count++;
     }
+    atomic_store(&attack->is_ready, true);
 }
 
 /* As much as the socket takes now; < 0: it is broken. */
@@ -257,6 +259,7 @@ static void run_never_reading(struct attack *attack)
 
 static void run_connecting(struct attack *attack)
 {
+    atomic_store(&attack->is_ready, true);
     while (!atomic_load(&attack->stops)) {
         struct resp_client *client = &attack->clients[0];
         if (!resp_client_open_tcp(client, attack->address, attack->port))
@@ -268,6 +271,7 @@ static void run_connecting(struct attack *attack)
 
 static void run_resetting(struct attack *attack)
 {
+    atomic_store(&attack->is_ready, true);
     while (!atomic_load(&attack->stops)) {
         char bytes[1000];
         struct resp_client *client = &attack->clients[0];
@@ -456,7 +460,9 @@ static void measure_kind(const struct kind *kind, uint64_t duration_us, uint32_t
     if (pthread_create(&watching, NULL, watch_memory, &watch) != 0 ||
         pthread_create(&attacking, NULL, run_attack, &running) != 0)
         exit(1);
-    pause_ms(200);
+    while (!atomic_load(&attack.is_ready))
+        pause_ms(5);
+    pause_ms(100);
     result->with = measure(&attack, duration_us, samples);
     result->acts = atomic_load(&attack.acts);
     atomic_store(&attack.stops, true);
