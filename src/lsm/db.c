@@ -138,16 +138,6 @@ void db_install_view(struct lsm *db, struct memtable_set *active, struct memtabl
     view_unref(old);
 }
 
-size_t db_memtable_bytes(struct lsm *db)
-{
-    struct view *view = db_view(db);
-    size_t bytes = memtable_set_bytes(view->active);
-    for (unsigned i = 0; i < view->flushing_count; i++)
-        bytes += memtable_set_bytes(view->flushing[i]);
-    view_unref(view);
-    return bytes;
-}
-
 static bool active_is_full(const struct lsm *db, const struct memtable_set *active, lsn_t next_lsn)
 {
     uint64_t wal_bytes_max = 4 * (uint64_t)db->options.memtable_bytes;

@@ -153,7 +153,6 @@ lsn_t db_acked_bound(struct lsm *db);
 /* A failed WAL write or sync: readers go back to what is acknowledged. */
 void db_poison(struct lsm *db);
 void db_work_ready(struct lsm *db);
-size_t db_memtable_bytes(struct lsm *db); /* all sets */
 
 /* Applies a range deletion to a batch's memtable. A range deletion hides what has a lower LSN; puts of
  * its own batch that stand before it (in `earlier`, the batch's records so far) are deleted one by one. */

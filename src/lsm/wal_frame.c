@@ -118,10 +118,9 @@ bool wal_record_next(struct slice *records, struct wal_record *record, bool *bad
         return false;
     struct slice rest = *records;
     struct wal_record found = {0};
-    uint8_t head = 0;
+    uint8_t head = rest.data[0];
+    rest = slice_skip(rest, 1);
     *bad = true;
-    if (!slice_take_byte(&rest, &head))
-        return false;
     found.kind = head & 15;
     found.tree = head >> 4;
     if (found.kind > ENTRY_DELETE_RANGE || found.tree >= LSM_TREES_MAX)

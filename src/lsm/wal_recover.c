@@ -277,8 +277,7 @@ static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
             return status;
         if (bytes.size > end - from)
             bytes.size = (size_t)(end - from);
-        if (bytes.size < WAL_FRAME_HEAD_BYTES)
-            return STATUS_OK;
+        assert(bytes.size >= WAL_FRAME_HEAD_BYTES); /* the file has them, or it is STATUS_IO */
         size_t count = bytes.size - WAL_FRAME_HEAD_BYTES + 1, i = 0;
         while (i < count &&
                (le64_load(bytes.data + i + 8) != from + i ||

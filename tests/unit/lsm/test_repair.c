@@ -302,9 +302,77 @@ static void a_failed_read_costs_a_repair_nothing(void **state)
     damage_fixture_destroy(f);
 }
 
+static void keep_first_bytes(struct damage_fixture *f, const char *name, size_t count)
+{
+    struct vfs_file *file = NULL;
+    uint8_t bytes[64];
+    assert_true(count <= sizeof(bytes));
+    assert_int_equal(vfs_open(f->copy, damage_path(name), VFS_WRITE, &file), STATUS_OK);
+    assert_int_equal(vfs_read_exactly(file, 0, bytes, count, false), STATUS_OK);
+    vfs_close(file);
+    assert_int_equal(vfs_open(f->copy, damage_path(name), VFS_WRITE | VFS_TRUNCATE, &file),
+                     STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 0, bytes, count), STATUS_OK);
+    vfs_close(file);
+}
+
+static void a_manifest_that_says_nothing_is_told_and_nothing_is_touched(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    const char *name = damage_find(f, "MANIFEST-"), *table = damage_find(f, ".cwt");
+    for (size_t kept = 10; kept <= 32; kept += 22) { /* half a header; a header and no tree */
+        bool exists = false;
+        damage_fixture_copy(f);
+        keep_first_bytes(f, name, kept);
+        assert_int_equal(damage_repair(f), STATUS_CORRUPT);
+        assert_non_null(strstr(f->text, "cannot be used"));
+        assert_int_equal(f->copy->ops->exists(f->copy, damage_path(table), &exists), STATUS_OK);
+        assert_true(exists);
+    }
+    damage_fixture_destroy(f);
+}
+
+static void a_store_whose_name_is_lost_gets_a_new_one(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    struct buffer content = {0};
+    damage_fixture_copy(f);
+    assert_int_equal(vfs_memory_flip(f->copy, damage_path(damage_find(f, "MANIFEST-")), 3, 1),
+                     STATUS_OK);
+    for (size_t i = 0; i < f->name_count; i++)
+        if (strstr(f->names[i], ".wal"))
+            assert_int_equal(vfs_remove(f->copy, damage_path(f->names[i])), STATUS_OK);
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    assert_int_equal(damage_verify(f), STATUS_OK);
+    assert_int_equal(damage_read_all(f, false, &content), STATUS_OK);
+    assert_true(content.size > 0);
+    buffer_release(&content);
+    damage_fixture_destroy(f);
+}
+
+static void an_empty_directory_and_an_endless_name_are_not_repaired(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    static char name[6000];
+    for (size_t i = 0; i + 1 < sizeof(name); i++)
+        name[i] = i % 10 == 9 ? '/' : 'n';
+    damage_fixture_copy(f);
+    assert_int_equal(f->copy->ops->make_directory(f->copy, "empty"), STATUS_OK);
+    assert_int_equal(lsm_repair(&f->env, "empty", damage_note_line, f), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_repair(&f->env, name, damage_note_line, f), STATUS_INVALID);
+    assert_int_equal(lsm_verify(&f->env, name, damage_note_finding, f), STATUS_INVALID);
+    damage_fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_manifest_that_says_nothing_is_told_and_nothing_is_touched),
+        cmocka_unit_test(a_store_whose_name_is_lost_gets_a_new_one),
+        cmocka_unit_test(an_empty_directory_and_an_endless_name_are_not_repaired),
         cmocka_unit_test(a_sound_database_is_not_changed),
         cmocka_unit_test(a_damaged_table_is_dropped_and_kept_as_lost),
         cmocka_unit_test(a_missing_table_is_dropped),

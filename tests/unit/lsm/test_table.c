@@ -807,6 +807,62 @@ static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(voi
     memory_free(large);
 }
 
+/* Its filter is larger than what an open reads at once from the end of the file. */
+static void a_table_with_a_large_tail_opens_or_says_why_not(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { COUNT = 30000 };
+    const struct table_options options = {.block_bytes = 4096, .filter_bits_per_key = 10};
+    struct table_properties properties = {0};
+    struct table_builder *builder = NULL;
+    struct lsm_report report = {""};
+    char key[24];
+    assert_int_equal(table_builder_create(&fixture->env, PATH, &options, &builder), STATUS_OK);
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof(key), "%06u", i);
+        assert_int_equal(
+            table_builder_add(builder, slice_from(key), 5, ENTRY_PUT, slice_from("value")),
+            STATUS_OK);
+    }
+    assert_int_equal(table_builder_finish(builder, &properties), STATUS_OK);
+    table_builder_destroy(builder);
+    uint64_t n = 1;
+    for (;; n++) {
+        struct table *table = NULL;
+        vfs_fault_fail(fixture->vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        enum status status = table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table);
+        vfs_fault_fail(fixture->vfs, 0, 0, STATUS_OK, false);
+        if (status == STATUS_OK) {
+            assert_true(table_memory_bytes(table) > COUNT);
+            assert_true(table_may_contain(table, slice_from("000777")));
+            table_close(table);
+            break;
+        }
+        assert_int_equal(status, STATUS_IO);
+    }
+    assert_true(n > 2);
+    table_properties_release(&properties);
+}
+
+/* What is fetched for a read that lacked it is checked as if it was read now. */
+static void a_fetch_from_a_wrong_place_is_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    make_entries(fixture, ENTRIES_MAX, 1000);
+    const struct table_options options = {.block_bytes = 200};
+    struct table *table = build_and_open(fixture, &options);
+    struct block_pin pin = {NULL};
+    struct table_miss miss = {.table = table, .offset = 0, .stored_bytes = 100};
+    /* A piece of the first block only. */
+    assert_int_equal(table_fetch(&(struct table_miss){.table = table, .stored_bytes = 20}, &pin),
+                     STATUS_CORRUPT);
+    miss.offset = 5;
+    assert_int_equal(table_fetch(&miss, &pin), STATUS_CORRUPT);
+    assert_null(pin.block);
+    table_close(table);
+    block_cache_erase_table(fixture->cache, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -818,6 +874,8 @@ int main(void)
         table_test(range_deletes_come_back_sorted),
         table_test(ranges_widen_the_key_range),
         table_test(large_value_has_a_block_of_its_own),
+        table_test(a_table_with_a_large_tail_opens_or_says_why_not),
+        table_test(a_fetch_from_a_wrong_place_is_damage),
         table_test(a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept),
         table_test(nowait_get_misses_and_succeeds_after_fetches),
         table_test(nowait_cursor_is_placed_again_after_each_fetch),

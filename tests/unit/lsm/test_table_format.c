@@ -3,6 +3,7 @@
 
 #include "base/coding.h"
 #include "base/crc32c.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
 #include "lsm/rows.h"
@@ -175,9 +176,27 @@ static void handles_are_bounded(void **state)
     assert_false(block_handle_decode(slice_make(bytes, size), UINT64_MAX, &handle));
 }
 
+static void a_key_beyond_all_bounds_is_no_property(void **state)
+{
+    (void)state;
+    for (size_t size = LSM_KEY_BYTES_MAX; size <= LSM_KEY_BYTES_MAX + 1; size++) {
+        struct table_file_properties properties = {{0}};
+        struct buffer raw = {0};
+        uint8_t *key = memory_zeroed(1, size);
+        buffer_append_varint(&raw, 7); /* smallest */
+        buffer_append_sized(&raw, slice_make(key, size));
+        assert_int_equal(table_file_properties_decode(buffer_slice(&raw), &properties),
+                         size > LSM_KEY_BYTES_MAX ? STATUS_CORRUPT : STATUS_OK);
+        table_properties_release(&properties.shared);
+        memory_free(key);
+        buffer_release(&raw);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_beyond_all_bounds_is_no_property),
         cmocka_unit_test(footer_comes_back),
         cmocka_unit_test(flipped_footer_is_refused),
         cmocka_unit_test(later_version_is_told_apart_from_damage),

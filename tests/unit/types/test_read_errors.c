@@ -148,6 +148,15 @@ static enum status count_keys(void)
     return keyspace_count(&ms.access, &number, &expires);
 }
 
+/* Behind so many other blocks that a tiny cache has forgotten the counts' one. */
+static enum status count_keys_at_last(void)
+{
+    enum status status = get_large();
+    if (!status)
+        status = read_the_list();
+    return status ? status : count_keys();
+}
+
 static void see_key(void *context, struct slice key, const struct object *object)
 {
     (void)context;
@@ -291,29 +300,18 @@ struct verb {
 #name, name, true \
     }
 static const struct verb all_verbs[] = {
-    READS(get_large),
-    READS(count_missing_pieces),
-    READS(read_the_list),
-    READS(read_the_list_backwards_in_parts),
-    READS(visit_the_list),
-    READS(count_keys),
-    READS(scan_keys),
-    READS(read_by_time),
-    READS(read_by_time_backwards),
-    WRITES(push_an_element),
-    WRITES(pop_elements),
-    WRITES(trim_the_list),
-    WRITES(write_a_line),
-    WRITES(add_and_trim),
-    WRITES(delete_entries),
-    WRITES(trim_a_little),
-    WRITES(trim_about),
-    WRITES(trim_to_a_length),
-    WRITES(trim_to_an_id),
-    WRITES(rename_a_key),
-    WRITES(delete_a_key),
-    WRITES(expire_keys),
-    WRITES(flush_the_other_database),
+    READS(get_large),          READS(count_missing_pieces),
+    READS(read_the_list),      READS(read_the_list_backwards_in_parts),
+    READS(visit_the_list),     READS(count_keys),
+    READS(count_keys_at_last), READS(scan_keys),
+    READS(read_by_time),       READS(read_by_time_backwards),
+    WRITES(push_an_element),   WRITES(pop_elements),
+    WRITES(trim_the_list),     WRITES(write_a_line),
+    WRITES(add_and_trim),      WRITES(delete_entries),
+    WRITES(trim_a_little),     WRITES(trim_about),
+    WRITES(trim_to_a_length),  WRITES(trim_to_an_id),
+    WRITES(rename_a_key),      WRITES(delete_a_key),
+    WRITES(expire_keys),       WRITES(flush_the_other_database),
 };
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
