@@ -14,6 +14,7 @@
 #include "lsm/block_cache.h"
 
 #include "base/memory.h"
+#include "lsm/finding.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -273,8 +274,10 @@ void block_cache_destroy(struct block_cache *cache)
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         for (int name = 0; name < QUEUE_COUNT; name++) {
-            while (shard->queues[name].oldest)
+            while (shard->queues[name].oldest) {
+                assert(block_is_free(shard->queues[name].oldest)); /* no pin outlives the cache */
                 shard_drop(shard, shard->queues[name].oldest);
+            }
         }
         memory_free(shard->buckets);
         pthread_mutex_destroy(&shard->lock);
@@ -397,4 +400,69 @@ void block_cache_get_stats(struct block_cache *cache, struct block_cache_stats *
         stats->evictions += shard->evictions;
         pthread_mutex_unlock(&shard->lock);
     }
+}
+
+/* ---- Checking ------------------------------------------------------------------------------ */
+
+static enum status block_finding(struct lsm_report *report, const struct cached_block *block,
+                                 const char *what)
+{
+    return finding(report, "block cache: table %06llu, offset %llu: %s",
+                   (unsigned long long)block->table_number, (unsigned long long)block->offset,
+                   what);
+}
+
+static enum status check_queue(struct shard *shard, enum queue_name name,
+                               struct lsm_report *report)
+{
+    const struct block_queue *queue = &shard->queues[name];
+    const struct cached_block *older = NULL;
+    size_t count = 0, bytes = 0;
+    for (struct cached_block *block = queue->oldest; block; block = block->newer) {
+        if (block->older != older || block->queue != name)
+            return block_finding(report, block, "its place in the queue is wrong");
+        if (*shard_slot(shard, block->hash, block->table_number, block->offset) != block ||
+            block->hash != (uint32_t)name_hash(block->table_number, block->offset))
+            return block_finding(report, block, "it is not found under its name");
+        if (atomic_load(&block->references) == 0)
+            return block_finding(report, block, "nobody holds it");
+        older = block;
+        count++;
+        bytes += block_charge(block);
+    }
+    if (queue->newest != older)
+        return finding(report, "block cache: the newest block of a queue is not its last");
+    if (queue->count != count || queue->bytes != bytes)
+        return finding(report, "block cache: a queue counts %zu blocks, %zu bytes and has %zu, %zu",
+                       queue->count, queue->bytes, count, bytes);
+    return STATUS_OK;
+}
+
+static enum status check_shard(struct shard *shard, struct lsm_report *report)
+{
+    size_t indexed = 0;
+    for (int name = 0; name < QUEUE_COUNT; name++) {
+        enum status status = check_queue(shard, (enum queue_name)name, report);
+        if (status != STATUS_OK)
+            return status;
+    }
+    for (size_t i = 0; i < shard->bucket_count; i++)
+        for (const struct cached_block *block = shard->buckets[i]; block;
+             block = block->bucket_next)
+            indexed++;
+    if (indexed != shard_count(shard))
+        return finding(report, "block cache: %zu blocks have a name, %zu are in queues", indexed,
+                       shard_count(shard));
+    return STATUS_OK;
+}
+
+enum status block_cache_check(struct block_cache *cache, struct lsm_report *report)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < SHARDS && status == STATUS_OK; i++) {
+        pthread_mutex_lock(&cache->shards[i].lock);
+        status = check_shard(&cache->shards[i], report);
+        pthread_mutex_unlock(&cache->shards[i].lock);
+    }
+    return status;
 }

@@ -8,6 +8,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
+struct lsm_report;
 struct block_cache;
 struct cached_block;
 
@@ -36,5 +37,7 @@ struct block_cache_stats {
     uint64_t bytes, hits, misses, inserts, evictions;
 };
 void block_cache_get_stats(struct block_cache *cache, struct block_cache_stats *stats);
+/* Queues, index, bytes and references agree. STATUS_CORRUPT and a sentence about the first fault. */
+enum status block_cache_check(struct block_cache *cache, struct lsm_report *report);
 
 #endif

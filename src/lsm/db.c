@@ -101,11 +101,27 @@ void view_unref(struct view *view)
 {
     if (!view || atomic_fetch_sub(&view->references, 1) != 1)
         return;
+    struct lsm *db = view->db;
+    pthread_mutex_lock(&db->view_lock);
+    *(view->newer ? &view->newer->older : &db->live_views) = view->older;
+    if (view->older)
+        view->older->newer = view->newer;
+    pthread_mutex_unlock(&db->view_lock);
     memtable_set_unref(view->active);
     for (unsigned i = 0; i < view->flushing_count; i++)
         memtable_set_unref(view->flushing[i]);
     version_unref(view->version);
     memory_free(view);
+}
+
+/* The view lock is held. */
+static void view_list(struct lsm *db, struct view *view)
+{
+    view->db = db;
+    view->older = db->live_views;
+    if (view->older)
+        view->older->newer = view;
+    db->live_views = view;
 }
 
 static void view_add_flushing(struct view *view, struct memtable_set *set)
@@ -133,6 +149,7 @@ void db_install_view(struct lsm *db, struct memtable_set *active, struct memtabl
     }
     view->version = version_set_current(db->versions);
     db->view = view;
+    view_list(db, view);
     atomic_store(&db->view_number, view->number);
     pthread_mutex_unlock(&db->view_lock);
     view_unref(old);
@@ -153,6 +170,7 @@ static void switch_at(struct lsm *db, struct memtable_set *active, lsn_t next_ls
     active->end_lsn = next_lsn;
     for (unsigned i = 0; i < active->tree_count; i++)
         memtable_freeze(active->trees[i]);
+    db_debug_freeze(db, active);
     db_install_view(db, memtable_set_create(db, next_lsn), NULL);
 }
 
@@ -306,6 +324,7 @@ static void release(struct lsm *db)
     reader_release(&db->writer.reader);
     buffer_release(&db->writer.payload);
     view_unref(db->view);
+    assert(!db->live_views);
     wal_close(db->wal);
     version_set_close(db->versions);
     block_cache_destroy(db->cache);

@@ -41,6 +41,8 @@ struct view {
     struct memtable_set *flushing[FLUSHING_MAX]; /* newest first */
     unsigned flushing_count;
     struct version *version;
+    struct lsm *db;
+    struct view *newer, *older; /* all views that somebody holds; view_lock */
 };
 
 /* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. */
@@ -107,6 +109,7 @@ struct lsm {
 
     pthread_mutex_t view_lock;
     struct view *view;
+    struct view *live_views;      /* the newest of all that somebody holds */
     atomic_ullong view_number;
     struct reader_slot slots[LSM_READERS_MAX];
     atomic_uint slot_count;       /* slots ever used */
@@ -183,5 +186,28 @@ static inline void reader_reveal(struct lsm_reader *reader, lsn_t lsn)
 enum status flush_step(struct lsm *db, size_t budget_bytes, bool *finished);
 void flush_abandon(struct lsm *db);
 void compaction_abandon(struct lsm *db);
+
+/* ---- The debug build: the engine looks at its own structure and aborts with a sentence ------- */
+
+#ifdef CORDWOOD_DEBUG
+void db_debug_batch(struct lsm *db); /* the write lock is held */
+void db_debug_freeze(struct lsm *db, const struct memtable_set *set); /* likewise */
+void db_debug_install(struct lsm *db, const char *moment);
+#else
+static inline void db_debug_batch(struct lsm *db)
+{
+    (void)db;
+}
+static inline void db_debug_freeze(struct lsm *db, const struct memtable_set *set)
+{
+    (void)db;
+    (void)set;
+}
+static inline void db_debug_install(struct lsm *db, const char *moment)
+{
+    (void)db;
+    (void)moment;
+}
+#endif
 
 #endif

@@ -27,7 +27,7 @@ enum status inspect_lock(const struct env *env, const char *directory, struct vf
 
 /* ---- Tables -------------------------------------------------------------------------------- */
 
-/* What the file says of itself. The file is sound: table_verify has read it. */
+/* What the file says of itself. */
 static enum status read_properties(const struct env *env, const char *path,
                                    struct table_file_properties *properties)
 {
@@ -81,18 +81,24 @@ static const char *find_difference(const struct table_properties *a,
     return NULL;
 }
 
-enum status inspect_table(const struct env *env, const char *directory,
-                          const struct version_edit_table *named, struct lsm_report *report)
+static enum status name_table(enum status status, uint64_t number, struct lsm_report *report)
+{
+    if (status == STATUS_NOT_FOUND)
+        snprintf(report->text, sizeof(report->text), "%06" PRIu64 ".cwt is missing", number);
+    else if (status != STATUS_OK && !report->text[0])
+        snprintf(report->text, sizeof(report->text), "%06" PRIu64 ".cwt: %s", number,
+                 status_text(status));
+    return status;
+}
+
+enum status inspect_properties(const struct env *env, const char *directory,
+                               const struct version_edit_table *named, struct lsm_report *report)
 {
     char path[PATH_BYTES_MAX];
     struct table_file_properties found = {{0}};
     table_path(directory, named->number, path, sizeof(path));
     report->text[0] = 0;
-    enum status status = table_verify(env, path, report);
-    if (status == STATUS_NOT_FOUND)
-        snprintf(report->text, sizeof(report->text), "%06" PRIu64 ".cwt is missing", named->number);
-    if (status == STATUS_OK)
-        status = read_properties(env, path, &found);
+    enum status status = read_properties(env, path, &found);
     if (status == STATUS_OK) {
         const char *difference = find_difference(&found.shared, &named->properties);
         if (difference) {
@@ -102,11 +108,20 @@ enum status inspect_table(const struct env *env, const char *directory,
             status = STATUS_CORRUPT;
         }
     }
-    if (status != STATUS_OK && !report->text[0])
-        snprintf(report->text, sizeof(report->text), "%06" PRIu64 ".cwt: %s", named->number,
-                 status_text(status));
     table_properties_release(&found.shared);
-    return status;
+    return name_table(status, named->number, report);
+}
+
+enum status inspect_table(const struct env *env, const char *directory,
+                          const struct version_edit_table *named, struct lsm_report *report)
+{
+    char path[PATH_BYTES_MAX];
+    table_path(directory, named->number, path, sizeof(path));
+    report->text[0] = 0;
+    enum status status = table_verify(env, path, report);
+    if (status != STATUS_OK)
+        return name_table(status, named->number, report);
+    return inspect_properties(env, directory, named, report);
 }
 
 /* ---- Levels -------------------------------------------------------------------------------- */

@@ -14,6 +14,11 @@ enum status inspect_lock(const struct env *env, const char *directory, struct vf
 enum status inspect_table(const struct env *env, const char *directory,
                           const struct version_edit_table *named, struct lsm_report *report);
 
+/* What the table's file says of itself is what the manifest says; its content is not read. Errors as
+ * inspect_table. */
+enum status inspect_properties(const struct env *env, const char *directory,
+                               const struct version_edit_table *named, struct lsm_report *report);
+
 /* A table that overlaps another one where they must not (the one with the lower LSNs): its index in
  * content->tables, or content->table_count. */
 size_t inspect_overlap(const struct manifest_content *content);

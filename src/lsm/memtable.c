@@ -2,89 +2,12 @@
 /* See memtable.h for the picture. Publication: the writer fills a node or version and links it with a
  * release store; a reader follows links with acquire loads. Skiplist: W. Pugh, "Skip Lists: A
  * Probabilistic Alternative to Balanced Trees", 1990. */
-#include "lsm/memtable.h"
+#include "lsm/memtable_node.h"
 
-#include "base/arena.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "base/random.h"
 
 #include <assert.h>
-#include <stdatomic.h>
-
-enum {
-    HEIGHT_MAX = 12,
-    FINGERS = 256,
-    CHUNK_BYTES_MAX = 256 * 1024,
-    CLASS_STEP = 16,           /* version sizes are rounded up to this ... */
-    CLASS_COUNT = 64,          /* ... and recycled by class up to 1 KiB; larger ones by the heap */
-    RETIRED_BEFORE_CHECK = 64, /* so many wait before readers are looked at again */
-};
-
-struct mem_version {
-    lsn_t lsn;
-    _Atomic(struct mem_version *) older;
-    uint32_t size;
-    uint8_t kind;
-    uint8_t size_class; /* CLASS_COUNT: from the heap */
-    uint8_t bytes[];
-};
-
-struct mem_node {
-    _Atomic(struct mem_version *) newest;
-    _Atomic(struct mem_node *) prev; /* level 0; the head for the first */
-    struct mem_node *hash_next;      /* set before the node is published in its bucket */
-    const uint8_t *key;
-    uint32_t key_size;
-    uint32_t hash;
-    _Atomic(struct mem_node *) next[]; /* as many as the node is high */
-};
-
-/* A version that hangs below `newer` and is recycled when safe_lsn >= superseded. */
-struct retired {
-    struct mem_version *version;
-    struct mem_version *newer;
-    lsn_t superseded;
-};
-
-/* Where a key of this prefix went in last. Its neighbours' places are known from it, so growing a run
- * of keys at either end costs no search. */
-struct finger {
-    struct mem_node *last; /* NULL: unused */
-    int last_height;
-    struct mem_node *before[HEIGHT_MAX]; /* a node of each level that stands before `last` */
-};
-
-struct memtable {
-    struct memtable_options options;
-    struct arena arena;
-    struct mem_node *head;
-    _Atomic(struct mem_node *) last; /* level 0; the head when empty */
-    _Atomic int height;
-    struct random random;
-    _Atomic(struct mem_node *) *buckets;
-    uint64_t bucket_mask;
-    struct finger *fingers;
-    _Atomic(struct memtable_range *) ranges;
-
-    struct retired *retired; /* a ring */
-    size_t retired_first, retired_count, retired_capacity, retired_checked;
-    struct mem_version *free_versions[CLASS_COUNT];
-    size_t heap_version_count; /* alive, too large for the arena; the writer's */
-
-    atomic_size_t heap_bytes;
-    atomic_ullong node_count, version_count;
-};
-
-static struct slice node_key(const struct mem_node *node)
-{
-    return slice_make(node->key, node->key_size);
-}
-
-static struct mem_node *node_next(const struct mem_node *node, int level)
-{
-    return atomic_load_explicit(&node->next[level], memory_order_acquire);
-}
 
 static struct mem_node *node_allocate(struct memtable *table, struct slice key, int height)
 {
@@ -639,26 +562,4 @@ uint64_t memtable_version_count(const struct memtable *table)
 bool memtable_is_empty(const struct memtable *table)
 {
     return memtable_node_count(table) == 0 && !memtable_ranges(table);
-}
-
-const char *memtable_check(const struct memtable *table)
-{
-    uint64_t nodes = 0;
-    struct mem_node *before = table->head;
-    for (struct mem_node *node = node_next(before, 0); node; node = node_next(node, 0)) {
-        nodes++;
-        if (atomic_load_explicit(&node->prev, memory_order_acquire) != before)
-            return "a memtable node's link back is wrong";
-        if (before != table->head && slice_compare(node_key(before), node_key(node)) >= 0)
-            return "memtable keys are out of order";
-        struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_acquire);
-        if (!version)
-            return "a memtable node has no version";
-        before = node;
-    }
-    if (atomic_load_explicit(&table->last, memory_order_acquire) != before)
-        return "the memtable's last node is not the last";
-    if (nodes != memtable_node_count(table))
-        return "the memtable's node count is wrong";
-    return NULL;
 }

@@ -63,7 +63,9 @@ size_t memtable_bytes(const struct memtable *table);
 uint64_t memtable_node_count(const struct memtable *table);
 uint64_t memtable_version_count(const struct memtable *table); /* in use, recycled ones not */
 bool memtable_is_empty(const struct memtable *table);           /* neither keys nor ranges */
-/* Order of keys and versions, links both ways, counts; a sentence about the first fault or NULL. */
-const char *memtable_check(const struct memtable *table);
+/* Order of keys and versions, links, counts, index; all LSNs in [first, end). STATUS_CORRUPT and a
+ * sentence about the first fault. No writer is at work. */
+enum status memtable_check(const struct memtable *table, lsn_t first, lsn_t end,
+                           struct lsm_report *report);
 
 #endif

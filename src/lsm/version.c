@@ -49,6 +49,29 @@ void version_ref(struct version *version)
     (void)before;
 }
 
+void version_list(struct version *version)
+{
+    struct version_set *set = version->set;
+    version->older = set->live;
+    if (set->live)
+        set->live->newer = version;
+    set->live = version;
+}
+
+/* A version that was never listed (its making failed) is not in the list. */
+static void version_unlist(struct version *version)
+{
+    struct version_set *set = version->set;
+    pthread_mutex_lock(&set->lock);
+    if (version->newer)
+        version->newer->older = version->older;
+    else if (set->live == version)
+        set->live = version->older;
+    if (version->older)
+        version->older->newer = version->newer;
+    pthread_mutex_unlock(&set->lock);
+}
+
 void version_unref(struct version *version)
 {
     if (!version)
@@ -57,6 +80,7 @@ void version_unref(struct version *version)
     assert(before > 0);
     if (before > 1)
         return;
+    version_unlist(version);
     for (unsigned tree = 0; tree < version->tree_count; tree++) {
         for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
             struct version_level *level = &version->trees[tree].levels[depth];
@@ -70,7 +94,7 @@ void version_unref(struct version *version)
 
 /* ---- Making -------------------------------------------------------------------------------- */
 
-static int compare_newest_first(const void *a, const void *b)
+int version_compare_newest_first(const void *a, const void *b)
 {
     const struct table_ref *x = *(struct table_ref *const *)a, *y = *(struct table_ref *const *)b;
     if (x->properties.lsn_max != y->properties.lsn_max)
@@ -85,7 +109,7 @@ static int compare_by_key(const void *a, const void *b)
                          buffer_slice(&y->properties.smallest));
 }
 
-static bool is_disjoint_level(const struct version_set *set, unsigned tree, unsigned depth)
+bool version_level_is_disjoint(const struct version_set *set, unsigned tree, unsigned depth)
 {
     return depth > 0 && set->log.trees[tree].compaction == LSM_LEVELED;
 }
@@ -95,7 +119,8 @@ static void sort_level(const struct version_set *set, struct version_level *leve
 {
     if (level->count > 1)
         qsort(level->tables, level->count, sizeof(*level->tables),
-              is_disjoint_level(set, tree, depth) ? compare_by_key : compare_newest_first);
+              version_level_is_disjoint(set, tree, depth) ? compare_by_key
+                                                          : version_compare_newest_first);
 }
 
 static const struct table_ref *find_overlap(const struct version_level *level)
@@ -143,7 +168,7 @@ enum status version_from_content(struct version_set *set, struct manifest_conten
             struct version_level *level = &version->trees[tree].levels[depth];
             sort_level(set, level, tree, depth);
             const struct table_ref *overlap =
-                is_disjoint_level(set, tree, depth) ? find_overlap(level) : NULL;
+                version_level_is_disjoint(set, tree, depth) ? find_overlap(level) : NULL;
             if (overlap) {
                 snprintf(report->text, sizeof(report->text),
                          "MANIFEST-%06" PRIu64 ": table %06" PRIu64
@@ -219,7 +244,7 @@ struct version *version_with_edit(struct version *base, struct version_edit *edi
         struct table_ref *ref = find_moved(base, edit, added->number);
         level_push(level, ref ? ref : table_ref_create(added));
         sort_level(set, level, added->tree, added->level);
-        assert(!is_disjoint_level(set, added->tree, added->level) || !find_overlap(level));
+        assert(!version_level_is_disjoint(set, added->tree, added->level) || !find_overlap(level));
     }
     return version;
 }

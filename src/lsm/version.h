@@ -35,6 +35,7 @@ struct version {
     unsigned tree_count;
     atomic_uint references;
     struct version_set *set;
+    struct version *newer, *older; /* all versions that somebody holds; the set's lock */
 };
 
 struct version_set;
@@ -88,6 +89,16 @@ void version_ref(struct version *version);
 void version_unref(struct version *version);
 void version_set_state(struct version_set *set, struct version_state *state);
 uint64_t version_set_next_number(struct version_set *set); /* a file number, never given twice */
+
+/* Levels are in order, counts are right, every table is held by as many versions as count it, the
+ * current version by `held` (of views, in any order, repeated if held twice) and the set, any version
+ * by one compaction besides. STATUS_CORRUPT and a sentence about the first fault; one about references
+ * may pass when another thread is between two steps: look again. */
+enum status version_set_check(struct version_set *set, const struct version *const *held,
+                              size_t held_count, struct lsm_report *report);
+/* The tables of a version are files that say of themselves what the version says. Reads them;
+ * STATUS_CORRUPT, STATUS_IO, STATUS_NOT_FOUND. */
+enum status version_check_files(const struct version *version, struct lsm_report *report);
 
 /* The open table of a reference; opens it at first use. STATUS_WOULD_BLOCK with nowait. */
 enum status table_ref_open(struct version_set *set, struct table_ref *ref, bool nowait,

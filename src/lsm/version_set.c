@@ -167,6 +167,9 @@ enum status version_set_open(const struct env *env, const char *directory,
         status = version_from_content(set, &set->log, report, &set->current);
     if (status != STATUS_OK)
         goto done;
+    pthread_mutex_lock(&set->lock);
+    version_list(set->current);
+    pthread_mutex_unlock(&set->lock);
     set->state = set->log.state;
     atomic_init(&set->next_number, set->state.next_number);
     if (!options->read_only)
@@ -186,6 +189,7 @@ void version_set_close(struct version_set *set)
         return;
     assert(!set->current || atomic_load(&set->current->references) == 1);
     version_unref(set->current);
+    assert(!set->live);
     vfs_close(set->file);
     manifest_content_release(&set->log);
     for (int i = 0; i < TABLE_OPEN_LOCKS; i++)
@@ -311,6 +315,7 @@ enum status version_set_apply(struct version_set *set, struct version_edit *edit
     pthread_mutex_lock(&set->lock);
     set->current = next;
     set->state = *state;
+    version_list(next);
     pthread_mutex_unlock(&set->lock);
     pthread_mutex_unlock(&set->apply_lock);
     version_unref(before);

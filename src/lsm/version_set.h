@@ -21,6 +21,7 @@ struct version_set {
 
     pthread_mutex_t lock; /* guards below; held shortly */
     struct version *current;
+    struct version *live; /* the newest of all that somebody holds */
     struct version_state state;
     _Atomic uint64_t next_number;
 };
@@ -32,6 +33,14 @@ enum status version_from_content(struct version_set *set, struct manifest_conten
 /* `base` with the edit applied, with one reference; moves the properties of added tables out of it.
  * A table that is removed and added again keeps its reference. */
 struct version *version_with_edit(struct version *base, struct version_edit *edit);
+/* Enters a version that is complete into the list of all; the set's lock is held. */
+void version_list(struct version *version);
+/* The current version's and one version's own invariants, without references. */
+enum status version_check_levels(const struct version *version, struct lsm_report *report);
+/* Whether tables of this level must not overlap. */
+bool version_level_is_disjoint(const struct version_set *set, unsigned tree, unsigned depth);
+/* How tables stand in levels that may overlap: newest first. */
+int version_compare_newest_first(const void *a, const void *b);
 /* Marks the tables of `base` that `next` lacks: their files go with their last version. */
 void version_drop_removed(struct version *base, const struct version *next,
                           const struct version_edit *edit);

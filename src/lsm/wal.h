@@ -134,4 +134,9 @@ struct wal_stats {
 };
 void wal_get_stats(struct wal *wal, struct wal_stats *stats);
 
+/* Segments follow each other, LSNs are in order, what is pending has its place; tables hold
+ * everything below `flushed`. STATUS_CORRUPT and a sentence about the first fault. The write lock is
+ * held. */
+enum status wal_check(struct wal *wal, lsn_t flushed, struct lsm_report *report);
+
 #endif

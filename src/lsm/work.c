@@ -7,8 +7,6 @@
 
 #include "base/memory.h"
 
-#include <assert.h>
-#include <stdio.h>
 
 enum { RETRY_AFTER_ERROR_US = 1000000 };
 
@@ -116,6 +114,7 @@ static enum status install_compaction(struct lsm *db, struct compaction *compact
     if (status != STATUS_OK)
         return status;
     db_install_view(db, NULL, NULL);
+    db_debug_install(db, "after a compaction");
     struct compaction_counts counts;
     compaction_get_counts(compaction, &counts);
     atomic_fetch_add(&db->compaction_count, 1);
@@ -259,56 +258,4 @@ bool lsm_is_idle(struct lsm *db)
     bool busy = db->flush_busy || db->compaction_busy || db->compaction;
     pthread_mutex_unlock(&db->work_lock);
     return !busy;
-}
-
-/* ---- Invariants ---------------------------------------------------------------------------- */
-
-static const char *check_level(const struct version_level *level, bool disjoint)
-{
-    for (size_t i = 0; i < level->count; i++) {
-        const struct table_properties *p = &level->tables[i]->properties;
-        if (slice_compare(buffer_slice(&p->smallest), buffer_slice(&p->largest)) > 0)
-            return "smallest key above largest key";
-        if (p->lsn_min > p->lsn_max)
-            return "lsn_min above lsn_max";
-        if (atomic_load(&level->tables[i]->references) == 0)
-            return "a table in use has no reference";
-        if (!disjoint || i == 0)
-            continue;
-        const struct table_properties *before = &level->tables[i - 1]->properties;
-        int order = slice_compare(buffer_slice(&before->largest), buffer_slice(&p->smallest));
-        if (order > 0 || (order == 0 && !before->largest_is_exclusive))
-            return "tables of one level overlap";
-    }
-    return NULL;
-}
-
-enum status lsm_check_invariants(struct lsm *db, struct lsm_report *report)
-{
-    const char *fault = NULL;
-    lsm_lock(db);
-    struct view *view = db_view(db);
-    for (unsigned tree = 0; tree < db->options.tree_count && !fault; tree++) {
-        for (unsigned i = 0; i <= view->flushing_count && !fault; i++)
-            fault = memtable_check((i ? view->flushing[i - 1] : view->active)->trees[tree]);
-        bool leveled = db->options.trees[tree].compaction == LSM_LEVELED;
-        for (unsigned depth = 0; depth < LSM_LEVELS_MAX && !fault; depth++)
-            fault = check_level(&view->version->trees[tree].levels[depth], leveled && depth > 0);
-        if (fault)
-            snprintf(report->text, sizeof(report->text), "tree %s: %s",
-                     db->options.trees[tree].name, fault);
-    }
-    lsn_t durable = lsm_durable_lsn(db), written = lsm_written_lsn(db);
-    /* Behind the newest batch the log may have been moved to a new segment. */
-    lsn_t next = db->wal ? wal_next_lsn(db->wal) : lsm_visible_lsn(db);
-    if (!fault && (durable > written || written > next || lsm_visible_lsn(db) > next)) {
-        fault = "LSNs out of order";
-        snprintf(report->text, sizeof(report->text),
-                 "durable %llu, written %llu, visible %llu, next %llu",
-                 (unsigned long long)durable, (unsigned long long)written,
-                 (unsigned long long)lsm_visible_lsn(db), (unsigned long long)next);
-    }
-    view_unref(view);
-    lsm_unlock(db);
-    return fault ? STATUS_CORRUPT : STATUS_OK;
 }

@@ -157,6 +157,7 @@ lsn_t lsm_write_end(struct lsm_writer *writer)
     if (wal_is_poisoned(db->wal))
         db_poison(db);
     atomic_store(&db->visible_bound, end); /* pairs with the loads of lsm_read_begin */
+    db_debug_batch(db);
     if (writer->payload.capacity > PAYLOAD_KEPT_BYTES)
         buffer_release(&writer->payload);
     return writer->lsn;
