@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "types/encoding.h"
 #include "types/expiry.h"
+#include "types/header_check.h"
 #include "types/store_state.h"
 
 #include <assert.h>
@@ -96,6 +97,7 @@ void keyspace_put(struct access *access, struct slice key, const struct object *
                   const struct object *old)
 {
     uint64_t old_expire_ms = old ? old->expire_ms : 0;
+    header_debug_check(access, key, object);
     make_tree_key(access, key);
     header_encode(&access->scratch_value, object);
     access_put(access, TREE_KEYS, buffer_slice(&access->tree_key),

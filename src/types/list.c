@@ -600,6 +600,21 @@ enum status list_trim(struct access *access, struct slice key, int64_t start, in
     return STATUS_OK;
 }
 
+/* ---- For checks. ----------------------------------------------------------------------------- */
+
+enum status list_object_bounds(const struct object *object, struct list_bounds *bounds)
+{
+    struct list list = {.object = *object};
+    enum status status = list_decode(&list);
+    if (!status)
+        *bounds = (struct list_bounds){.has_pieces = list.has_pieces,
+                                       .head = list.head,
+                                       .count = list.count,
+                                       .low_weight = list.low_weight,
+                                       .high_weight = list.high_weight};
+    return status;
+}
+
 /* ---- For repairs. ---------------------------------------------------------------------------- */
 
 enum status list_object_visit(struct access *access, const struct object *object,

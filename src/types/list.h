@@ -58,6 +58,18 @@ enum status list_index(struct access *access, struct slice key, int64_t index, s
  * "del", g. */
 enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop);
 
+/* ---- For checks. ----------------------------------------------------------------------------- */
+
+/* What the header says of a list that is not inline: elements have the positions head ..
+ * head + count - 1. */
+struct list_bounds {
+    bool has_pieces;
+    uint64_t head, count;
+    uint64_t low_weight, high_weight; /* of what waits below and above to be given back */
+};
+/* STATUS_CORRUPT, _UNSUPPORTED. Of an inline list count alone is set. */
+enum status list_object_bounds(const struct object *object, struct list_bounds *bounds);
+
 /* ---- For repairs. ---------------------------------------------------------------------------- */
 
 /* All elements of a found object; STATUS_CORRUPT where one is missing. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/memory_store.h"
 
+#include "lib/soundness.h"
+#include "types/encoding.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,6 +47,8 @@ static void open_store(struct memory_store *ms)
 
 static void close_store(struct memory_store *ms)
 {
+    if (!ms->is_damaged)
+        require_sound_store(ms->store, "before the store is closed");
     access_release(&ms->access);
     lsm_reader_destroy(ms->reader);
     assert_int_equal(store_close(ms->store), STATUS_OK);
@@ -82,6 +87,17 @@ void memory_store_release(struct memory_store *ms)
     vfs_destroy(ms->vfs);
     vfs_destroy(ms->memory);
     *ms = (struct memory_store){0};
+}
+
+void memory_store_plant(struct memory_store *ms, struct slice key, const struct object *object)
+{
+    struct object old;
+    struct buffer record = {0};
+    ms->is_damaged = true;
+    (void)keyspace_find(&ms->access, key, &old); /* for its tree key */
+    header_encode(&record, object);
+    access_put(&ms->access, TREE_KEYS, buffer_slice(&ms->access.tree_key), buffer_slice(&record));
+    buffer_release(&record);
 }
 
 void memory_store_work(struct memory_store *ms, bool flush)

@@ -4,6 +4,7 @@
 #ifndef LIB_MEMORY_STORE_H
 #define LIB_MEMORY_STORE_H
 
+#include "types/keyspace.h"
 #include "types/store.h"
 #include "vfs/vfs_fault.h"
 #include "vfs/vfs_memory.h"
@@ -12,6 +13,7 @@ struct memory_store {
     struct vfs *memory, *vfs; /* vfs: the counting one over memory */
     struct env env;
     uint64_t now_ms; /* what the clock says; 1,000,000 at first */
+    bool is_damaged; /* by the test itself: else the invariants are checked at every close */
     struct store_options options;
     struct store *store;
     struct lsm_reader *reader;
@@ -24,6 +26,10 @@ void memory_store_reopen(struct memory_store *ms);
 /* As after kill -9 (VFS_KEEP_ALL) or a power loss. */
 void memory_store_crash(struct memory_store *ms, enum vfs_power_loss mode, uint64_t seed);
 void memory_store_release(struct memory_store *ms);
+
+/* Within a write: gives a key this header as no command would, uncounted; its parts are not touched. The
+ * store is damaged from then on. */
+void memory_store_plant(struct memory_store *ms, struct slice key, const struct object *object);
 
 /* Runs background work until nothing is due; with `flush`, all memtables become tables first. */
 void memory_store_work(struct memory_store *ms, bool flush);

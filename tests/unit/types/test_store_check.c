@@ -7,8 +7,12 @@
 #include "types/string.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static struct memory_store ms;
@@ -20,6 +24,7 @@ static int setup(void **state)
     struct slice element = slice_from("element");
     (void)state;
     memory_store_open(&ms, &(struct store_options){.databases = 2});
+    ms.is_damaged = true;
     memory_store_write(&ms);
     string_set(&ms.access, slice_from("timed"), slice_from("v"), NULL,
                &(struct string_set_options){.expire_ms = ms.now_ms + 100});
@@ -46,7 +51,8 @@ static void expect_fault(const char *text)
 {
     struct lsm_report report = {""};
     assert_int_equal(store_check(ms.store, &report), STATUS_CORRUPT);
-    assert_non_null(strstr(report.text, text));
+    if (!strstr(report.text, text))
+        fail_msg("'%s' does not say '%s'", report.text, text);
 }
 
 /* Leaves the tree key of "string" in database 0 in the access. */
@@ -122,13 +128,28 @@ static void a_key_that_is_not_counted_is_found(void **state)
 
 static void the_index_of_times_is_compared_both_ways(void **state)
 {
+    struct buffer key = {0};
     (void)state;
     memory_store_write(&ms);
     find_string();
     expiry_key_encode(&ms.access.scratch_key, 5, buffer_slice(&ms.access.tree_key));
-    access_put(&ms.access, TREE_PARTS, buffer_slice(&ms.access.scratch_key), slice_from(""));
+    buffer_append_slice(&key, buffer_slice(&ms.access.scratch_key));
+    access_put(&ms.access, TREE_PARTS, buffer_slice(&key), slice_from(""));
     memory_store_end(&ms);
-    expect_fault("the index of times has entries of no key");
+    expect_fault("database 0, key 'string': the index of times has it under another time");
+    memory_store_write(&ms);
+    access_delete(&ms.access, TREE_PARTS, buffer_slice(&key));
+    tree_key_encode(&ms.access.scratch_value, ms.access.generation, 7, slice_from("none"));
+    expiry_key_encode(&ms.access.scratch_key, 5, buffer_slice(&ms.access.scratch_value));
+    buffer_clear(&key);
+    buffer_append_slice(&key, buffer_slice(&ms.access.scratch_key));
+    access_put(&ms.access, TREE_PARTS, buffer_slice(&key), slice_from(""));
+    memory_store_end(&ms);
+    expect_fault("database 0, key 'none': the index of times has it, and it is not there");
+    memory_store_write(&ms);
+    access_delete(&ms.access, TREE_PARTS, buffer_slice(&key));
+    memory_store_end(&ms);
+    buffer_release(&key);
     put_record(slice_make("\x21\x06v", 3)); /* a time that stands nowhere else */
     expect_fault("its time is not in the index");
 }
@@ -142,6 +163,175 @@ static void a_key_of_the_tree_that_is_none_is_named(void **state)
     expect_fault("not a key of the tree");
 }
 
+/* ---- Parts. ---------------------------------------------------------------------------------- */
+
+static void put_part(struct slice key, struct slice value)
+{
+    memory_store_write(&ms);
+    if (value.data)
+        access_put(&ms.access, TREE_PARTS, key, value);
+    else
+        access_delete(&ms.access, TREE_PARTS, key);
+    memory_store_end(&ms);
+}
+
+/* prefix of `id` | tag | number (4 or 8 bytes) [| 0 | piece (4)]; piece < 0: none. */
+static struct slice part_key(uint64_t id, char tag, uint64_t number, int piece)
+{
+    static uint8_t key[OBJECT_PREFIX_BYTES + 1 + 8 + 5];
+    object_prefix_store(key, generation_default(0), id);
+    uint8_t *at = key + OBJECT_PREFIX_BYTES;
+    *at++ = (uint8_t)tag;
+    if (tag == 's') {
+        be32_store(at, (uint32_t)number);
+        return slice_make(key, OBJECT_PREFIX_BYTES + 5);
+    }
+    be64_store(at, number);
+    if (piece < 0)
+        return slice_make(key, OBJECT_PREFIX_BYTES + 9);
+    at[8] = 0;
+    be32_store(at + 9, (uint32_t)piece);
+    return slice_make(key, sizeof key);
+}
+
+static uint8_t large[STRING_INLINE_BYTES_MAX + 1000];
+
+/* A string in three pieces, id 1. */
+static void parts_of_strings_are_compared(void **state)
+{
+    struct lsm_report report;
+    (void)state;
+    memory_store_write(&ms);
+    string_set(&ms.access, slice_from("large"), slice_make(large, sizeof large), NULL,
+               &(struct string_set_options){0});
+    memory_store_end(&ms);
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+    put_part(part_key(1, 's', 2, -1), slice_make(large, 1001));
+    expect_fault("database 0, key 'large': a piece is longer than its place");
+    put_part(part_key(1, 's', 2, -1), slice_make(large, 1000));
+    put_part(part_key(1, 's', 3, -1), slice_make(large, 1));
+    expect_fault("a piece lies behind the string's end");
+    put_part(part_key(1, 's', 3, -1), (struct slice){0});
+    put_part(part_key(1, 'l', 3, -1), slice_make(large, 1));
+    expect_fault("database 0, key 'large': a part of the string is none");
+    put_part(part_key(1, 'l', 3, -1), (struct slice){0});
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+}
+
+/* A list by position, id 1: its second element lies in two pieces. */
+static void parts_of_lists_are_compared(void **state)
+{
+    const uint64_t first = (uint64_t)1 << 63;
+    struct slice values[] = {slice_make(large, 600), slice_make(large, 40000), slice_from("last")};
+    uint64_t length;
+    struct lsm_report report;
+    (void)state;
+    memory_store_write(&ms);
+    assert_int_equal(
+        list_push(&ms.access, slice_from("dense"), LIST_RIGHT, values, 3, false, &length),
+        STATUS_OK);
+    memory_store_end(&ms);
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+    put_part(part_key(1, 'l', first + 1, 1), (struct slice){0});
+    expect_fault("database 0, key 'dense': an element lacks pieces");
+    put_part(part_key(1, 'l', first + 1, 1), slice_make(large, 40000 - LIST_PIECE_BYTES));
+    put_part(part_key(1, 'l', first + 2, -1), (struct slice){0});
+    expect_fault("an element is missing");
+    put_part(part_key(1, 'l', first + 2, -1), slice_from("?"));
+    expect_fault("an element's record is damaged");
+    put_part(part_key(1, 'l', first + 2, -1), slice_make("\0x", 2));
+    put_part(part_key(1, 'l', first + 3, -1), slice_make("\0x", 2));
+    expect_fault("elements outside of its bounds will never be given back");
+    put_part(part_key(1, 'l', first + 3, -1), (struct slice){0});
+    put_part(part_key(1, 'l', first - 1, -1), slice_make("\0x", 2));
+    expect_fault("elements outside of its bounds will never be given back");
+    put_part(part_key(1, 'l', first - 1, -1), (struct slice){0});
+    put_part(part_key(1, 'm', first, -1), slice_make("\0x", 2));
+    expect_fault("a part of the list is none");
+    put_part(part_key(1, 'm', first, -1), (struct slice){0});
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+}
+
+static void records_of_no_key_are_found(void **state)
+{
+    struct lsm_report report;
+    (void)state;
+    put_part(part_key(5, 's', 0, -1), slice_from("x"));
+    expect_fault("database 0, id 5: records that belong to no key");
+    put_part(part_key(5, 's', 0, -1), (struct slice){0});
+    uint8_t key[OBJECT_PREFIX_BYTES];
+    object_prefix_store(key, 2000, 0);
+    put_part(slice_make(key, sizeof key), slice_from("x"));
+    expect_fault("tree parts, generation 2000: records that no database has");
+    memory_store_write(&ms); /* given back */
+    uint8_t end[OBJECT_PREFIX_BYTES];
+    object_prefix_store(end, 2001, 0);
+    access_delete_range(&ms.access, TREE_PARTS, slice_make(key, sizeof key),
+                        slice_make(end, sizeof end));
+    memory_store_end(&ms);
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+}
+
+static void an_id_of_two_keys_is_found(void **state)
+{
+    (void)state;
+    memory_store_write(&ms);
+    string_set(&ms.access, slice_from("large"), slice_make(large, sizeof large), NULL,
+               &(struct string_set_options){0});
+    memory_store_end(&ms);
+    put_record(slice_make("\x41\x01\xe8\x87\x04", 5)); /* a string of as many bytes with id 1 */
+    expect_fault("database 0, id 1: two keys have it");
+}
+
+static void wrong_records_of_the_store_are_found(void **state)
+{
+    struct buffer value = {0};
+    uint8_t key[META_KEY_BYTES_MAX];
+    (void)state;
+    put_part(slice_make("\0\0\0\0\7", 5), slice_from("x"));
+    expect_fault("tree parts, generation 0: a record that is none");
+    put_part(slice_make("\0\0\0\0\7", 5), (struct slice){0});
+    memory_store_write(&ms);
+    access_put(&ms.access, TREE_KEYS, meta_key(key, META_COUNTS, 3000), slice_make("\1\0", 2));
+    memory_store_end(&ms);
+    expect_fault("tree keys, generation 3000: its keys are counted, and no database has it");
+    memory_store_write(&ms);
+    access_delete(&ms.access, TREE_KEYS, meta_key(key, META_COUNTS, 3000));
+    memory_store_end(&ms);
+    meta_ids_encode(&value, 77);
+    put_part(meta_key(key, META_IDS, 0), buffer_slice(&value));
+    expect_fault("tree parts, generation 0: a record of the store differs from its copy");
+    buffer_release(&value);
+}
+
+#ifdef CORDWOOD_DEBUG
+/* The debug build: in a child, which a header that nobody could read ends. */
+static void the_types_themselves_stop_at_a_damaged_header(void **state)
+{
+    const struct object damaged[] = {
+        {.type = OBJECT_LIST, .body = slice_from("?")},
+        {.type = OBJECT_STREAM},
+        {.type = OBJECT_STRING, .id = 77, .body = slice_make("\x80\x80\x08", 3)},
+    };
+    int status;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            signal(SIGABRT, SIG_DFL);
+            fclose(stderr);
+            memory_store_write(&ms);
+            keyspace_put(&ms.access, slice_from("new"), &damaged[i], NULL);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGABRT);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +343,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_that_is_not_counted_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(the_index_of_times_is_compared_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_of_the_tree_that_is_none_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_of_strings_are_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_of_lists_are_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_of_no_key_are_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_id_of_two_keys_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_records_of_the_store_are_found, setup, teardown),
+#ifdef CORDWOOD_DEBUG
+        cmocka_unit_test_setup_teardown(the_types_themselves_stop_at_a_damaged_header, setup,
+                                        teardown),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
