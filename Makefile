@@ -7,7 +7,7 @@
 #   tests/server/test_*.c, tests/fault/test_*.c, tests/sim/test_*.c -> one program each
 #   tests/fuzz/fuzz_*.c  -> one program each with tests/fuzz/driver.c
 #
-# A variant is another build folder with other flags: make VARIANT=asan ..., VARIANT=tsan.
+# A variant is another build folder with other flags: make VARIANT=asan ..., VARIANT=tsan, VARIANT=debug.
 
 VARIANT ?=
 # make V=1 shows the commands.
@@ -20,8 +20,12 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -
 	-Wundef -Wvla -Wno-missing-field-initializers
 CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -pthread $(WARNINGS)
 LDFLAGS := -pthread
+# The engine and the types check their own structure as they go (CORDWOOD_DEBUG), in asan too.
+ifeq ($(VARIANT),debug)
+CFLAGS := $(CFLAGS) -Og -DCORDWOOD_DEBUG
+endif
 ifeq ($(VARIANT),asan)
-CFLAGS := $(CFLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS := $(CFLAGS) -O1 -DCORDWOOD_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=address,undefined
 endif
 ifeq ($(VARIANT),tsan)

@@ -82,6 +82,7 @@ static bool flip_is_detected(struct vfs *world, const struct engine_history *his
     size_t count;
     snprintf(path, sizeof(path), ENGINE_DIRECTORY "/%s", file);
     engine_run_init(&run, vfs_memory_after_power_loss(world, VFS_KEEP_ALL, 1), 1);
+    run.is_damaged = true;
     assert_int_equal(vfs_memory_flip(run.memory, path, offset, mask), STATUS_OK);
     bool named = verify_names(&run, file);
     enum status status = engine_run_open(&run, &report);

@@ -432,6 +432,7 @@ static void kill_again_and_again(const char *policy)
         assert_non_null(connection);
         run.replaying_kills += info_number(connection, "recovered_batches") > 0;
         compare_everything(&run);
+        test_server_check(&run.server);
         if ((i + 1) % KILLS_BETWEEN_FLUSHES == 0)
             flush(&run, connection);
         redisFree(connection);

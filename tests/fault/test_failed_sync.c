@@ -5,6 +5,7 @@
  * nothing. */
 #include "lib/engine_run.h"
 #include "lib/seed.h"
+#include "lib/soundness.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,6 +85,7 @@ static void expect_read_only_at_the_acknowledged(struct engine_run *run, uint64_
     }
     struct lsm *db = run->db;
     run->db = NULL;
+    require_sound_engine(db, "after a failed sync");
     assert_int_not_equal(lsm_close(db), STATUS_OK);
 }
 

@@ -231,6 +231,7 @@ static bool opens(struct vfs *world)
     struct engine_run run;
     struct lsm_report report;
     engine_run_init(&run, vfs_memory_after_power_loss(world, VFS_KEEP_ALL, 1), 5);
+    run.is_damaged = true;
     bool opened = engine_run_open(&run, &report) == STATUS_OK;
     engine_run_release(&run);
     return opened;
@@ -284,6 +285,7 @@ static void build_damaged(struct repair_run *repair)
     struct vfs *killed = vfs_memory_after_power_loss(run->memory, VFS_KEEP_ALL, 1);
     engine_run_release(run);
     engine_run_init(run, killed, 4);
+    run->is_damaged = true;
     damage(repair, 0, ".wal", WAL_HEADER_BYTES + 30, true);
     damage(repair, 1, ".cwt", 700, false);
 }

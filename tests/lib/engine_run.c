@@ -2,6 +2,7 @@
 #include "lib/engine_run.h"
 
 #include "base/memory.h"
+#include "lib/soundness.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -59,8 +60,11 @@ void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed)
 
 void engine_run_release(struct engine_run *run)
 {
-    if (run->db)
+    if (run->db) {
+        if (!run->is_damaged)
+            require_sound_engine(run->db, "at the end of a run");
         (void)lsm_close(run->db); /* the world goes with it */
+    }
     engine_history_release(&run->history);
     memory_free(run->lsns);
     vfs_destroy(run->fault);
@@ -70,6 +74,7 @@ void engine_run_release(struct engine_run *run)
 void engine_run_skip_sync(struct engine_run *run, const char *site)
 {
     run->skipped_site = site;
+    run->is_damaged |= site != NULL;
     vfs_fault_skip_sync(run->fault, site);
 }
 
@@ -85,6 +90,8 @@ enum status engine_run_open(struct engine_run *run, struct lsm_report *report)
 enum status engine_run_close(struct engine_run *run)
 {
     struct lsm *db = run->db;
+    if (!run->is_damaged)
+        require_sound_engine(db, "before a close");
     run->db = NULL;
     enum status status = lsm_close(db);
     if (status == STATUS_OK)
@@ -230,6 +237,8 @@ static bool recover(struct engine_run *found, const struct engine_history *histo
     enum status status = engine_run_open(found, &report);
     if (status != STATUS_OK)
         return engine_fail(failure, status, "open: %s (%s)", status_text(status), report.text);
+    if (lsm_check_invariants(found->db, &report) != STATUS_OK)
+        return engine_fail(failure, STATUS_OK, "invariants: %s", report.text);
     return engine_holds_history(found->db, history, min, max, count, failure);
 }
 
@@ -244,6 +253,7 @@ static bool lose_again(struct vfs *world, const struct engine_history *history, 
         char why[sizeof(failure->text)];
         snprintf(why, sizeof(why), "%s", failure->text);
         snprintf(failure->text, sizeof(failure->text), "after a second power loss: %.900s", why);
+        found.is_damaged = true;
     }
     engine_run_release(&found);
     return agrees;
@@ -301,6 +311,7 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
         snprintf(why, sizeof(why), "%s", failure->text);
         snprintf(failure->text, sizeof(failure->text), "power loss, %s, seed %llu: %.800s",
                  modes[loss->mode], (unsigned long long)loss->seed, why);
+        found.is_damaged = true;
     }
     engine_run_release(&found);
     return agrees;

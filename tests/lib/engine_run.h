@@ -21,6 +21,7 @@ struct engine_run {
     struct lsm *db; /* NULL: closed */
     enum engine_policy policy;
     const char *skipped_site; /* of engine_run_skip_sync */
+    bool is_damaged;          /* on purpose, or found to be: its end checks no invariants */
     struct random random;
     uint64_t clock_us;
     struct engine_history history;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/test_server.h"
 
+#include "base/status.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +180,8 @@ static void end_in_order(struct test_server *server)
 
 void test_server_release(struct test_server *server)
 {
+    if (server->pid > 0)
+        test_server_check(server);
     if (server->pid > 0 && server->kind == SERVER_CORDWOOD)
         end_in_order(server);
     if (server->pid > 0)
@@ -252,8 +256,24 @@ void test_server_kill(struct test_server *server)
     server->pid = 0;
 }
 
+void test_server_check(struct test_server *server)
+{
+    struct resp_client client;
+    struct buffer shown = {0};
+    if (server->kind != SERVER_CORDWOOD || !resp_client_open_unix(&client, server->socket))
+        return;
+    client.timeout_ms = STOP_MS_MAX;
+    const char *reply = resp_client_ask(&client, &shown, "DEBUG", "INVARIANTS");
+    /* With a password, or while it loads, ends or cannot read, it says something else. */
+    if (strstr(reply, status_text(STATUS_CORRUPT)))
+        fail(server, reply);
+    resp_client_close(&client);
+    buffer_release(&shown);
+}
+
 int test_server_stop(struct test_server *server)
 {
+    test_server_check(server);
     kill(server->pid, SIGTERM);
     return test_server_wait(server);
 }

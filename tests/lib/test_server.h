@@ -28,7 +28,7 @@ void test_server_find_program(char *path, size_t capacity);
 bool test_server_available(enum test_server_kind kind);
 /* Makes the directory; nothing runs yet. */
 void test_server_init(struct test_server *server, enum test_server_kind kind);
-/* Kills what runs and removes the directory. */
+/* Checks and kills what runs, and removes the directory. */
 void test_server_release(struct test_server *server);
 
 /* Starts it with `flags` ("--name", "value", ..., NULL; or NULL) behind the usual ones and waits
@@ -41,7 +41,9 @@ void test_server_spawn(struct test_server *server, const char *const *flags);
 /* Waits until it answers; false: it has ended. */
 bool test_server_wait_ready(struct test_server *server);
 void test_server_kill(struct test_server *server); /* SIGKILL, and waits for the end */
-int test_server_stop(struct test_server *server);  /* SIGTERM, waits; the exit code */
+int test_server_stop(struct test_server *server);  /* checks; SIGTERM, waits; the exit code */
+/* Asks for DEBUG INVARIANTS if it takes connections; aborts with the sentence when one is broken. */
+void test_server_check(struct test_server *server);
 int test_server_wait(struct test_server *server);  /* for its end, at most a minute */
 
 void test_server_connect(struct test_server *server, struct resp_client *client);

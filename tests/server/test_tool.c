@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program `cordwood` on real files: what it prints and how it exits. */
+#include "lib/soundness.h"
 #include "lib/temp_directory.h"
 #include "lib/test_server.h"
 #include "types/string.h"
@@ -67,6 +68,7 @@ static int set_up(void **state)
     lsm_unlock(store_engine(store));
     access_release(&access);
     lsm_reader_destroy(reader);
+    require_sound_store(store, "before a close");
     assert_int_equal(store_close(store), STATUS_OK);
     vfs_destroy(vfs);
     *state = f;

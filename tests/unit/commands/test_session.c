@@ -3,6 +3,7 @@
 #include "unit/commands/session_fixture.h"
 
 #include "base/memory.h"
+#include "lib/soundness.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -600,6 +601,7 @@ static int teardown_broken(void **state)
     session_destroy(f->b);
     service_destroy(f->service);
     config_destroy(f->config);
+    require_sound_store(f->ms.store, "after a failed sync");
     access_release(&f->ms.access);
     lsm_reader_destroy(f->ms.reader);
     assert_int_not_equal(store_close(f->ms.store), STATUS_OK);

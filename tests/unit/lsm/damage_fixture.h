@@ -6,6 +6,7 @@
 #define TESTS_UNIT_LSM_DAMAGE_FIXTURE_H
 
 #include "base/memory.h"
+#include "lib/soundness.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
 
@@ -94,6 +95,7 @@ static inline struct damage_fixture *damage_fixture_create(bool clean)
         while (lsm_work(db, 1 << 20))
             ;
     }
+    require_sound_engine(db, "before the damage");
     if (clean)
         assert_int_equal(lsm_close(db), STATUS_OK);
     f->whole = vfs_memory_after_power_loss(vfs, VFS_LOSE_UNSYNCED, 0);

@@ -5,6 +5,7 @@
 #include "vfs/vfs_memory.h"
 
 #include "base/random.h"
+#include "lib/soundness.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -81,6 +82,7 @@ static void close_world(struct world *world)
         world->snapshots[i] = NULL;
     }
     lsm_reader_destroy(world->reader);
+    require_sound_engine(world->db, "before a close");
     assert_int_equal(lsm_close(world->db), STATUS_OK);
 }
 

@@ -2,6 +2,7 @@
 /* Databases that earlier versions wrote (tests/golden/README.md) open, are sound, and read as they
  * did. `test_golden --write DIR` makes the files of a new format version. */
 #include "base/memory.h"
+#include "lib/soundness.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
 
@@ -109,6 +110,7 @@ static struct vfs *generate(void)
     assert_int_equal(lsm_open(&env, "db", &OPTIONS, &report, &db), STATUS_OK);
     write_content(db);
     struct vfs *found = vfs_memory_after_power_loss(vfs, VFS_LOSE_UNSYNCED, 0);
+    require_sound_engine(db, "before a close");
     assert_int_equal(lsm_close(db), STATUS_OK);
     vfs_destroy(vfs);
     return found;
@@ -190,6 +192,7 @@ static void dump(const struct env *env, struct buffer *text)
     dump_tree(reader, 0, text);
     dump_tree(reader, 1, text);
     lsm_reader_destroy(reader);
+    require_sound_engine(db, "before a close");
     assert_int_equal(lsm_close(db), STATUS_OK);
 }
 

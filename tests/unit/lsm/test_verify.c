@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "lib/seed.h"
+#include "lib/soundness.h"
 #include "lsm/manifest.h"
 #include "vfs/vfs_fault.h"
 
@@ -63,6 +64,7 @@ static void a_database_in_use_is_left_alone(void **state)
     assert_int_equal(lsm_open(&f->env, "db", &f->options, &report, &db), STATUS_OK);
     assert_int_equal(damage_verify(f), STATUS_BUSY);
     assert_int_equal(damage_repair(f), STATUS_BUSY);
+    require_sound_engine(db, "before a close");
     assert_int_equal(lsm_close(db), STATUS_OK);
     damage_fixture_destroy(f);
 }

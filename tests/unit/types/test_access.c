@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/memory_store.h"
+#include "lib/soundness.h"
 #include "types/string.h"
 
 #include <pthread.h>
@@ -185,6 +186,7 @@ static void after_its_first_write_a_batch_waits_for_what_it_reads(void **state)
     assert_int_equal(pthread_create(&thread, NULL, release_when_held, ms.vfs), 0);
     assert_int_equal(begin_write(true), STATUS_OK);
     assert_true(ms.access.nowait);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_PARTS, slice_from("a part"), slice_from(""));
     assert_false(ms.access.nowait);
     assert_int_equal(get(&ms.access, "cold", &value), STATUS_OK);
@@ -342,6 +344,7 @@ static void after_a_failed_sync_readers_go_back_to_the_acknowledged_map(void **s
     vfs_fault_fail(ms.vfs, 0, 0, STATUS_OK, false);
     /* What the process knew is not what the disk knows: a store that failed does not close well. */
     struct vfs *after = vfs_memory_after_power_loss(ms.memory, VFS_LOSE_UNSYNCED, 1);
+    require_sound_store(ms.store, "after a failed sync");
     access_release(&ms.access);
     lsm_reader_destroy(ms.reader);
     assert_int_not_equal(store_close(ms.store), STATUS_OK);

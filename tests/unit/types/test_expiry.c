@@ -240,6 +240,7 @@ static void an_entry_without_its_key_is_dropped(void **state)
     (void)state;
     memory_store_write(&ms);
     set("lost", 10);
+    ms.is_damaged = true;
     access_delete(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key)); /* as by a repair */
     set("moved", 10);
     struct object object = {.type = OBJECT_STRING, .expire_ms = ms.now_ms + 99};
@@ -266,6 +267,7 @@ static void a_damaged_index_entry_is_reported(void **state)
     be64_store(key + OBJECT_PREFIX_BYTES, ms.now_ms + 5); /* and no key behind it */
     memory_store_write(&ms);
     set("a", 10);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_PARTS, slice_make(key, sizeof key), slice_make(NULL, 0));
     memory_store_end(&ms);
     memory_store_reopen(&ms);

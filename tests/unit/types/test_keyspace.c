@@ -560,6 +560,7 @@ static void a_damaged_header_is_found_and_named(void **state)
     (void)state;
     memory_store_write(&ms);
     set("key:1", "v");
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key), slice_make("\x21", 1));
     assert_int_equal(keyspace_find(&ms.access, slice_from("key:1"), &object), STATUS_CORRUPT);
     assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see, &seen), STATUS_CORRUPT);

@@ -418,10 +418,9 @@ static void a_list_keeps_its_time(void **state)
 
 static enum status read_of(const char *body, size_t size, uint64_t id)
 {
-    struct object old, object = {.type = OBJECT_LIST, .id = id, .body = slice_make(body, size)};
+    struct object object = {.type = OBJECT_LIST, .id = id, .body = slice_make(body, size)};
     memory_store_write(&ms);
-    enum status found = keyspace_find(&ms.access, slice_from("key"), &old);
-    keyspace_put(&ms.access, slice_from("key"), &object, found ? NULL : &old);
+    memory_store_plant(&ms, slice_from("key"), &object);
     enum status status = list_range(&ms.access, slice_from("key"), 0, -1, &visitor);
     memory_store_end(&ms);
     return status;
@@ -460,6 +459,7 @@ static enum status read_element(const char *record, size_t size)
     object_prefix_store(key, ms.access.generation, 9);
     key[OBJECT_PREFIX_BYTES] = 'l';
     be64_store(key + OBJECT_PREFIX_BYTES + 1, (uint64_t)1 << 63);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_PARTS, slice_make(key, sizeof key), slice_make(record, size));
     memory_store_end(&ms);
     return read_of("\1\0\1\0\0", 5, 9);

@@ -103,6 +103,7 @@ static void put_meta(struct memory_store *ms, enum meta_tag tag, struct slice va
 {
     uint8_t key[META_KEY_BYTES_MAX];
     memory_store_write(ms);
+    ms->is_damaged = true;
     access_put(&ms->access, TREE_KEYS, meta_key(key, tag, 1), value);
     memory_store_end(ms);
 }
@@ -144,6 +145,7 @@ static void damaged_meta_records_are_refused(void **state)
 static void delete_meta(struct memory_store *ms, enum meta_tag tag, unsigned tree_count)
 {
     uint8_t key[META_KEY_BYTES_MAX];
+    ms->is_damaged = true;
     memory_store_write(ms);
     for (unsigned tree = 0; tree < tree_count; tree++)
         access_delete(&ms->access, tree, meta_key(key, tag, 0));
@@ -181,6 +183,7 @@ static void of_different_copies_the_newest_counts_for_a_repair(void **state)
     memory_store_open(&ms, &(struct store_options){0});
     meta_ids_encode(&value, 5000);
     memory_store_write(&ms);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_ENTRIES, meta_key(key, META_IDS, 0), buffer_slice(&value));
     memory_store_end(&ms);
     meta_ids_encode(&value, 7000);

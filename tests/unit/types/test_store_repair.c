@@ -318,6 +318,7 @@ static void headers_that_cannot_be_read_are_dropped_and_newer_ones_are_not(void 
                         "Database 0: 2 keys were counted, 0 are there.\n");
     memory_store_write(&ms);
     set("key", slice_from("v"), 0);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key), slice_from("\x1f"));
     memory_store_end(&ms);
     access_release(&ms.access);
@@ -343,6 +344,15 @@ static void ids_and_generations_are_not_given_again(void **state)
     access_put(&ms.access, TREE_ENTRIES, slice_make(part, sizeof part), slice_from("x"));
     object_prefix_store(part, 3000, 1);
     access_put(&ms.access, TREE_PARTS, slice_make(part, sizeof part), slice_from("x"));
+    memory_store_end(&ms);
+    memory_store_write(&ms); /* given back, and not compacted yet */
+    uint8_t all[OBJECT_PREFIX_BYTES];
+    object_prefix_store(all, ms.access.generation, 1);
+    memset(part, 0xff, sizeof part);
+    access_delete_range(&ms.access, TREE_PARTS, slice_make(all, sizeof all),
+                        slice_make(part, sizeof part));
+    access_delete_range(&ms.access, TREE_ENTRIES, slice_make(all, sizeof all),
+                        slice_make(part, sizeof part));
     memory_store_end(&ms);
     repair();
     memory_store_write(&ms);

@@ -159,6 +159,7 @@ static void damaged_records_are_reported(void **state)
     memory_store_write(&ms);
     assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
     stream_entry_key_store(key, stream.prefix, (struct stream_id){2, 0});
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key), slice_make("\xff", 1));
     memory_store_end(&ms);
     memory_store_read(&ms);

@@ -22,6 +22,7 @@ static int setup(void **state)
 {
     (void)state;
     memory_store_open(&ms, &(struct store_options){0});
+    ms.is_damaged = true; /* a stream without a header */
     stream = (struct stream){0};
     object_prefix_store(stream.prefix, 1, 77);
     member_count = 0;

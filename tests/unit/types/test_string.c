@@ -109,7 +109,7 @@ static void missing_keys_and_other_types_are_said(void **state)
     (void)state;
     memory_store_write(&ms);
     assert_int_equal(string_get(&ms.access, slice_from("key"), &value), STATUS_NOT_FOUND);
-    keyspace_put(&ms.access, slice_from("key"), &object, NULL);
+    memory_store_plant(&ms, slice_from("key"), &object);
     assert_int_equal(string_get(&ms.access, slice_from("key"), &value), STATUS_WRONG_TYPE);
     memory_store_end(&ms);
 }
@@ -119,18 +119,16 @@ static enum status read_of(struct slice body, uint32_t piece_index, struct slice
                            struct slice *value)
 {
     uint8_t key[OBJECT_PREFIX_BYTES + 5];
-    struct object old;
     memory_store_write(&ms);
     struct object object = {.type = OBJECT_STRING, .id = access_new_id(&ms.access), .body = body};
-    enum status status = keyspace_find(&ms.access, slice_from("key"), &old);
-    keyspace_put(&ms.access, slice_from("key"), &object, status ? NULL : &old);
+    memory_store_plant(&ms, slice_from("key"), &object);
     object_prefix_store(key, ms.access.generation, object.id);
     key[OBJECT_PREFIX_BYTES] = 's';
     be32_store(key + OBJECT_PREFIX_BYTES + 1, piece_index);
     access_put(&ms.access, TREE_PARTS, slice_make(key, sizeof key), piece);
     memory_store_end(&ms);
     memory_store_read(&ms);
-    status = string_get(&ms.access, slice_from("key"), value);
+    enum status status = string_get(&ms.access, slice_from("key"), value);
     memory_store_end(&ms);
     return status;
 }
