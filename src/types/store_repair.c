@@ -6,6 +6,7 @@
 
 #include "types/expiry.h"
 #include "types/list.h"
+#include "types/parts_check.h"
 #include "types/store_state.h"
 #include "types/stream_header.h"
 #include "types/string.h"
@@ -14,6 +15,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     LINE_BYTES_MAX = 512,
@@ -33,6 +35,7 @@ struct repair {
     uint64_t keys, expires;
     uint64_t greatest_id;
     uint32_t greatest_generation;
+    struct buffer ids;   /* of the objects met in this pass, a u64 each */
     struct buffer found; /* ailment (1) | sized tree key or index key ... */
     size_t found_count;
     bool is_first_pass; /* over the database at hand */
@@ -127,6 +130,7 @@ static enum status examine_header(struct repair *repair, struct slice tree_key, 
     repair->keys++;
     repair->expires += object.expire_ms != 0;
     repair->greatest_id = object.id > repair->greatest_id ? object.id : repair->greatest_id;
+    buffer_append(&repair->ids, &object.id, sizeof object.id);
     if (object.expire_ms) {
         expiry_key_encode(&access->scratch_key, object.expire_ms, tree_key);
         status = access_get(access, TREE_PARTS, buffer_slice(&access->scratch_key), &empty);
@@ -208,6 +212,7 @@ static enum status examine_database(struct repair *repair)
     repair->keys = repair->expires = 0;
     repair->found_count = 0;
     buffer_clear(&repair->found);
+    buffer_clear(&repair->ids);
     enum status status = examine_range(repair, TREE_KEYS, first, last, examine_header);
     if (!status)
         status = examine_range(repair, TREE_PARTS, slice_make(from, sizeof from),
@@ -316,6 +321,71 @@ static enum status mend_counts(struct repair *repair)
     return STATUS_OK;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The next id from `from` on that stands in the tree and is no object's; 0: none. The ids of the last
+ * pass, which met every header, are sorted. */
+static enum status find_lost_id(struct repair *repair, enum store_tree tree, uint64_t from,
+                                uint64_t *lost)
+{
+    uint8_t at[OBJECT_PREFIX_BYTES], end[4];
+    const size_t count = repair->ids.size / sizeof(uint64_t);
+    enum status status = STATUS_OK;
+    access_begin_read(&repair->reading, repair->reading.database, false);
+    uint32_t generation = repair->reading.generation;
+    object_prefix_store(at, generation, from);
+    be32_store(end, generation + 1);
+    struct lsm_iter *iter = parts_iter_open(&repair->reading, tree, slice_make(at, sizeof at),
+                                            slice_make(end, sizeof end));
+    *lost = 0;
+    for (lsm_iter_seek_first(iter); lsm_iter_valid(iter) && *lost == 0;) {
+        struct slice key = lsm_iter_key(iter);
+        uint64_t id = key.size >= OBJECT_PREFIX_BYTES ? be64_load(key.data + 4) : from;
+        if (count == 0 || !bsearch(&id, repair->ids.data, count, sizeof id, compare_ids))
+            *lost = id;
+        object_prefix_store(at, generation, id + 1);
+        if (*lost == 0)
+            lsm_iter_seek(iter, slice_make(at, sizeof at));
+    }
+    status = lsm_iter_status(iter);
+    lsm_iter_close(iter);
+    access_end(&repair->reading);
+    return status;
+}
+
+/* What no key leads to any more, and what an earlier repair copied and came no further, is given
+ * back. */
+static enum status drop_lost_parts(struct repair *repair)
+{
+    uint8_t from[OBJECT_PREFIX_BYTES], to[OBJECT_PREFIX_BYTES];
+    size_t dropped = 0;
+    enum status status = STATUS_OK;
+    if (repair->ids.size > 0)
+        qsort(repair->ids.data, repair->ids.size / sizeof(uint64_t), sizeof(uint64_t), compare_ids);
+    for (unsigned tree = TREE_PARTS; tree < TREE_COUNT && !status; tree++) {
+        uint64_t id = 0;
+        while (!(status = find_lost_id(repair, tree, id + 1, &id)) && id > 0) {
+            status = begin_write(repair, 0);
+            if (status)
+                break;
+            object_prefix_store(from, repair->writing.generation, id);
+            object_prefix_store(to, repair->writing.generation, id + 1);
+            access_delete_range(&repair->writing, tree, slice_make(from, sizeof from),
+                                slice_make(to, sizeof to));
+            end_write(repair);
+            dropped++;
+        }
+    }
+    if (dropped)
+        say(repair, "Database %u: the records of %zu objects belong to no key and are dropped.",
+            repair->reading.database, dropped);
+    return status;
+}
+
 static enum status repair_database(struct repair *repair, unsigned index)
 {
     enum status status;
@@ -328,6 +398,8 @@ static enum status repair_database(struct repair *repair, unsigned index)
             status = mend_found(repair);
         repair->is_first_pass = false;
     } while (!status && repair->found_count > 0);
+    if (!status)
+        status = drop_lost_parts(repair);
     return status ? status : mend_counts(repair);
 }
 
@@ -401,6 +473,7 @@ enum status store_repair(const struct env *env, const char *directory,
     access_release(&repair.reading);
     access_release(&repair.writing);
     buffer_release(&repair.found);
+    buffer_release(&repair.ids);
     lsm_reader_destroy(reader);
     enum status closed = store_close(repair.store);
     return status ? status : closed;

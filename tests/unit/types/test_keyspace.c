@@ -578,6 +578,7 @@ static void a_scan_over_what_is_no_key_of_a_database_says_so(void **state)
     (void)state;
     memory_store_write(&ms);
     be32_store(key, ms.access.generation);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_KEYS, slice_make(key, sizeof key), slice_from("\x01"));
     assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see, &seen), STATUS_CORRUPT);
     assert_int_equal(next, 77);
@@ -595,6 +596,7 @@ static void a_store_without_numbers_left_refuses_to_flush(void **state)
     memory_store_write(&ms);
     set("a", "v");
     meta_map_encode(&value, UINT32_MAX, generations);
+    ms.is_damaged = true;
     for (unsigned tree = 0; tree < TREE_COUNT; tree++)
         access_put(&ms.access, tree, meta_key(key, META_MAP, 0), buffer_slice(&value));
     memory_store_end(&ms);

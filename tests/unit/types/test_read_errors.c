@@ -416,6 +416,7 @@ static void damage(void)
 {
     struct object object;
     struct buffer key = {0};
+    ms.is_damaged = true;
     memory_store_write(&ms);
     assert_int_equal(keyspace_find(&ms.access, slice_from("list"), &object), STATUS_OK);
     buffer_append_be32(&key, ms.access.generation);

@@ -270,6 +270,7 @@ static void streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped(v
         repair();
         assert_string_equal(said.data,
                             "Database 0: 1 headers of keys could not be read and are dropped.\n"
+                            "Database 0: the records of 1 objects belong to no key and are dropped.\n"
                             "Database 0: 2 keys were counted, 1 are there.\n");
         memory_store_write(&ms);
         assert_int_equal(stream_find(&ms.access, slice_from("damaged"), &stream), STATUS_NOT_FOUND);

@@ -112,6 +112,7 @@ static void put_index(char tag, const void *tail, size_t tail_size, const char *
     memcpy(key, stream.prefix, OBJECT_PREFIX_BYTES);
     key[OBJECT_PREFIX_BYTES] = (uint8_t)tag;
     memcpy(key + OBJECT_PREFIX_BYTES + 1, tail, tail_size);
+    ms.is_damaged = true;
     access_put(&ms.access, TREE_PARTS, slice_make(key, OBJECT_PREFIX_BYTES + 1 + tail_size),
                slice_make(value, size));
     memory_store_end(&ms);

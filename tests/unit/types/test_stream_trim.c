@@ -234,6 +234,7 @@ static void change_entry(uint64_t ms_part, const uint64_t *ordinal)
         stream_record_encode(
             &(struct stream_record){.ordinal = *ordinal, .fields = fields, .field_count = 1},
             &value);
+        ms.is_damaged = true;
         access_put(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key), buffer_slice(&value));
     } else {
         access_delete(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key));
@@ -285,7 +286,7 @@ static void a_search_among_too_few_ids_ends(void **state)
     header.next_ordinal = header.length = 1000000;
     struct object object = stream.found;
     object.body = slice_make(body, stream_header_encode(&header, body));
-    keyspace_put(&ms.access, slice_from("s"), &object, &stream.found);
+    memory_store_plant(&ms, slice_from("s"), &object);
     memory_store_end(&ms);
     assert_int_equal(try_maxlen(999900), STATUS_CORRUPT);
 }
