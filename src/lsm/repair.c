@@ -126,12 +126,13 @@ static enum status keep_lost(struct repair *repair, const char *name)
 static enum status copy_bytes(struct vfs_file *from, struct vfs_file *to)
 {
     uint8_t *bytes = memory_allocate(COPY_BYTES);
-    enum status status = STATUS_OK;
-    size_t got = COPY_BYTES;
-    for (uint64_t offset = 0; status == STATUS_OK && got == COPY_BYTES; offset += got) {
-        status = from->ops->read_at(from, offset, bytes, COPY_BYTES, false, &got);
+    uint64_t size = 0;
+    enum status status = vfs_size(from, &size);
+    for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
+        part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
+        status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
         if (status == STATUS_OK)
-            status = vfs_write_at(to, offset, bytes, got);
+            status = vfs_write_at(to, at, bytes, (size_t)part);
     }
     memory_free(bytes);
     return status;
@@ -154,6 +155,8 @@ static enum status copy_lost(struct repair *repair, const char *name)
         status = copy_bytes(source, copy);
     if (status == STATUS_OK)
         status = vfs_sync_at(copy, "repair.copy");
+    if (status != STATUS_OK && copy)
+        (void)vfs_remove(vfs, to); /* a part of a copy tells nothing; the first failure is told */
     vfs_close(copy);
     vfs_close(source);
     return status;
