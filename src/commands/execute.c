@@ -30,6 +30,7 @@ struct run {
     struct resp_writer writer;
     size_t start; /* of the reply in the output */
     bool nowait;
+    bool log_refused; /* the batch could not be begun: what failed is the log, not a read */
     lsn_t lsn;
 };
 
@@ -153,6 +154,7 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
     bool may_use_reserve = command && !(command->flags & COMMAND_DENYOOM);
     enum status status =
         access_begin_write(access, run->context.database, nowait, bytes_max, may_use_reserve);
+    run->log_refused = status != STATUS_OK;
     if (status)
         return status;
     begin_context(run, access);
@@ -298,6 +300,7 @@ static void run_begin(struct run *run, struct session *session, struct service_t
     run->writer.protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed);
     run->start = c->reply_start = out->size;
     run->nowait = c->nowait = nowait;
+    run->log_refused = false;
     run->lsn = 0;
     c->command = NULL;
     c->access = NULL;
@@ -350,6 +353,8 @@ static void answer_status(struct run *run, enum status status)
     run->writer.out->size = run->start;
     if (run->session->json)
         json_reply_status(&run->context, status);
+    else if (run->log_refused && status == STATUS_IO)
+        reply_error(&run->context, "MISCONF Errors writing to the AOF file: Input/output error");
     else
         reply_status(&run->context, status);
 }
