@@ -49,7 +49,7 @@ enum status buffer_try_reserve(struct buffer *buffer, size_t more)
     if (buffer_has_room(buffer, more))
         return STATUS_OK;
     size_t capacity = buffer_grown_capacity(buffer, more);
-    uint8_t *data = capacity ? realloc(buffer->data, capacity) : NULL;
+    uint8_t *data = capacity ? memory_try_resize(buffer->data, capacity) : NULL;
     if (!data)
         return STATUS_NO_MEMORY;
     buffer->data = data;

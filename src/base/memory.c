@@ -2,9 +2,14 @@
 /* malloc and friends that never return NULL. A size of 0 gives a block that may be freed. */
 #include "base/memory.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static _Atomic uint64_t try_count, failed_try_count;
+static _Atomic uint64_t fail_at; /* the value of try_count that fails; 0: none does */
+static atomic_bool fail_for_good;
 
 static void *memory_check(void *block, size_t size)
 {
@@ -41,4 +46,41 @@ void *memory_copy(const void *data, size_t size)
 void memory_free(void *block)
 {
     free(block);
+}
+
+/* Sizes that are tried are large, or come one to a read of a disk: two atomic operations are nothing. */
+static bool memory_may_try(void)
+{
+    uint64_t number = atomic_fetch_add_explicit(&try_count, 1, memory_order_relaxed) + 1;
+    uint64_t failing = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    if (failing == 0 || number < failing || (number > failing && !atomic_load(&fail_for_good)))
+        return true;
+    atomic_fetch_add(&failed_try_count, 1);
+    return false;
+}
+
+void *memory_try_allocate(size_t size)
+{
+    return memory_may_try() ? malloc(size ? size : 1) : NULL;
+}
+
+void *memory_try_resize(void *block, size_t size)
+{
+    return memory_may_try() ? realloc(block, size ? size : 1) : NULL;
+}
+
+void memory_fail_try(uint64_t n, bool for_good)
+{
+    atomic_store(&fail_for_good, for_good);
+    atomic_store(&fail_at, n ? atomic_load(&try_count) + n : 0);
+}
+
+uint64_t memory_try_count(void)
+{
+    return atomic_load(&try_count);
+}
+
+uint64_t memory_failed_try_count(void)
+{
+    return atomic_load(&failed_try_count);
 }

@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Allocation that aborts on out-of-memory. Sizes from clients are bounded before they come here. */
+/* Allocation. The plain functions abort on out-of-memory: they are for sizes that the program decides,
+ * or has bounded to something small. Sizes that a client or a file decides are bounded first and asked
+ * for with _try_. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
 #include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 void *memory_allocate(size_t size);           /* uninitialised */
 void *memory_zeroed(size_t count, size_t size); /* calloc */
 void *memory_resize(void *block, size_t size); /* realloc */
 void *memory_copy(const void *data, size_t size);
 void memory_free(void *block); /* NULL is fine */
+
+/* NULL when there is no memory; then nothing has changed. */
+void *memory_try_allocate(size_t size);
+void *memory_try_resize(void *block, size_t size);
+
+/* For tests: the n-th _try_ from now (1: the next), of whatever thread, gets no memory; with `for_good`
+ * all later ones too. 0: none fails. */
+void memory_fail_try(uint64_t n, bool for_good);
+uint64_t memory_try_count(void);        /* of all _try_ since the start of the program */
+uint64_t memory_failed_try_count(void); /* of those that memory_fail_try has failed */
 
 #endif

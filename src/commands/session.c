@@ -323,10 +323,11 @@ static bool may_keep(struct session *session, size_t more)
 {
     size_t limit =
         (size_t)config_integer(session->service->config, CONFIG_client_query_buffer_limit);
-    if (session->input.size + more <= limit)
+    bool fits = session->input.size + more <= limit;
+    if (fits && buffer_try_reserve(&session->input, more) == STATUS_OK)
         return true;
-    env_log(session->service->env, LOG_WARNING,
-            "Closing client that reached max query buffer length: id=%llu addr=%s",
+    env_log(session->service->env, LOG_WARNING, "Closing client %s: id=%llu addr=%s",
+            fits ? "whose query buffer finds no memory" : "that reached max query buffer length",
             (unsigned long long)session->id, session->address);
     session->is_over_limit = true;
     if (session->state == SESSION_READY)

@@ -97,7 +97,9 @@ enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *
         return STATUS_CORRUPT;
     if (block_checksum(stored.data, offset, content) != head.checksum)
         return STATUS_CORRUPT;
-    uint8_t *bytes = memory_allocate(head.raw_bytes);
+    uint8_t *bytes = memory_try_allocate(head.raw_bytes);
+    if (!bytes)
+        return STATUS_NO_MEMORY;
     if (head.codec == CODEC_PLAIN) {
         memcpy(bytes, content.data, content.size);
     } else if (LZ4_decompress_safe((const char *)content.data, (char *)bytes, (int)content.size,

@@ -49,8 +49,9 @@ static enum status read_properties(const struct env *env, const char *path,
     if (status != STATUS_OK)
         goto done;
     const struct block_handle handle = footer.properties;
-    stored = memory_allocate(handle.stored_bytes + 1);
-    status = vfs_read_exactly(file, handle.offset, stored, handle.stored_bytes, false);
+    stored = memory_try_allocate(handle.stored_bytes);
+    status = !stored ? STATUS_NO_MEMORY
+                     : vfs_read_exactly(file, handle.offset, stored, handle.stored_bytes, false);
     if (status == STATUS_OK)
         status = block_unseal(slice_make(stored, handle.stored_bytes), handle.offset, &kind, &raw,
                               &raw_bytes);

@@ -81,7 +81,7 @@ void lsm_unlock(struct lsm *db);
 
 /* Opens a batch; the lock is held. `bytes_max`: an upper bound of keys and values to come, for which
  * WAL room is reserved now. STATUS_NO_SPACE (disk full; the reserve is used when `may_use_reserve`),
- * STATUS_READ_ONLY (a sync or write has failed in this run). No later call of the batch can fail. */
+ * STATUS_NO_MEMORY (of a large batch), STATUS_READ_ONLY (a sync or write has failed in this run). No later call of the batch can fail. */
 enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
                             struct lsm_writer **writer);
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);

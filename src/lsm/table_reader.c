@@ -40,7 +40,9 @@ static enum status open_block(struct table *table, const struct file_tail *tail,
     if (handle.offset >= tail->offset) {
         stored = slice_make(tail->bytes + (handle.offset - tail->offset), handle.stored_bytes);
     } else {
-        bytes = memory_allocate(handle.stored_bytes);
+        bytes = memory_try_allocate(handle.stored_bytes);
+        if (!bytes)
+            return STATUS_NO_MEMORY;
         stored = slice_make(bytes, handle.stored_bytes);
         enum status status =
             vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, nowait);
@@ -50,9 +52,9 @@ static enum status open_block(struct table *table, const struct file_tail *tail,
         }
     }
     enum status status = block_unseal(stored, handle.offset, &found, raw, raw_bytes);
-    if (status != STATUS_OK)
+    if (status == STATUS_CORRUPT)
         status = table_damaged(report, table->path, handle.offset, "checksum of a block");
-    else if (found != kind) {
+    else if (status == STATUS_OK && found != kind) {
         memory_free(*raw);
         *raw = NULL;
         status = table_damaged(report, table->path, handle.offset, "a block of another kind");
@@ -113,7 +115,11 @@ static enum status open_filter(struct table *table, const struct file_tail *tail
         memory_free(raw);
         return table_damaged(report, table->path, handle.offset, "the filter is malformed");
     }
-    table->filter_memory = memory_allocate(size + FILTER_LINE_BYTES);
+    table->filter_memory = memory_try_allocate(size + FILTER_LINE_BYTES);
+    if (!table->filter_memory) {
+        memory_free(raw);
+        return STATUS_NO_MEMORY;
+    }
     size_t misplaced = (uintptr_t)table->filter_memory % FILTER_LINE_BYTES;
     uint8_t *aligned = table->filter_memory + (misplaced ? FILTER_LINE_BYTES - misplaced : 0);
     memcpy(aligned, raw, size);
@@ -124,8 +130,9 @@ static enum status open_filter(struct table *table, const struct file_tail *tail
 }
 
 /* Turns rows into an array; keys and values are copied behind each other into range_memory. */
-static bool parse_ranges(struct table *table, struct slice content)
+static enum status parse_ranges(struct table *table, struct slice content)
 {
+    enum status status = STATUS_CORRUPT;
     size_t count = 0, bytes = 0;
     struct rows_iter iter;
     rows_iter_init(&iter);
@@ -139,8 +146,11 @@ static bool parse_ranges(struct table *table, struct slice content)
         }
     }
     if (sound) {
-        table->ranges = memory_allocate(count * sizeof(table->ranges[0]));
-        table->range_memory = memory_allocate(bytes);
+        table->ranges = memory_try_allocate(count * sizeof(table->ranges[0]));
+        table->range_memory = memory_try_allocate(bytes);
+        status = table->ranges && table->range_memory ? STATUS_OK : STATUS_NO_MEMORY;
+    }
+    if (status == STATUS_OK) {
         uint8_t *at = table->range_memory;
         for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
             memcpy(at, iter.key.data, iter.key.size);
@@ -153,7 +163,7 @@ static bool parse_ranges(struct table *table, struct slice content)
         table->memory_bytes += count * sizeof(table->ranges[0]) + bytes;
     }
     rows_iter_release(&iter);
-    return sound;
+    return status;
 }
 
 static enum status open_range_deletes(struct table *table, const struct file_tail *tail,
@@ -166,7 +176,8 @@ static enum status open_range_deletes(struct table *table, const struct file_tai
         open_block(table, tail, handle, BLOCK_RANGE_DELETES, nowait, report, &raw, &size);
     if (status != STATUS_OK)
         return status;
-    if (!parse_ranges(table, slice_make(raw, size)))
+    status = parse_ranges(table, slice_make(raw, size));
+    if (status == STATUS_CORRUPT)
         status = table_damaged(report, table->path, handle.offset, "range deletions are malformed");
     memory_free(raw);
     return status;
@@ -184,7 +195,9 @@ static enum status open_tail(struct table *table, bool nowait, struct lsm_report
         return table_damaged(report, table->path, file_bytes, "too short for a table");
     tail->size = file_bytes < TAIL_BYTES ? (size_t)file_bytes : TAIL_BYTES;
     tail->offset = file_bytes - tail->size;
-    tail->bytes = memory_allocate(tail->size);
+    tail->bytes = memory_try_allocate(tail->size);
+    if (!tail->bytes)
+        return STATUS_NO_MEMORY;
     status = vfs_read_exactly(table->file, tail->offset, tail->bytes, tail->size, nowait);
     if (status != STATUS_OK)
         return status;
@@ -273,8 +286,11 @@ static enum status load_bytes(struct table *table, struct block_handle handle, e
     enum block_kind found;
     uint8_t *raw;
     size_t raw_bytes;
-    if (block_unseal(stored, handle.offset, &found, &raw, &raw_bytes) != STATUS_OK)
+    enum status status = block_unseal(stored, handle.offset, &found, &raw, &raw_bytes);
+    if (status == STATUS_CORRUPT)
         return table_log_damage(table, handle.offset, "checksum of a block");
+    if (status != STATUS_OK)
+        return status;
     if (found != kind) {
         memory_free(raw);
         return table_log_damage(table, handle.offset, "a block of another kind");
@@ -300,8 +316,11 @@ static enum status ahead_fill(struct table *table, struct table_ahead *ahead,
         size = ahead->window_bytes < left ? ahead->window_bytes : left;
     if (size > ahead->capacity) {
         memory_free(ahead->bytes);
-        ahead->bytes = memory_allocate((size_t)size);
-        ahead->capacity = (size_t)size;
+        ahead->bytes = memory_try_allocate((size_t)size);
+        ahead->capacity = ahead->bytes ? (size_t)size : 0;
+        ahead->size = 0;
+        if (!ahead->bytes)
+            return STATUS_NO_MEMORY;
     }
     ahead->size = 0;
     enum status status =
@@ -335,7 +354,9 @@ static enum status load_single(struct table *table, struct block_handle handle,
                                enum block_kind kind, const struct table_read *read,
                                struct block_pin *pin, struct slice *content)
 {
-    uint8_t *bytes = memory_allocate(handle.stored_bytes);
+    uint8_t *bytes = memory_try_allocate(handle.stored_bytes);
+    if (!bytes)
+        return STATUS_NO_MEMORY;
     enum status status =
         vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
     if (status == STATUS_OK)
@@ -406,7 +427,9 @@ enum status table_fetch(const struct table_miss *miss, struct block_pin *pin)
     uint64_t size = table->data_bytes - miss->offset;
     if (size > (uint64_t)miss->stored_bytes + miss->ahead_bytes)
         size = (uint64_t)miss->stored_bytes + miss->ahead_bytes;
-    uint8_t *bytes = memory_allocate((size_t)size);
+    uint8_t *bytes = memory_try_allocate((size_t)size);
+    if (!bytes)
+        return STATUS_NO_MEMORY;
     struct block_pin held = {NULL};
     enum status status = vfs_read_exactly(table->file, miss->offset, bytes, (size_t)size, false);
     if (status == STATUS_OK)

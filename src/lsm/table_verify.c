@@ -197,10 +197,14 @@ static enum status read_block(struct verify *verify, uint64_t end, struct block_
         head.stored_bytes > left - BLOCK_HEAD_BYTES)
         return verify_fail(verify, "head of a block");
     *handle = (struct block_handle){verify->offset, BLOCK_HEAD_BYTES + head.stored_bytes};
-    uint8_t *stored = memory_allocate(handle->stored_bytes);
+    uint8_t *stored = memory_try_allocate(handle->stored_bytes);
+    if (!stored)
+        return STATUS_NO_MEMORY;
     status = vfs_read_exactly(file, verify->offset, stored, handle->stored_bytes, false);
-    if (status == STATUS_OK && block_unseal(slice_make(stored, handle->stored_bytes),
-                                            verify->offset, kind, raw, raw_bytes) != STATUS_OK)
+    if (status == STATUS_OK)
+        status = block_unseal(slice_make(stored, handle->stored_bytes), verify->offset, kind, raw,
+                              raw_bytes);
+    if (status == STATUS_CORRUPT)
         status = verify_fail(verify, "checksum of a block");
     memory_free(stored);
     return status;

@@ -185,6 +185,9 @@ static enum status take_frame(struct scan *scan, const struct wal_frame *frame,
         scan->chain_lsn = frame->lsn;
         scan->chain_count = frame->count;
     }
+    enum status status = buffer_try_reserve(&scan->chain, payload.size);
+    if (status != STATUS_OK)
+        return status;
     buffer_append_slice(&scan->chain, payload);
     if (!(frame->flags & WAL_FRAME_LAST))
         return STATUS_OK;

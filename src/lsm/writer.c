@@ -13,6 +13,7 @@
 enum {
     RECORD_OVERHEAD_BYTES = 64 * 1024, /* room for record and frame heads that callers don't count */
     PAYLOAD_KEPT_BYTES = 1 << 20,
+    PAYLOAD_ASKED_BYTES = 1 << 20, /* a batch above this may find that there is no memory for it */
     BATCHES_PER_DELAY = 256,
     BYTES_PER_BATCH_UNIT = 1024, /* a larger batch counts as several */
 };
@@ -53,6 +54,12 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
         if (status == STATUS_READ_ONLY)
             db_poison(db);
         return status;
+    }
+    if (bytes_max > PAYLOAD_ASKED_BYTES) {
+        buffer_clear(&writer->payload);
+        status = buffer_try_reserve(&writer->payload, bytes_max + RECORD_OVERHEAD_BYTES);
+        if (status != STATUS_OK)
+            return status;
     }
     db_switch_memtables(db, false);
     uint64_t units = 1 + bytes_max / BYTES_PER_BATCH_UNIT;

@@ -97,6 +97,29 @@ static void impossible_heads_are_refused(void **state)
     assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
 }
 
+/* Before any memory is asked for. */
+static void huge_claims_are_refused_at_once(void **state)
+{
+    (void)state;
+    static const uint32_t claims[] = {2551, 1 << 20, BLOCK_RAW_BYTES_MAX, UINT32_MAX};
+    uint64_t tried = memory_try_count();
+    for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+        uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, CODEC_LZ4};
+        enum block_kind kind;
+        uint8_t *raw = NULL;
+        size_t size = 0;
+        le32_store(block + 2, 10);
+        le32_store(block + 6, claims[i]);
+        assert_int_equal(block_unseal(slice_make(block, sizeof(block)), 0, &kind, &raw, &size),
+                         STATUS_CORRUPT);
+        le32_store(block + 2, claims[i]); /* stored bytes that are not there */
+        le32_store(block + 6, BLOCK_RAW_BYTES_MAX);
+        assert_int_equal(block_unseal(slice_make(block, sizeof(block)), 0, &kind, &raw, &size),
+                         STATUS_CORRUPT);
+    }
+    assert_true(memory_try_count() == tried);
+}
+
 /* The checksum holds, what it covers is no LZ4. */
 static void compressed_bytes_that_do_not_unfold_are_refused(void **state)
 {
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(block_is_sound_at_its_own_place_only),
         cmocka_unit_test(compressed_bytes_that_do_not_unfold_are_refused),
         cmocka_unit_test(impossible_heads_are_refused),
+        cmocka_unit_test(huge_claims_are_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -724,6 +724,46 @@ static void failing_reads_are_told(void **state)
     assert_true(n > 4);
 }
 
+/* Blocks and what is made of them have sizes that the file states: that there is no memory for them is
+ * told, and taken for no damage. */
+static void missing_memory_is_told_and_is_no_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    make_entries(fixture, ENTRIES_MAX, 100000);
+    const struct table_options options = {.block_bytes = 1000, .filter_bits_per_key = 10};
+    table_close(build_and_open(fixture, &options));
+    uint64_t n = 1;
+    for (bool failed = true; failed; n++) {
+        struct table *table = NULL;
+        struct lsm_report report = {""};
+        const struct table_read read = {0};
+        enum entry_kind kind;
+        lsn_t found;
+        struct slice value;
+        struct block_pin pin = {NULL};
+        memory_fail_try(n, n % 2 == 0);
+        enum status status =
+            table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table);
+        if (status == STATUS_OK)
+            status = table_get(table, fixture->entries[9].key, UINT64_MAX, &read, &kind, &found,
+                               &value, &pin);
+        failed = status != STATUS_OK;
+        assert_true(!failed || status == STATUS_NO_MEMORY);
+        memory_fail_try(0, false);
+        block_unpin(&pin);
+        table_close(table);
+        if (failed) {
+            assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+            memory_fail_try(n, false);
+            status = table_verify(&fixture->env, PATH, &report);
+            assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
+            memory_fail_try(0, false);
+        }
+        block_cache_erase_table(fixture->cache, 7);
+    }
+    assert_true(n > 6);
+}
+
 static void unfinished_build_leaves_no_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -886,6 +926,7 @@ int main(void)
         table_test(block_at_the_wrong_place_is_detected),
         table_test(failing_calls_fail_the_build_and_leave_no_file),
         table_test(failing_reads_are_told),
+        table_test(missing_memory_is_told_and_is_no_damage),
         table_test(unfinished_build_leaves_no_file),
         table_test(example_of_the_document_is_reproduced),
     };
