@@ -445,7 +445,7 @@ static void kill_again_and_again(const char *policy)
         for (int kind = 0; kind < KIND_COUNT; kind++)
             writes += run.writers[w].sequences[kind].found;
     }
-    printf("policy %s: %llu writes kept, %u kills under load, %u of them with records to replay, "
+    printf("ran: policy %s: %llu writes kept, %u kills under load, %u of them with records to replay, "
            "%u left unfinished "
            "tables behind, %u kills while it recovered\n",
            policy, writes, run.kills, run.replaying_kills, run.cut_kills, run.recovery_kills);

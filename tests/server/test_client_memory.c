@@ -249,11 +249,11 @@ static void small_clients_are_not_evicted(void **state)
     close_many();
 }
 
-/* Others complete all they want while of 80 large replies that nobody reads a few were made. */
+/* Others complete all they want while of 18 large replies that nobody reads a few were made. */
 static void others_are_served_while_hostile_clients_are_not(void **state)
 {
     struct fixture *f = *state;
-    enum { HOSTILE = 10, EACH = 8 };
+    enum { HOSTILE = 6, EACH = 3 };
     start(f, NULL);
     fill(f);
     struct buffer requests = {0};

@@ -458,15 +458,15 @@ static void report(const struct run *run)
         " RESP2, %" PRIu64 " RESP3, %" PRIu64 " inline, %" PRIu64 " JSON, %" PRIu64 " visitors\n",
         operations, run->administrator.commands, connections[WIRE_RESP2], connections[WIRE_RESP3],
         connections[WIRE_INLINE], connections[WIRE_JSON], run->visitor.visits);
-    printf("%" PRIu64 " lives: %" PRIu64 " ended by SIGKILL under load, %" PRIu64 " idle, %" PRIu64
-           " by SIGTERM, %" PRIu64 " by SHUTDOWN; %" PRIu64 " killed while recovering, %" PRIu64
-           " pauses, %" PRIu64 " starts replayed the log\n",
+    printf("ran: %" PRIu64 " lives: %" PRIu64 " ended by SIGKILL under load, %" PRIu64
+           " idle, %" PRIu64 " by SIGTERM, %" PRIu64 " by SHUTDOWN; %" PRIu64
+           " killed while recovering, %" PRIu64 " pauses, %" PRIu64 " starts replayed the log\n",
            run->lives, run->endings[END_KILL], run->endings[END_KILL_IDLE], run->endings[END_TERM],
            run->endings[END_SHUTDOWN], run->recovery_kills, run->pauses, run->replays);
-    printf("%" PRIu64 " operations were under way at an end (in %" PRIu64 " lives), %" PRIu64
+    printf("ran: %" PRIu64 " operations were under way at an end (in %" PRIu64 " lives), %" PRIu64
            " of them had happened; %" PRIu64 " times FLUSHALL, %" PRIu64 " times cordwood verify\n",
            run->in_flight, run->cut_lives, run->happened, run->flushed_all, run->verified);
-    printf("groups popped %" PRIu64 ", entries read by blocked readers %" PRIu64
+    printf("ran: groups popped %" PRIu64 ", entries read by blocked readers %" PRIu64
            "; under load: %" PRIu64 " flushes, %" PRIu64 " compactions, %" PRIu64 " blocks read\n",
            run->shared.groups_popped, run->shared.entries_read, run->administrator.flushes,
            run->administrator.compactions, run->administrator.block_reads);
