@@ -260,8 +260,9 @@ bench: ## every benchmark: speed, disk, start-up beside other programs (utils/be
 	@$(MAKE) --no-print-directory bench-server
 	@$(MAKE) --no-print-directory bench-engine
 .PHONY: bench-server
-bench-server: $(B)/bench_server $(PROGRAMS) ## the server beside redis-server (settings: utils/bench/server/server_main.c)
-	@deps/install.sh bench
+bench-server: ## the server beside redis-server (settings: utils/bench/README.md)
+	@deps/install.sh test
+	@$(MAKE) --no-print-directory $(B)/bench_server $(PROGRAMS)
 	BENCH_COMMIT=$${BENCH_COMMIT:-$$(git rev-parse --short HEAD 2>/dev/null)} $(B)/bench_server $(B)/bench-server.tsv
 # So small that the figures say nothing: only that the benchmarks run.
 .PHONY: bench-smoke
@@ -275,7 +276,7 @@ $(B)/bench_server: $(BENCH_SERVER) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.
 
 .PHONY: plots
 plots: ## draws the benchmarks' last results into utils/bench/plots
-	@deps/install.sh bench
+	@deps/install.sh plots
 	utils/bench/plot.py utils/bench/plots $(B)/bench-server.tsv $(B)/bench-engine.tsv
 
 BENCH_ENGINE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/engine/*.c))
@@ -297,8 +298,9 @@ bench-engine-smoke:
 		$(B)/bench_engine $(B)/bench-engine-smoke.tsv
 
 .PHONY: profile
-profile: $(PROGRAMS) ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)
-	@deps/install.sh bench
+profile: ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)
+	@deps/install.sh profile
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 	utils/profile/profile.py $(B) $(DOCUMENT)
 
 .PHONY: acceptance

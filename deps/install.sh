@@ -1,22 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing. `install.sh build` is enough for `make run`; `install.sh test` adds what
-# the tests need, `install.sh bench` what the benchmarks and the profile need on top, `install.sh coverage`
-# what `make coverage` does, `install.sh fuzz` what `make fuzz` does. Why each package: README.md beside this file.
+# the tests need, and each of bench, plots, profile, coverage and fuzz what the make target of that name does on
+# top. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
 build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
 test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
-bench="valgrind gnuplot-nox librocksdb-dev libleveldb-dev"
+bench="librocksdb-dev libleveldb-dev"
+plots="python3 gnuplot-nox"
+profile="valgrind"
 coverage="gcovr"
 fuzz="clang libclang-rt-dev"
 case $what in
 build) packages=$build ;;
 test) packages="$build $test" ;;
 bench) packages="$build $test $bench" ;;
+plots) packages=$plots ;;
+profile) packages="$build $test $profile" ;;
 coverage) packages="$build $test $coverage" ;;
 fuzz) packages="$build $test $fuzz" ;;
-*) echo "usage: deps/install.sh [build|test|bench|coverage|fuzz]" >&2; exit 2 ;;
+*) echo "usage: deps/install.sh [build|test|bench|plots|profile|coverage|fuzz]" >&2; exit 2 ;;
 esac
 
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
