@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 60 };
+enum { STEPS = 120 };
 
 static void run_storm(enum engine_policy policy, uint64_t seed, unsigned steps, const char *skipped,
                       struct engine_failure *failure)
@@ -26,12 +26,13 @@ static void run_storm(enum engine_policy policy, uint64_t seed, unsigned steps, 
     store_storm_run(&storm, &counts, failure, &stats);
     printf(
         "%s, seed %llu%s%s: %llu points, %llu losses, %llu second and %llu third ones, %llu went "
-        "on; %llu flushes, %llu compactions\n",
+        "on; %llu segments recycled, %llu flushes, %llu compactions\n",
         policies[policy], (unsigned long long)seed, skipped ? ", without " : "",
         skipped ? skipped : "", (unsigned long long)counts.points,
         (unsigned long long)counts.losses, (unsigned long long)counts.again,
         (unsigned long long)counts.third, (unsigned long long)counts.continued,
-        (unsigned long long)stats.flush_count, (unsigned long long)stats.compaction_count);
+        (unsigned long long)counts.recycled, (unsigned long long)stats.flush_count,
+        (unsigned long long)stats.compaction_count);
 }
 
 static void storm(enum engine_policy policy, uint64_t seed)

@@ -99,6 +99,7 @@ void store_run_release(struct store_run *run)
     buffer_release(&run->command);
     memory_free(run->digests);
     memory_free(run->ends);
+    memory_free(run->replies);
     vfs_destroy(run->fault);
     vfs_destroy(run->memory);
 }
@@ -171,8 +172,10 @@ static void note_command(struct store_run *run)
     if (run->count % 64 == 0) {
         run->digests = memory_resize(run->digests, (run->count + 64) * sizeof *run->digests);
         run->ends = memory_resize(run->ends, (run->count + 64) * sizeof *run->ends);
+        run->replies = memory_resize(run->replies, (run->count + 64) * sizeof *run->replies);
     }
     run->digests[run->count] = observe(run);
+    run->replies[run->count] = run->replies_due;
     run->ends[run->count++] = lsm_visible_lsn(store_engine(run->store));
 }
 
@@ -198,8 +201,12 @@ static void take_replies(struct store_run *run)
          reply = (struct resp_reply){0}) {
         resp_reply_release(&reply);
         used += size;
-        run->replied++;
+        run->replies_taken++;
     }
+    for (size_t i = run->replied + 1; i < run->count; i++)
+        if (run->replies[i] <= run->replies_taken && run->replies[i] > run->replies[i - 1] &&
+            run->ends[i] > run->ends[i - 1])
+            run->replied = i;
     session_output_consume(run->client, used);
     run->synced = count_ended(run, durable);
     run->written = count_ended(run, written);
@@ -294,6 +301,7 @@ static void feed_command(struct store_run *run)
     resp_client_encode(&encoded, words, count);
     session_feed(run->client, buffer_slice(&encoded));
     settle(run->client);
+    run->replies_due++;
     note_command(run);
     run->clock_us += random_below(&run->random, 20000);
     buffer_release(&all);
@@ -323,7 +331,7 @@ static bool reopen(struct store_run *run, struct engine_failure *failure)
     if (status != STATUS_OK)
         return engine_fail(failure, status, "close: %s", status_text(status));
     run->synced = run->written = count_ended(run, durable);
-    run->replied = run->count - 1; /* those of the old session do not come any more */
+    run->replies_taken = run->replies_due; /* those of the old session do not come any more */
     status = store_run_open(run, &report);
     if (status != STATUS_OK)
         return engine_fail(failure, status, "open after a clean stop: %.900s", report.text);
@@ -350,6 +358,9 @@ bool store_run_step(struct store_run *run, struct engine_failure *failure)
     } else if (choice < 90) {
         (void)lsm_work(engine, WORK_BYTES); /* false: nothing to do */
     } else if (choice < 93) {
+        /* The segments before are free after the flush, and used again. */
+        status = lsm_wal_rotate(engine);
+        feed_command(run);
         lsm_request_flush(engine);
         work_all(engine);
     } else if (choice < 95) {
@@ -361,7 +372,6 @@ bool store_run_step(struct store_run *run, struct engine_failure *failure)
         run->clock_us += 1000000;
         (void)service_expire(run->service); /* one batch; true: more are due */
         note_command(run);
-        run->replied++; /* it has none */
     } else if (choice < 99) {
         return reopen(run, failure);
     } else {
@@ -494,6 +504,7 @@ static void strike(void *context, enum vfs_call call, const char *path, const ch
     if (strikes->failure->text[0])
         return;
     strikes->counts->points++;
+    strikes->counts->recycled += call == VFS_CALL_RENAME && strstr(path, ".wal") != NULL;
     bool is_sync = call == VFS_CALL_SYNC || call == VFS_CALL_SYNC_DIRECTORY;
     bool survived = true;
     for (int mode = VFS_LOSE_UNSYNCED; survived && mode <= VFS_REORDER; mode++)
@@ -537,6 +548,7 @@ void store_storm_run(const struct store_storm *storm, struct store_loss_counts *
     vfs_fault_skip_sync(run.fault, storm->skipped_site);
     run.digests = memory_zeroed(64, sizeof *run.digests);
     run.ends = memory_zeroed(64, sizeof *run.ends);
+    run.replies = memory_zeroed(64, sizeof *run.replies);
     run.digests[run.count++] = empty_digest();
     vfs_fault_watch(run.fault, STRUCK_CALLS, strike, &strikes);
     bool going = store_run_open(&run, &report) == STATUS_OK ||

@@ -28,10 +28,11 @@ struct store_run {
     /* Of each command so far, number 0 being none at all: the state behind it, and the end of the log. */
     uint64_t *digests;
     lsn_t *ends;
+    size_t *replies; /* up to it; active expiry has none */
     size_t count;
-    size_t replied;         /* commands whose replies passed the gate */
+    size_t replies_due, replies_taken;
+    size_t replied;         /* the last command that wrote and whose reply passed the gate */
     size_t synced, written; /* commands that survive a power loss / a kill */
-    uint64_t by_name[16];   /* commands fed, by number in store_run.c */
 };
 
 /* Takes `memory` over (NULL: a new one). */
@@ -44,6 +45,7 @@ bool store_run_step(struct store_run *run, struct engine_failure *failure);
 
 struct store_loss_counts {
     uint64_t points, losses, again, third, continued;
+    uint64_t recycled; /* WAL segments that got a new name, old frames in them */
 };
 
 /* Loses power now, in a copy of the world, and looks at what is found; sometimes again during the
