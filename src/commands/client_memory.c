@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients make the server keep: requests that are not complete or wait, replies that were not taken.
- * Every session counts its own; small ones as nothing, so that the common case touches no shared counter.
- * When all together hold more than maxmemory-clients, the host is told to close the largest. */
+/* What clients make the server keep: requests that are not complete or wait, replies that were not
+ * taken. Every session counts its own; small ones as nothing, so that the common case touches no
+ * shared counter. When all together hold more than maxmemory-clients, the host is told to close the
+ * largest. */
 #include "commands/service_state.h"
 
 enum { COUNTED_BYTES_MIN = 16 * 1024 };
@@ -25,8 +26,8 @@ static struct session *largest_client(const struct service *service)
     return largest;
 }
 
-/* What it holds is taken from client_bytes at once. It may change a counter of its own at this moment,
- * or later: client_memory_forget makes up for the difference. */
+/* What it holds is taken from client_bytes at once. It may change a counter of its own at this
+ * moment, or later: client_memory_forget makes up for the difference. */
 static void evict(struct service *service, struct session *session)
 {
     env_log(service->env, LOG_NOTICE,

@@ -66,7 +66,7 @@ struct service {
     struct session *clients_last;
     size_t client_count;
     atomic_ullong next_client_id;
-    atomic_size_t client_bytes;  /* what all sessions keep, without the evicted, by client_memory.c */
+    atomic_size_t client_bytes;  /* what all sessions keep but the evicted; client_memory.c */
     atomic_size_t evicted_bytes; /* what the evicted ones keep until they are closed */
 
     pthread_mutex_t errors_mutex;
@@ -88,8 +88,8 @@ struct service_totals {
 
 /* On the session's loop, after whatever it keeps has changed. May evict. */
 void client_memory_count(struct session *session);
-/* On the thread that builds a reply: it has so many bytes. May evict. false: there is no room for it, since
- * those who were evicted are not closed yet, or this client is one of them. */
+/* On the thread that builds a reply: it has so many bytes. May evict. false: there is no room for
+ * it, since those who were evicted are not closed yet, or this client is one of them. */
 bool client_memory_build(struct session *session, size_t bytes);
 void client_memory_forget(struct session *session); /* at its end */
 

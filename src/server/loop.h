@@ -24,7 +24,7 @@ struct loop;
 enum {
     LOOP_READ_BYTES = 64 * 1024,       /* of one read */
     LOOP_READ_BYTES_MIN = 2 * 1024,
-    LOOP_ITERATION_BYTES = 512 * 1024,  /* read by one iteration, unless that is less than the minimum each */
+    LOOP_ITERATION_BYTES = 512 * 1024,  /* read by one iteration, or the minimum of each */
     LOOP_TICK_MS = 100,
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };

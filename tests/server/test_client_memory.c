@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients can make the server keep is bounded: one reply by max-reply-size and the hard output limit,
- * all requests and replies together by maxmemory-clients. */
+/* What clients can make the server keep is bounded: one reply by max-reply-size and the hard output
+ * limit, all requests and replies together by maxmemory-clients. */
 #include "server/server_fixture.h"
 
 #include <setjmp.h>

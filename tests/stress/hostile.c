@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What hostile clients cost: for each kind of them the server's memory before, at its peak and after, and
- * the latency that a well-behaved client sees without and with them (`make hostile`). Figures, no verdict
- * but one: the memory stays below HOSTILE_BOUND_MEBIBYTES, which the settings below allow.
+/* What hostile clients cost: for each kind of them the server's memory before, at its peak and
+ * after, and the latency that a well-behaved client sees without and with them (`make hostile`).
+ * Figures, no verdict but one: the memory stays below HOSTILE_BOUND_MEBIBYTES, which the settings
+ * below allow.
  *
- * One server a kind, TCP on the loopback, maxmemory-clients 256mb, max-reply-size 64mb, memtable and block
- * cache of 16 MiB each. HOSTILE_SECONDS= of each measurement (2), HOSTILE_ONLY= one kind. */
+ * One server a kind, TCP on the loopback, maxmemory-clients 256mb, max-reply-size 64mb, memtable
+ * and block cache of 16 MiB each. HOSTILE_SECONDS= of each measurement (2), HOSTILE_ONLY= one kind.
+ */
 #include "lib/test_server.h"
 
 #include "base/memory.h"
@@ -23,8 +25,8 @@
 #include <unistd.h>
 
 enum {
-    /* Clients, as much of those evicted that are not closed yet, replies that are built, the store, the
-     * rest. */
+    /* Clients, as much of those evicted that are not closed yet, replies that are built, the store,
+     * the rest. */
     HOSTILE_BOUND_MEBIBYTES = 2 * 256 + 5 * 64 + 32 + 128,
     CONNECTIONS_MAX = 5000,
     SAMPLES_MAX = 4 * 1000 * 1000,
@@ -73,7 +75,7 @@ static double rss_mebibytes(pid_t pid)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-/* ---- The well-behaved client ------------------------------------------------------------------- */
+/* ---- The well-behaved client ----------------------------------------------------------------- */
 
 struct latency {
     size_t count;
@@ -133,7 +135,7 @@ static struct latency measure(const struct attack *attack, uint64_t duration_us,
     return latency;
 }
 
-/* ---- Hostile ones ------------------------------------------------------------------------------ */
+/* ---- Hostile ones ---------------------------------------------------------------------------- */
 
 static void connect_all(struct attack *attack, size_t count, bool json)
 {
@@ -362,7 +364,7 @@ static const struct kind kinds[] = {
     {"arguments", "4 with 1M arguments a request", "requests", run_many_arguments},
 };
 
-/* ---- A kind ------------------------------------------------------------------------------------ */
+/* ---- A kind ---------------------------------------------------------------------------------- */
 
 struct measurement {
     double before, peak, after;

@@ -49,7 +49,7 @@ static void expect_range(struct expectation *expected, int64_t low, int64_t high
     expected->high = high;
 }
 
-/* ---- Any type ---------------------------------------------------------------------------------- */
+/* ---- Any type -------------------------------------------------------------------------------- */
 
 static void deadline(const struct operation *o, int64_t *after, int64_t *until)
 {
@@ -164,7 +164,7 @@ static void apply_whole_database(struct model *model, const struct operation *o,
     }
 }
 
-/* ---- Strings ----------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 static void show_old(const struct model_slot *slot, struct expectation *expected)
 {
@@ -208,7 +208,7 @@ static void apply_set(const struct operation *o, struct model_slot *slot,
     slot_expire_at(slot, after, until);
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void apply_push(const struct operation *o, struct model_slot *slot,
                        struct expectation *expected)
@@ -310,7 +310,7 @@ static void apply_list(const struct operation *o, struct model_slot *slot,
     }
 }
 
-/* ---- Streams ----------------------------------------------------------------------------------- */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 static bool is_none(struct model_id id)
 {
@@ -512,7 +512,7 @@ static void apply_stream(const struct model *model, const struct operation *o,
     }
 }
 
-/* ---- Replies ----------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 static void complain(struct buffer *error, const struct buffer *expected, struct slice shown)
 {
@@ -531,8 +531,8 @@ static void complain(struct buffer *error, const struct buffer *expected, struct
                   shown.size ? (const char *)shown.data : "");
 }
 
-/* IDs between quotes that are above the stream's last one; with two of them for more than two entries
- * (LOG.MWRITE) those between follow one another. */
+/* IDs between quotes that are above the stream's last one; with two of them for more than two
+ * entries (LOG.MWRITE) those between follow one another. */
 static bool take_ids(const struct expectation *expected, const struct operation *o,
                      struct slice shown, struct buffer *error)
 {
@@ -653,7 +653,7 @@ static bool check_reply(const struct model *model, const struct operation *o,
     return is_fine;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static enum model_type type_of(enum operation_kind kind)
 {
@@ -747,7 +747,8 @@ bool operation_apply(struct model *model, const struct operation *o, const struc
     struct model_slot *slot = &model->slots[o->db][o->keys[0]];
     if (!is_fine && o->key_count && slot->type != TYPE_NONE && slot->expires_until &&
         !slot_is_alive(slot, o->received_ms)) {
-        /* It was only read (keys that end soon are), and may have ended by then: then it stays so. */
+        /* It was only read (keys that end soon are), and may have ended by then: then it stays so.
+         */
         slot_clear(slot);
         slot->may_linger = true;
         carry_out(model, o, is_map, &expected);

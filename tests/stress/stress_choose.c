@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Which command comes next. The model may lag behind the server by what is under way; only what would
- * make an outcome unknowable is kept out: a key that ends soon is only read until it has ended. */
+/* Which command comes next. The model may lag behind the server by what is under way; only what
+ * would make an outcome unknowable is kept out: a key that ends soon is only read until it has
+ * ended. */
 #include "stress/stress_operation.h"
 
 #include <assert.h>

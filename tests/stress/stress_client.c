@@ -33,7 +33,7 @@ void stress_client_release(struct stress_client *client)
     buffer_release(&client->failure);
 }
 
-/* ---- Connections ------------------------------------------------------------------------------- */
+/* ---- Connections ----------------------------------------------------------------------------- */
 
 static bool authenticate(struct stress_life *life, bool json, struct resp_client *connection)
 {
@@ -75,7 +75,7 @@ bool stress_connect(struct stress_life *life, bool json, bool resp3, struct resp
     return is_fine;
 }
 
-/* ---- Failures ---------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 static void fail(struct stress_client *client, const char *what)
 {
@@ -92,7 +92,7 @@ static bool lost(struct stress_client *client)
     return false;
 }
 
-/* ---- Batches ----------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void append(struct stress_client *client, const struct operation *operation, enum wire wire,
                    struct buffer *request)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client with keys of its own: a thread that sends random operations over one connection, in one of
- * four ways of writing requests, pipelined or not, until the server goes away. */
+/* A client with keys of its own: a thread that sends random operations over one connection, in one
+ * of four ways of writing requests, pipelined or not, until the server goes away. */
 #ifndef STRESS_STRESS_CLIENT_H
 #define STRESS_STRESS_CLIENT_H
 
@@ -37,8 +37,8 @@ void stress_client_init(struct stress_client *client, unsigned id, uint64_t seed
                         struct stress_life *life);
 void stress_client_release(struct stress_client *client);
 void *stress_client_run(void *client); /* the thread */
-/* After the thread has ended and the server is up again; false: `failure` says why. *happened: how many of
- * the *in_flight operations that were not answered. */
+/* After the thread has ended and the server is up again; false: `failure` says why. *happened: how
+ * many of the *in_flight operations that were not answered. */
 bool stress_client_check(struct stress_client *client, size_t *in_flight, size_t *happened);
 
 /* For the other threads of a run: a connection that is authenticated; false: the server is gone. */

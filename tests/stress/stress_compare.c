@@ -25,7 +25,7 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 static bool call(struct resp_client *connection, struct resp_reply *reply, struct buffer *error,
                  const char *const *words)
@@ -124,7 +124,7 @@ static void release(struct observation *observation)
             resp_reply_release(&observation->slots[db][key].value);
 }
 
-/* ---- Comparing --------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static bool is_value(const struct resp_reply *reply, uint64_t tag)
 {

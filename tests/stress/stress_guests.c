@@ -153,7 +153,7 @@ void *stress_administrate(void *context)
     return NULL;
 }
 
-/* ---- Visitors ---------------------------------------------------------------------------------- */
+/* ---- Visitors -------------------------------------------------------------------------------- */
 
 static const char *const phrases[] = {
     "*3\r\n$3\r\nSET\r\n$7\r\nvisitor\r\n$1000000\r\nonly a part",
@@ -220,7 +220,7 @@ void *stress_visit(void *context)
     return NULL;
 }
 
-/* ---- Coverage ---------------------------------------------------------------------------------- */
+/* ---- Coverage -------------------------------------------------------------------------------- */
 
 static bool is_sent(struct stress_life *life, const char *const *others, const char *name)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Who else is there while clients write: an administrator who asks, configures, compacts and reloads, and
- * guests who connect, half say something and vanish. They change no data; the guests also make the
- * system forget the tables, so that reads are cold. */
+/* Who else is there while clients write: an administrator who asks, configures, compacts and
+ * reloads, and guests who connect, half say something and vanish. They change no data; the guests
+ * also make the system forget the tables, so that reads are cold. */
 #ifndef STRESS_STRESS_GUESTS_H
 #define STRESS_STRESS_GUESTS_H
 
@@ -24,8 +24,8 @@ struct stress_guests {
 
 void *stress_administrate(void *guests); /* a thread; one at a time */
 void *stress_visit(void *guests);        /* another, with its own struct */
-/* Every command that the server lists (COMMAND LIST) was sent, as far as the guests and the operations
- * send them; false: *missing gets the others. */
+/* Every command that the server lists (COMMAND LIST) was sent, as far as the guests and the
+ * operations send them; false: *missing gets the others. */
 bool stress_covers_all(struct stress_life *life, const char *const *others, struct buffer *missing);
 uint64_t info_number(const struct buffer *info, const char *name);
 

@@ -10,7 +10,7 @@
 
 enum { CLOCK_MARGIN_MS = 3, SLOT_ITEMS_MIN = 16 };
 
-/* ---- Values ------------------------------------------------------------------------------------ */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 size_t value_size(uint64_t tag)
 {
@@ -54,7 +54,7 @@ void value_show(uint64_t tag, struct buffer *out)
     buffer_append_byte(out, '"');
 }
 
-/* ---- Slots ------------------------------------------------------------------------------------- */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 void slot_clear(struct model_slot *slot)
 {
@@ -120,7 +120,7 @@ void slot_settle(struct model_slot *slot, int64_t now_ms)
     slot->may_linger = true;
 }
 
-/* ---- IDs, entries ------------------------------------------------------------------------------ */
+/* ---- IDs, entries ---------------------------------------------------------------------------- */
 
 int model_id_compare(struct model_id a, struct model_id b)
 {
@@ -183,7 +183,7 @@ void item_show(const struct model_item *item, struct buffer *out)
     buffer_append_text(out, "]]");
 }
 
-/* ---- The model --------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 void model_clear(struct model *model)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What one client of the stress run expects of the keys that only it writes: strings, lists and streams
- * kept as plain arrays, too simple to be wrong.
+/* What one client of the stress run expects of the keys that only it writes: strings, lists and
+ * streams kept as plain arrays, too simple to be wrong.
  *
  * A value is named by a number, its tag; its bytes follow from the tag. Two databases belong to the
  * client alone (0 and 1 here), and some keys in the server's database 0 (2 here), which the JSON
- * protocol reaches, too. A key of an even number gets its IDs from the server, of an odd one from us. */
+ * protocol reaches, too. A key of an even number gets its IDs from the server, of an odd one from
+ * us. */
 #ifndef STRESS_STRESS_MODEL_H
 #define STRESS_STRESS_MODEL_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One command on a client's own keys: chosen at random, written as a request, carried out on the model,
- * and its reply compared with the model's.
+/* One command on a client's own keys: chosen at random, written as a request, carried out on the
+ * model, and its reply compared with the model's.
  *
  * A client sends its operations in order over one connection, so after a kill those that were not
- * answered have happened up to some point and not beyond: each is carried out on the model until the
- * model is what the server shows (see model_compare in stress_compare.h). */
+ * answered have happened up to some point and not beyond: each is carried out on the model until
+ * the model is what the server shows (see model_compare in stress_compare.h). */
 #ifndef STRESS_STRESS_OPERATION_H
 #define STRESS_STRESS_OPERATION_H
 
@@ -16,22 +16,22 @@
 #define OPERATIONS(X)                                                                             \
     X(SELECT, "select")                                                                           \
     X(SET, "set")                                                                                 \
-    X(GET, "get") X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TYPE, "type")           \
-        X(TTL, "ttl") X(PTTL, "pttl") X(EXPIRE, "expire") X(PEXPIRE, "pexpire")                   \
-            X(EXPIREAT, "expireat") X(PEXPIREAT, "pexpireat") X(PERSIST, "persist")               \
-                X(RENAME, "rename") X(LPUSH, "lpush") X(RPUSH, "rpush") X(LPUSHX, "lpushx")       \
-                    X(RPUSHX, "rpushx") X(LPOP, "lpop") X(RPOP, "rpop") X(LLEN, "llen")           \
-                        X(LINDEX, "lindex") X(LRANGE, "lrange") X(LTRIM, "ltrim") X(XADD, "xadd") \
-                            X(XDEL, "xdel") X(XLEN, "xlen") X(XRANGE, "xrange")                   \
-                                X(XREVRANGE, "xrevrange") X(XREAD, "xread") X(XTRIM, "xtrim")     \
-                                    X(XINFO_STREAM, "xinfo|stream") X(LOG_WRITE, "log.write")     \
-                                        X(LOG_MWRITE, "log.mwrite") X(LOG_RANGE, "log.range")     \
-                                            X(LOG_REVRANGE, "log.revrange") X(DBSIZE, "dbsize")   \
-                                                X(KEYS, "keys") X(SCAN, "scan")                   \
-                                                    X(FLUSHDB, "flushdb") X(SWAPDB, "swapdb")     \
-                                                        X(JSON_WRITE, "json write")               \
-                                                            X(JSON_WRITE_MANY, "json write_many") \
-                                                                X(JSON_READ, "json read")
+    X(GET, "get")                                                                                 \
+    X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TYPE, "type") X(TTL, "ttl")           \
+        X(PTTL, "pttl") X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")         \
+            X(PEXPIREAT, "pexpireat") X(PERSIST, "persist") X(RENAME, "rename") X(LPUSH, "lpush") \
+                X(RPUSH, "rpush") X(LPUSHX, "lpushx") X(RPUSHX, "rpushx") X(LPOP, "lpop")         \
+                    X(RPOP, "rpop") X(LLEN, "llen") X(LINDEX, "lindex") X(LRANGE, "lrange")       \
+                        X(LTRIM, "ltrim") X(XADD, "xadd") X(XDEL, "xdel") X(XLEN, "xlen")         \
+                            X(XRANGE, "xrange") X(XREVRANGE, "xrevrange") X(XREAD, "xread")       \
+                                X(XTRIM, "xtrim") X(XINFO_STREAM, "xinfo|stream")                 \
+                                    X(LOG_WRITE, "log.write") X(LOG_MWRITE, "log.mwrite")         \
+                                        X(LOG_RANGE, "log.range") X(LOG_REVRANGE, "log.revrange") \
+                                            X(DBSIZE, "dbsize") X(KEYS, "keys") X(SCAN, "scan")   \
+                                                X(FLUSHDB, "flushdb") X(SWAPDB, "swapdb")         \
+                                                    X(JSON_WRITE, "json write")                   \
+                                                        X(JSON_WRITE_MANY, "json write_many")     \
+                                                            X(JSON_READ, "json read")
 
 enum operation_kind {
 #define X(kind, name) OP_##kind,
@@ -65,16 +65,16 @@ struct operation {
 enum wire { WIRE_RESP2, WIRE_RESP3, WIRE_INLINE, WIRE_JSON, WIRE_COUNT };
 
 const char *operation_name(enum operation_kind kind);
-/* A random one for a client that talks `wire`. It stands alone in its pipeline when it must be the only
- * one under way (operation_is_solo): what is chosen next depends on its outcome. */
+/* A random one for a client that talks `wire`. It stands alone in its pipeline when it must be the
+ * only one under way (operation_is_solo): what is chosen next depends on its outcome. */
 void operation_choose(const struct model *model, struct random *random, enum wire wire,
                       bool may_be_solo, uint64_t *next_tag, struct operation *operation);
 bool operation_is_solo(const struct operation *operation);
 void operation_encode(const struct model *model, const struct operation *operation, enum wire wire,
                       struct buffer *out);
 
-/* Carries it out on the model, sent_ms and received_ms are set. Compares the reply; NULL: there was none.
- * Returns what is wrong, appended to *error, false then. `line` instead of `reply`: JSON. */
+/* Carries it out on the model, sent_ms and received_ms are set. Compares the reply; NULL: there was
+ * none. Returns what is wrong, appended to *error, false then. `line` instead of `reply`: JSON. */
 bool operation_apply(struct model *model, const struct operation *operation,
                      const struct resp_reply *reply, struct slice line, struct buffer *error);
 void operation_print(const struct operation *operation, FILE *file);

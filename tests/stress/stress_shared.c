@@ -102,7 +102,7 @@ bool stress_shared_begin(struct stress_shared *shared, struct shared_thread *rea
     return is_fine;
 }
 
-/* ---- Writers ----------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 static void append_words(struct buffer *request, const char *const *words)
 {
@@ -344,7 +344,7 @@ void *stress_shared_write(void *context)
     return NULL;
 }
 
-/* ---- Entries ----------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 static struct slice field_of(const struct resp_reply *entry, const char *name)
 {
@@ -363,7 +363,8 @@ static uint64_t number_of(struct slice text)
     return number;
 }
 
-/* Writer and number of an entry that follows *last; moves *last. false: it is damaged or out of order. */
+/* Writer and number of an entry that follows *last; moves *last. false: it is damaged or out of
+ * order. */
 static bool take_entry(const struct resp_reply *entry, struct model_id *last, unsigned *writer,
                        uint64_t *number)
 {
@@ -384,7 +385,7 @@ static bool take_entry(const struct resp_reply *entry, struct model_id *last, un
     return is_fine;
 }
 
-/* ---- Readers ----------------------------------------------------------------------------------- */
+/* ---- Readers --------------------------------------------------------------------------------- */
 
 static bool take_page(struct shared_thread *thread, const struct resp_reply *reply)
 {
@@ -433,10 +434,10 @@ void *stress_shared_read(void *context)
     return NULL;
 }
 
-/* ---- After a restart --------------------------------------------------------------------------- */
+/* ---- After a restart ------------------------------------------------------------------------- */
 
-/* All entries of a stream; found[] is each writer's last number. `first`: numbers begin there, or, NULL,
- * anywhere. */
+/* All entries of a stream; found[] is each writer's last number. `first`: numbers begin there, or,
+ * NULL, anywhere. */
 static bool read_stream(struct stress_shared *shared, struct resp_client *connection,
                         const char *key, const uint64_t *first, uint64_t *found)
 {

@@ -306,7 +306,7 @@ static void append_words(const struct words *words, enum wire wire, struct buffe
         buffer_append_text(out, "\r\n");
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void append_json_entry(const struct operation *operation, size_t index, struct buffer *out)
 {

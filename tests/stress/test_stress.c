@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The real server under many clients, killed, stopped, paused and started again with other options; what
- * it must hold is kept outside of it (after RocksDB's db_crashtest).
+/* The real server under many clients, killed, stopped, paused and started again with other options;
+ * what it must hold is kept outside of it (after RocksDB's db_crashtest).
  *
- *      a life:  start | compare everything, DEBUG INVARIANTS | load | SIGKILL, SIGTERM or SHUTDOWN |
- *               perhaps `cordwood verify` | perhaps killed again while it recovers
+ *      a life:  start | compare everything, DEBUG INVARIANTS | load | SIGKILL, SIGTERM or SHUTDOWN
+ * | perhaps `cordwood verify` | perhaps killed again while it recovers
  *
  * Load is: clients with keys of their own whose every reply is known (stress_client.h), writers and
- * readers of shared keys (stress_shared.h), an administrator and visitors (stress_guests.h). Memtables,
- * caches and segments are small, so that flush, compaction and cold reads always run.
+ * readers of shared keys (stress_shared.h), an administrator and visitors (stress_guests.h).
+ * Memtables, caches and segments are small, so that flush, compaction and cold reads always run.
  *
- * TIME= seconds, CLIENTS=, SEED=. On a failure the data directory, the server's log and the expected
- * state stay; where, is printed. */
+ * TIME= seconds, CLIENTS=, SEED=. On a failure the data directory, the server's log and the
+ * expected state stay; where, is printed. */
 #include "lib/seed.h"
 #include "lib/test_server.h"
 #include "stress/stress_client.h"
@@ -84,7 +84,7 @@ static unsigned long number_from(const char *name, unsigned long otherwise)
     return text && *text ? strtoul(text, NULL, 10) : otherwise;
 }
 
-/* ---- Failures ---------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 /* What must be on the server now, for whoever looks at a failed run. */
 static void write_expected(const struct run *run)
@@ -150,7 +150,7 @@ static void expect_running(struct run *run)
     give_up(run, "the server has ended by itself");
 }
 
-/* ---- Start, check ------------------------------------------------------------------------------ */
+/* ---- Start, check ---------------------------------------------------------------------------- */
 
 struct flags {
     const char *texts[FLAGS_MAX];
@@ -263,7 +263,7 @@ static void flush_all(struct run *run)
     run->flushed_all++;
 }
 
-/* ---- Load -------------------------------------------------------------------------------------- */
+/* ---- Load ------------------------------------------------------------------------------------ */
 
 struct threads {
     pthread_t ids[CLIENTS_MAX + SHARED_WRITERS + SHARED_READERS + 2];
@@ -403,7 +403,7 @@ static void live(struct run *run)
         verify(run);
 }
 
-/* ---- All of it --------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void init(struct run *run)
 {
@@ -453,11 +453,12 @@ static void report(const struct run *run)
         for (int w = 0; w < WIRE_COUNT; w++)
             connections[w] += run->clients[i].connections[w];
     }
-    printf(
-        "%" PRIu64 " commands checked (%" PRIu64 " of the administrator), connections: %" PRIu64
-        " RESP2, %" PRIu64 " RESP3, %" PRIu64 " inline, %" PRIu64 " JSON, %" PRIu64 " visitors\n",
-        operations, run->administrator.commands, connections[WIRE_RESP2], connections[WIRE_RESP3],
-        connections[WIRE_INLINE], connections[WIRE_JSON], run->visitor.visits);
+    printf("ran: %" PRIu64 " commands checked (%" PRIu64
+           " of the administrator), connections: %" PRIu64 " RESP2, %" PRIu64 " RESP3, %" PRIu64
+           " inline, %" PRIu64 " JSON, %" PRIu64 " visitors\n",
+           operations, run->administrator.commands, connections[WIRE_RESP2],
+           connections[WIRE_RESP3], connections[WIRE_INLINE], connections[WIRE_JSON],
+           run->visitor.visits);
     printf("ran: %" PRIu64 " lives: %" PRIu64 " ended by SIGKILL under load, %" PRIu64
            " idle, %" PRIu64 " by SIGTERM, %" PRIu64 " by SHUTDOWN; %" PRIu64
            " killed while recovering, %" PRIu64 " pauses, %" PRIu64 " starts replayed the log\n",
