@@ -18,6 +18,16 @@ static struct fault_totals totals;
 
 /* ---- Acts ---------------------------------------------------------------------------------- */
 
+/* What the log could not write or sync is final for the run. */
+static void told_by_log(struct engine_act *act, enum status status, const char *what)
+{
+    struct lsm_stats stats;
+    engine_act_told(act, status, what);
+    lsm_get_stats(act->run.db, &stats);
+    if (status != STATUS_OK && !stats.read_only)
+        engine_act_broken(act, "the log has failed, and writes go on");
+}
+
 static void write_some(struct engine_act *act, int batches, int batches_a_sync)
 {
     struct engine_run *run = &act->run;
@@ -26,9 +36,9 @@ static void write_some(struct engine_act *act, int batches, int batches_a_sync)
         if (i % batches_a_sync != 0)
             continue;
         if (run->policy == POLICY_NO)
-            engine_act_told(act, engine_run_write(run), "write");
+            told_by_log(act, engine_run_write(run), "write");
         else
-            engine_act_told(act, engine_run_sync(run), "sync");
+            told_by_log(act, engine_run_sync(run), "sync");
     }
 }
 

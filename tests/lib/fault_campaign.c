@@ -111,7 +111,9 @@ static void run_plan(const struct fault_campaign *campaign, struct fault_plan *p
     totals->plans++;
     for (uint64_t i = 0; i < tries; i++) {
         struct fault_counts counts;
-        plan->n = all || i == 0 ? i + 1 : i == 1 ? count : 2 + random_below(random, count - 2);
+        /* Of a sample, one in each of so many equal parts. */
+        uint64_t from = count * i / tries, to = count * (i + 1) / tries;
+        plan->n = all ? i + 1 : 1 + from + random_below(random, to - from);
         note_run(campaign, plan, &counts, totals);
         if (counts.failed == 0)
             fail_msg("%s: %s was never made", campaign->name, fault_plan_text(plan));

@@ -39,8 +39,8 @@ struct fault_campaign {
     void (*run)(void *context, const struct fault_plan *plan, struct fault_counts *counts);
     void *context;
     unsigned
-        sample; /* so many n of each plan are tried, the first and the last among them, unless the
-                      * environment has FAULTS=all */
+        sample; /* so many n of each plan are tried, at random all over, unless the environment has
+                      * FAULTS=all */
 };
 
 struct fault_totals {
