@@ -703,9 +703,72 @@ static void abandoned_compaction_leaves_no_file(void **state)
     fixture_destroy(fixture);
 }
 
+/* With range deletions that a snapshot keeps, on tables that are not open yet. */
+static enum status merge_all(struct fixture *fixture)
+{
+    struct version *version = version_set_current(fixture->set);
+    const struct compaction_request request = {.options = &fixture->options,
+                                               .everything = true,
+                                               .oldest_read = fixture->snapshots[0],
+                                               .durable = UINT64_MAX,
+                                               .memory = &fixture->turns};
+    const struct compaction_host host = {&fixture->env, "db", &fixture->options, fixture->set};
+    lsn_t *lsns = memory_copy(fixture->snapshots, sizeof(fixture->snapshots));
+    struct compaction *compaction =
+        compaction_create(&host, version, compaction_pick_create(version, &request), lsns,
+                          fixture->snapshot_count, UINT64_MAX);
+    version_unref(version);
+    enum status status = STATUS_OK;
+    bool finished = false;
+    while (status == STATUS_OK && !finished)
+        status = compaction_step(compaction, 300, &finished);
+    if (status == STATUS_OK)
+        status = version_set_apply(fixture->set, compaction_edit(compaction));
+    compaction_destroy(compaction, status == STATUS_OK);
+    return status;
+}
+
+static void every_failing_call_over_range_deletions_is_told(void **state)
+{
+    (void)state;
+    const unsigned calls = 1u << VFS_CALL_OPEN | 1u << VFS_CALL_READ | 1u << VFS_CALL_WRITE |
+                           1u << VFS_CALL_SYNC | 1u << VFS_CALL_SYNC_DIRECTORY;
+    struct fixture *fixture = fixture_create(LSM_LEVELED);
+    for (int table = 0; table < 3; table++) {
+        size_t first = fixture->version_count, range = fixture->range_count;
+        for (int key = 0; key < KEYS; key++)
+            write_version(fixture, key, ENTRY_PUT);
+        if (table == 0)
+            fixture->snapshots[fixture->snapshot_count++] = fixture->next_lsn - 1;
+        write_range(fixture, 10 * table, 10 * table + 25);
+        flush(fixture, first, range);
+    }
+    size_t first = fixture->version_count, range = fixture->range_count;
+    write_range(fixture, 5, 55);
+    flush(fixture, first, range); /* a table of a deletion alone */
+    uint64_t n = 1;
+    for (enum status status = STATUS_IO; status != STATUS_OK; n++) {
+        uint64_t files = 0;
+        version_set_close(fixture->set);
+        open_set(fixture, LSM_LEVELED);
+        vfs_fault_fail(fixture->vfs, calls, n, STATUS_IO, false);
+        status = merge_all(fixture);
+        vfs_fault_fail(fixture->vfs, calls, 0, STATUS_OK, false);
+        assert_true(status == STATUS_OK || status == STATUS_IO);
+        assert_int_equal(fixture->vfs->ops->list(fixture->vfs, "db", count_table, &files),
+                         STATUS_OK);
+        assert_int_equal(files, sums_of(fixture).tables);
+        assert_all_snapshots(fixture);
+    }
+    assert_true(n > 10);
+    printf("ran: %u failed calls of a compaction\n", (unsigned)n - 2);
+    fixture_destroy(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_failing_call_over_range_deletions_is_told),
         cmocka_unit_test(leveled_compaction_keeps_what_snapshots_see),
         cmocka_unit_test(merged_time_runs_keep_what_snapshots_see),
         cmocka_unit_test(runs_under_a_range_deletion_are_never_read),
