@@ -11,6 +11,7 @@
 #include "sim/sim_state.h"
 
 #include "base/memory.h"
+#include "types/store_check.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -249,6 +250,73 @@ static void step_mood(struct sim *sim)
     sim_note(sim, "mood: %s", sim->mood.gentle ? "gentle" : "rough");
 }
 
+static void note_name(void *context, const char *name)
+{
+    struct buffer *names = context;
+    buffer_append(names, name, strlen(name) + 1);
+}
+
+static void remove_directory(struct sim *sim, const char *directory)
+{
+    struct vfs *vfs = sim->vfs;
+    struct buffer names = {0};
+    char path[512];
+    if (vfs->ops->list(vfs, directory, note_name, &names) != STATUS_OK)
+        sim_fail(sim, "listing %s", directory);
+    for (size_t at = 0; at < names.size; at += strlen((const char *)names.data + at) + 1) {
+        snprintf(path, sizeof path, "%s/%s", directory, (const char *)names.data + at);
+        (void)vfs_remove(vfs, path); /* what stays is in nobody's way */
+    }
+    (void)vfs->ops->remove_directory(vfs, directory); /* the same */
+    buffer_release(&names);
+}
+
+/* A checkpoint is a store of its own that holds what the model holds. */
+static void check_checkpoint(struct sim *sim, const char *directory)
+{
+    struct store *store = NULL;
+    struct lsm_report report = {""};
+    struct sim_reason reason = {""};
+    enum status status = store_open(&sim->env, directory, &sim->store_options, &report, &store);
+    if (status)
+        sim_fail(sim, "opening a checkpoint: %s: %s", status_text(status), report.text);
+    if (!observe(store, &sim->observed, &reason))
+        sim_fail(sim, "a checkpoint: %s", reason.text);
+    if (!observed_is(&sim->observed, &sim->model.state)) {
+        observed_explain(&sim->observed, &sim->model.state, &reason);
+        sim_fail(sim, "a checkpoint: %s", reason.text);
+    }
+    status = lsm_check_invariants(store_engine(store), &report);
+    if (!status)
+        status = store_check(store, &report);
+    if (status)
+        sim_fail(sim, "a checkpoint's invariants: %s", report.text);
+    status = store_close(store);
+    if (!status)
+        status = lsm_verify(&sim->env, directory, NULL, NULL);
+    if (status)
+        sim_fail(sim, "closing and verifying a checkpoint: %s", status_text(status));
+}
+
+static void step_checkpoint(struct sim *sim)
+{
+    char directory[64];
+    struct lsm_report report = {""};
+    snprintf(directory, sizeof directory, "/checkpoint-%" PRIu64, sim->step);
+    sim_note(sim, "checkpoint");
+    before_call(sim);
+    enum status status = lsm_checkpoint(engine(sim), directory, &report);
+    if (status && !sim_is_faulty(sim))
+        sim_fail(sim, "a checkpoint: %s: %s", status_text(status), report.text);
+    if (status || sim->disk_is_full)
+        return;
+    count(sim, SIM_CHECKPOINT);
+    sim_fault_pause(sim);
+    check_checkpoint(sim, directory);
+    remove_directory(sim, directory);
+    sim_fault_go_on(sim);
+}
+
 static const struct {
     void (*run)(struct sim *sim);
     unsigned weight; /* a share of steps */
@@ -272,6 +340,7 @@ static const struct {
     {step_mood, 4, true},
     {step_work_under_picture, 10, false},
     {step_rotate, 6, false},
+    {step_checkpoint, 3, false},
     {step_go_round, 5, false},
 };
 enum { STEP_KINDS = sizeof steps / sizeof *steps };

@@ -21,6 +21,7 @@ enum sim_event {
     X(POLICY, "policy changes") X(PICTURE, "snapshots taken")                                      \
     X(COMPARED, "snapshots compared") X(MOVED, "iterators moved to and fro")                       \
     X(CHECKED, "whole states compared") X(INVARIANTS, "invariants checked")                        \
+    X(CHECKPOINT, "checkpoints opened and compared")                                               \
     X(VERIFIED, "closed stores verified") X(RESTART, "clean restarts")                             \
     X(KILL, "kills") X(LOSE, "power losses, unsynced gone") X(TEAR, "power losses, torn")          \
     X(REORDER, "power losses, reordered") X(INSIDE, "crashes inside a call")                       \
