@@ -14,6 +14,7 @@ static const char *const seeds[] = {
     "\7a b_c d\4WARN0404\1c1001\1A",
     "\5error\5error<52606\4info700\1r>3",
     "\3abc\1199904\2AB804\3abc",
+    "\3abc\4warn1 \0032 \0030!\1\1",
     "\4w wa\0010"
     "41\2wa41\1w42\4w wa",
 };
@@ -205,7 +206,22 @@ static bool asks(const struct expression *e, const struct log_filter *filter)
     return passes;
 }
 
-/* A byte is a word of the language or says that a word of the input's own follows. */
+/* A part of the message, with the case of its letters changed or not: what predicates look for. */
+static struct slice draw_part(struct slice *input, const struct expression *e, bool changes_case)
+{
+    static uint8_t parts[WORDS_MAX][256];
+    uint8_t *part = parts[e->count];
+    size_t from = fuzz_byte(input) % (e->message.size + 1);
+    size_t size = fuzz_byte(input) % (e->message.size - from + 1);
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = e->message.data[from + i];
+        part[i] = changes_case && isalpha(byte) ? byte ^ 0x20 : byte;
+    }
+    return slice_make(part, size);
+}
+
+/* A byte is a word of the language or says that a word of the input's own, or a part of the message,
+ * follows. */
 static void draw(struct slice *input, struct expression *e)
 {
     static const char *const words[] = {
@@ -215,10 +231,12 @@ static void draw(struct slice *input, struct expression *e)
     e->level = fuzz_bytes(input);
     while (input->size > 0 && e->count < WORDS_MAX) {
         uint8_t choice = fuzz_byte(input);
-        if (choice < 0x30)
-            e->words[e->count++] = fuzz_bytes(input);
-        else
-            e->words[e->count++] = slice_from(words[choice & 15]);
+        struct slice word = slice_from(words[choice & 15]);
+        if (choice < 0x18)
+            word = fuzz_bytes(input);
+        else if (choice < 0x30)
+            word = draw_part(input, e, choice & 1);
+        e->words[e->count++] = word;
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a WAL. The first byte chooses: 0: the rest is the content of a segment behind a good
  * header. 1: the rest is a segment file. 2: the fields of a header, sealed, and then frames. Else the rest
- * is a row of frames (flags, count, epoch and payload each), sealed at their places. Recovery ends without reading too far, applies only whole
+ * is a row of frames (flags, count, epoch and payload each), sealed at their places: what is recovered
+ * is what a model says. Recovery ends without reading too far, applies only whole
  * batches, and what it leaves can be opened, written to and recovered again with the same batches.
  */
 #include "fuzz/fuzz.h"
@@ -15,6 +16,59 @@
 
 enum { STORE_ID = 7, SEGMENT_BYTES = 16384 };
 
+/* What recovery must give of frames that lie one behind the other: the whole batches up to the first
+ * frame that does not count, each as its LSN, its number of records and its payload. */
+static struct model {
+    struct buffer batches, chain;
+    uint32_t epoch;
+    uint32_t chain_count;
+    lsn_t chain_lsn; /* 0: none is open */
+    bool has_ended;
+} model;
+static struct buffer applied; /* the same of the last recovery */
+
+static void note_whole_batch(struct buffer *batches, lsn_t lsn, uint64_t count,
+                             struct slice payload)
+{
+    buffer_append_le64(batches, lsn);
+    buffer_append_le64(batches, count);
+    buffer_append_sized(batches, payload);
+}
+
+static bool model_counts(const struct wal_frame *frame)
+{
+    bool is_first = frame->flags & WAL_FRAME_FIRST, is_last = frame->flags & WAL_FRAME_LAST;
+    if (frame->epoch < model.epoch)
+        return false;
+    if (frame->flags & WAL_FRAME_SKIP)
+        return frame->flags == WAL_FRAME_SKIP && frame->length == 0 && frame->count == 0 &&
+               !model.chain_lsn;
+    if (frame->length == 0 ? !is_first || !is_last || frame->count > 0 : frame->count == 0)
+        return false;
+    if (is_first)
+        return !model.chain_lsn;
+    return model.chain_lsn && frame->count == model.chain_count;
+}
+
+static void model_frame(const struct wal_frame *frame, struct slice payload)
+{
+    if (model.has_ended || !model_counts(frame) || frame->flags == WAL_FRAME_SKIP) {
+        model.has_ended = true;
+        return;
+    }
+    model.epoch = frame->epoch;
+    if (frame->flags & WAL_FRAME_FIRST) {
+        buffer_clear(&model.chain);
+        model.chain_lsn = frame->lsn;
+        model.chain_count = frame->count;
+    }
+    buffer_append_slice(&model.chain, payload);
+    if (frame->flags & WAL_FRAME_LAST) {
+        note_whole_batch(&model.batches, model.chain_lsn, frame->count, buffer_slice(&model.chain));
+        model.chain_lsn = 0;
+    }
+}
+
 struct seen {
     uint64_t batches;
     uint64_t bytes;
@@ -26,6 +80,7 @@ static enum status note_batch(void *context, lsn_t lsn, struct slice records, ui
     struct seen *seen = context;
     struct wal_record record;
     bool bad = false;
+    note_whole_batch(&applied, lsn, count, records);
     fuzz_require(lsn > seen->last);
     fuzz_require((records.size == 0) == (count == 0));
     seen->last = lsn;
@@ -60,6 +115,7 @@ static void seal_frames(struct slice input, uint8_t *content, size_t size)
         if (payload.size)
             memcpy(content + at + WAL_FRAME_HEAD_BYTES, payload.data, payload.size);
         wal_frame_seal(content + at, &frame, seed);
+        model_frame(&frame, payload);
         lsn += WAL_FRAME_HEAD_BYTES + payload.size;
     }
 }
@@ -110,6 +166,7 @@ static enum status recover(const struct env *env, lsn_t durable, bool repair, st
                                           .apply = note_batch,
                                           .context = seen};
     *seen = (struct seen){0};
+    buffer_clear(&applied);
     enum status status = wal_recover(&recovery, tail, &report);
     fuzz_require(status == STATUS_OK || report.text[0]);
     return status;
@@ -162,11 +219,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vfs *vfs = vfs_memory_create();
     struct env env = memory_env(vfs);
     struct seen seen, repaired;
+    buffer_clear(&model.batches);
+    model.epoch = 1;
+    model.chain_lsn = 0;
+    model.has_ended = false;
     struct wal_tail tail;
     fuzz_require(vfs->ops->make_directory(vfs, "db") == STATUS_OK);
     write_segment(vfs, data, size);
     enum status status = recover(&env, 0, false, &seen, &tail);
     fuzz_require(status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
+    if (status == STATUS_OK && data[0] > 2)
+        fuzz_require(slice_equal(buffer_slice(&applied), buffer_slice(&model.batches)));
     if (status == STATUS_CORRUPT)
         fuzz_require(recover(&env, 0, true, &repaired, &tail) == STATUS_OK);
     if (status != STATUS_UNSUPPORTED)
