@@ -8,6 +8,7 @@
 #include "types/list.h"
 #include "types/parts_check.h"
 #include "types/store_state.h"
+#include "types/stream_check.h"
 #include "types/stream_header.h"
 #include "types/string.h"
 
@@ -75,7 +76,23 @@ static void ignore_element(void *context, struct slice value)
     (void)value;
 }
 
-/* Strings without some of their pieces read as zeros there; that is told and left as it is. */
+/* Entries that are lost leave the header's counts as they were. */
+static enum status examine_stream(struct repair *repair, struct slice key,
+                                  const struct object *object)
+{
+    const char *fault = "an entry is damaged";
+    char what[200];
+    enum status status = stream_check(&repair->reading, object, &fault);
+    if (status == STATUS_CORRUPT) {
+        snprintf(what, sizeof what,
+                 "%s; the stream shows what is there, but XLEN and XTRIM go by its header", fault);
+        say_key(repair, key, what);
+    }
+    return status;
+}
+
+/* Strings without some of their pieces read as zeros there, streams without some of their entries go
+ * on; that is told and left as it is. */
 static enum status examine_parts(struct repair *repair, struct slice key,
                                  const struct object *object, enum ailment *ailment)
 {
@@ -90,6 +107,8 @@ static enum status examine_parts(struct repair *repair, struct slice key,
         status = string_count_missing(&repair->reading, object, &missing);
         if (missing && repair->is_first_pass)
             say_key(repair, key, "pieces of the string are lost and read as zeros");
+    } else if (repair->is_first_pass) {
+        status = examine_stream(repair, key, object);
     }
     return status == STATUS_CORRUPT ? STATUS_OK : status;
 }
