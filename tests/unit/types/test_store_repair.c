@@ -237,10 +237,12 @@ static void lost_entries_of_a_stream_are_told(void **state)
     stream_entry_key_store(key, stream.prefix, id);
     access_delete(&ms.access, TREE_ENTRIES, slice_make(key, sizeof key));
     memory_store_end(&ms);
+    ms.is_damaged = true;
     repair_unchecked();
     assert_string_equal(said.data,
-                        "Database 0, key 's': entries are not as many as the header counts; the "
-                        "stream shows what is there, but XLEN and XTRIM go by its header.\n");
+                        "Database 0, key 's': the set of deletions does not name the ordinals that "
+                        "are missing; the stream shows what is there, but XLEN and XTRIM go by its "
+                        "header.\n");
 }
 
 /* Changes records in `keys` and `parts` without the counts. */

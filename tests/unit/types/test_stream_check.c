@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit/types/stream_fixture.h"
 
+#include "types/header_check.h"
 #include "types/store_check.h"
 #include "types/stream_late.h"
 
@@ -10,6 +11,9 @@ static int setup_stream(void **state)
 {
     setup(state);
     ms.is_damaged = true;
+#ifdef CORDWOOD_DEBUG
+    header_debug_is_off = true;
+#endif
     for (int i = 0; i < 5; i++)
         add("*");
     write_line("late", 7);
