@@ -108,7 +108,7 @@ static void a_damaged_header_is_found(void **state)
     memory_store_write(&ms);
     assert_int_equal(keyspace_find(&ms.access, slice_from("s"), &object), STATUS_OK);
     object.body = slice_make("\xff", 1);
-    keyspace_put(&ms.access, slice_from("s"), &object, &object);
+    memory_store_plant(&ms, slice_from("s"), &object);
     memory_store_end(&ms);
     assert_string_equal(finding(), "database 0, key 's': its header is damaged");
 }
