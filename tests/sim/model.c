@@ -693,6 +693,7 @@ static enum model_reply run_xread(struct run *run)
         }
     }
     if (c->timed_out) {
+        run->model->revealed = 0; /* nothing was looked at for this reply */
         resp_null_array(&run->reply);
         return MODEL_EXACT;
     }
