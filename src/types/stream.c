@@ -262,6 +262,7 @@ struct delete_plan {
     size_t passed;                /* victims below the new first entry */
     struct stream_entry survivor; /* the new first entry, if passed > 0 and not is_all */
     struct stream_late_dead dead;
+    struct stream_deletions_plan deletions;
 };
 
 /* Whether the header can stand what is planned: the records may contradict it, after a repair. */
@@ -299,8 +300,8 @@ static enum status delete_find(struct access *access, const struct stream *strea
     if (!plan->is_all && victims[0].ordinal == stream->header.first_ordinal)
         status = find_survivor(access, stream, victims, count, &plan->survivor, &plan->passed);
     if (!status)
-        status =
-            stream_deletions_fetch(access, stream, ordinals + plan->passed, count - plan->passed);
+        status = stream_deletions_find(access, stream, ordinals + plan->passed,
+                                       count - plan->passed, &plan->deletions);
     if (!status)
         status = stream_late_find_dead(access, stream, &plan->dead);
     if (!status && !delete_fits(stream, victims, count, plan))
@@ -308,17 +309,13 @@ static enum status delete_find(struct access *access, const struct stream *strea
     return status;
 }
 
-static enum status delete_apply(struct access *access, struct stream *stream,
-                                const struct victim *victims, size_t count,
-                                const uint64_t *ordinals, const struct delete_plan *plan)
+static void delete_apply(struct access *access, struct stream *stream, const struct victim *victims,
+                         size_t count, const struct delete_plan *plan)
 {
     struct stream_header *header = &stream->header;
     stream_late_remove_dead(access, stream, &plan->dead);
     delete_records(access, stream, victims, count);
-    enum status status =
-        stream_deletions_insert(access, stream, ordinals + plan->passed, count - plan->passed);
-    if (status)
-        return status;
+    stream_deletions_apply(access, stream, &plan->deletions);
     header->length -= count;
     if (plan->is_all)
         stream_move_first(access, stream, STREAM_ID_MIN, header->next_ordinal, false);
@@ -326,7 +323,6 @@ static enum status delete_apply(struct access *access, struct stream *stream,
         stream_move_first(access, stream, plan->survivor.id, plan->survivor.ordinal, false);
     stream_save(access, stream);
     access_fact(access, 't', "xdel", stream->key);
-    return STATUS_OK;
 }
 
 enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
@@ -342,9 +338,10 @@ enum status stream_delete(struct access *access, struct stream *stream, const st
     if (!status && count > 0)
         status = delete_find(access, stream, victims, count, ordinals, &plan);
     if (!status && count > 0)
-        status = delete_apply(access, stream, victims, count, ordinals, &plan);
+        delete_apply(access, stream, victims, count, &plan);
     if (!status)
         *removed = count;
+    stream_deletions_plan_release(&plan.deletions);
     memory_free(ordinals);
     memory_free(victims);
     return status;

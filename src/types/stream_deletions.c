@@ -126,15 +126,6 @@ static enum status node_load(struct access *access, const struct stream *stream,
     return level == 0 ? leaf_decode(value, node) : inner_decode(value, node);
 }
 
-static void node_save(struct access *access, const struct stream *stream, unsigned level,
-                      uint64_t index, const struct node *node)
-{
-    uint8_t key[KEY_BYTES], value[NODE_BYTES_MAX];
-    key_store(key, stream, level, index);
-    size_t size = level == 0 ? leaf_encode(node, value) : inner_encode(node, value);
-    access_put(access, TREE_PARTS, slice_make(key, sizeof key), slice_make(value, size));
-}
-
 /* ---- Questions ------------------------------------------------------------------------------ */
 
 static uint64_t bits_below(const struct node *leaf, unsigned bit)
@@ -294,31 +285,12 @@ enum status stream_deletions_select(struct access *access, const struct stream *
 
 /* ---- Changes -------------------------------------------------------------------------------- */
 
-enum status stream_deletions_fetch(struct access *access, const struct stream *stream,
-                                   const uint64_t *ordinals, size_t count)
-{
-    struct node node;
-    if (count == 0)
-        return STATUS_OK;
-    unsigned levels = levels_for(ordinals[count - 1]);
-    if (levels < stream->header.deletion_levels)
-        levels = stream->header.deletion_levels;
-    for (unsigned level = 0; level < levels; level++) {
-        for (size_t i = 0; i < count; i++) {
-            if (i > 0 && node_index(level, ordinals[i]) == node_index(level, ordinals[i - 1]))
-                continue;
-            enum status status =
-                node_load(access, stream, level, node_index(level, ordinals[i]), &node);
-            if (status)
-                return status;
-        }
-        /* What a higher root will count. */
-        enum status status = node_load(access, stream, level, 0, &node);
-        if (status)
-            return status;
-    }
-    return STATUS_OK;
-}
+/* The set as it will be: what lies below the old root is counted by the nodes above it, unless all of
+ * that lies below the first ordinal. */
+struct growth {
+    unsigned old_levels, levels;
+    uint64_t total; /* members below the old root that count */
+};
 
 static uint64_t node_total(const struct node *node, unsigned level)
 {
@@ -330,39 +302,58 @@ static uint64_t node_total(const struct node *node, unsigned level)
     return total;
 }
 
-/* Levels on top of the root, so that the ordinal is covered; each has the old root as its first
- * child, unless all of that lies below the first ordinal. */
-static enum status grow(struct access *access, struct stream *stream, uint64_t ordinal)
+static enum status find_growth(struct access *access, const struct stream *stream, uint64_t ordinal,
+                               struct growth *growth)
 {
-    struct stream_header *header = &stream->header;
-    unsigned levels = levels_for(ordinal);
-    unsigned old_levels = header->deletion_levels;
-    if (levels <= old_levels)
-        return STATUS_OK;
-    header->deletion_levels = levels;
-    if (old_levels == 0)
-        header->deletion_reclaimed_leaf = node_index(0, header->first_ordinal);
-    if (old_levels == 0 || !node_covers(old_levels, header->first_ordinal))
+    const struct stream_header *header = &stream->header;
+    unsigned levels = levels_for(ordinal), old_levels = header->deletion_levels;
+    *growth = (struct growth){.old_levels = old_levels,
+                              .levels = levels > old_levels ? levels : old_levels};
+    if (levels <= old_levels || old_levels == 0 || !node_covers(old_levels, header->first_ordinal))
         return STATUS_OK;
     struct node node;
     enum status status = node_load(access, stream, old_levels - 1, 0, &node);
-    if (status)
-        return status;
-    uint64_t total = node_total(&node, old_levels - 1);
-    memset(&node, 0, sizeof node);
-    node.counts[0] = total;
-    for (unsigned level = old_levels; total > 0 && level < levels; level++)
-        node_save(access, stream, level, 0, &node);
+    if (!status)
+        growth->total = node_total(&node, old_levels - 1);
+    return status;
+}
+
+/* A node before the insertion. Levels above the old root have none in the store. */
+static enum status load_grown(struct access *access, const struct stream *stream,
+                              const struct growth *growth, unsigned level, uint64_t index,
+                              struct node *node)
+{
+    if (level < growth->old_levels)
+        return node_load(access, stream, level, index, node);
+    memset(node, 0, sizeof *node);
+    if (index == 0 && level > 0)
+        node->counts[0] = growth->total;
     return STATUS_OK;
 }
 
-static enum status insert_at_level(struct access *access, struct stream *stream, unsigned level,
-                                   const uint64_t *ordinals, size_t count)
+static void plan_node(struct stream_deletions_plan *plan, unsigned level, uint64_t index,
+                      const struct node *node)
+{
+    uint8_t value[NODE_BYTES_MAX];
+    size_t size = level == 0 ? leaf_encode(node, value) : inner_encode(node, value);
+    buffer_append_byte(&plan->nodes, (uint8_t)level);
+    buffer_append_varint(&plan->nodes, index);
+    buffer_append_sized(&plan->nodes, slice_make(value, size));
+}
+
+static enum status plan_level(struct access *access, const struct stream *stream,
+                              const struct growth *growth, unsigned level, const uint64_t *ordinals,
+                              size_t count, struct stream_deletions_plan *plan)
 {
     struct node node;
+    bool is_new = level >= growth->old_levels;
+    if (is_new && growth->total > 0 && node_index(level, ordinals[0]) > 0) {
+        (void)load_grown(access, stream, growth, level, 0, &node); /* reads nothing */
+        plan_node(plan, level, 0, &node);
+    }
     for (size_t i = 0; i < count;) {
         uint64_t index = node_index(level, ordinals[i]);
-        enum status status = node_load(access, stream, level, index, &node);
+        enum status status = load_grown(access, stream, growth, level, index, &node);
         if (status)
             return status;
         for (; i < count && node_index(level, ordinals[i]) == index; i++) {
@@ -372,20 +363,47 @@ static enum status insert_at_level(struct access *access, struct stream *stream,
             else
                 node.counts[child_index(level, ordinals[i])]++;
         }
-        node_save(access, stream, level, index, &node);
+        plan_node(plan, level, index, &node);
     }
     return STATUS_OK;
 }
 
-enum status stream_deletions_insert(struct access *access, struct stream *stream,
-                                    const uint64_t *ordinals, size_t count)
+enum status stream_deletions_find(struct access *access, const struct stream *stream,
+                                  const uint64_t *ordinals, size_t count,
+                                  struct stream_deletions_plan *plan)
 {
+    struct growth growth;
+    plan->levels = stream->header.deletion_levels;
     if (count == 0)
         return STATUS_OK;
-    enum status status = grow(access, stream, ordinals[count - 1]);
-    for (unsigned level = 0; !status && level < stream->header.deletion_levels; level++)
-        status = insert_at_level(access, stream, level, ordinals, count);
+    enum status status = find_growth(access, stream, ordinals[count - 1], &growth);
+    for (unsigned level = 0; !status && level < growth.levels; level++)
+        status = plan_level(access, stream, &growth, level, ordinals, count, plan);
+    if (!status)
+        plan->levels = growth.levels;
     return status;
+}
+
+void stream_deletions_apply(struct access *access, struct stream *stream,
+                            const struct stream_deletions_plan *plan)
+{
+    struct stream_header *header = &stream->header;
+    struct slice rest = buffer_slice(&plan->nodes), value;
+    uint8_t key[KEY_BYTES], level;
+    uint64_t index;
+    while (slice_take_byte(&rest, &level) && slice_take_varint(&rest, &index) &&
+           slice_take_sized(&rest, &value)) {
+        key_store(key, stream, level, index);
+        access_put(access, TREE_PARTS, slice_make(key, sizeof key), value);
+    }
+    if (header->deletion_levels == 0 && plan->levels > 0)
+        header->deletion_reclaimed_leaf = node_index(0, header->first_ordinal);
+    header->deletion_levels = plan->levels;
+}
+
+void stream_deletions_plan_release(struct stream_deletions_plan *plan)
+{
+    buffer_release(&plan->nodes);
 }
 
 static void delete_nodes(struct access *access, const struct stream *stream, unsigned level,

@@ -21,12 +21,22 @@ enum status stream_deletions_count(struct access *access, const struct stream *s
  * rank <= length. */
 enum status stream_deletions_select(struct access *access, const struct stream *stream,
                                     uint64_t rank, uint64_t *ordinal);
-/* Reads everything that _insert of these will need; `ordinals` ascend. */
-enum status stream_deletions_fetch(struct access *access, const struct stream *stream,
-                                   const uint64_t *ordinals, size_t count);
-/* Adds ordinals that are not in the set; ascending. Changes the header's levels. */
-enum status stream_deletions_insert(struct access *access, struct stream *stream,
-                                    const uint64_t *ordinals, size_t count);
+
+/* An insertion, found before anything is written: the nodes as they will be. Zeroed at first. */
+struct stream_deletions_plan {
+    unsigned levels;     /* of the set afterwards */
+    struct buffer nodes; /* { level (1), varint index, varint size, value } */
+};
+
+/* For ordinals that are not in the set; ascending. Reads only. */
+enum status stream_deletions_find(struct access *access, const struct stream *stream,
+                                  const uint64_t *ordinals, size_t count,
+                                  struct stream_deletions_plan *plan);
+/* Writes the nodes and changes the header's levels; reads nothing, so that nothing can fail between
+ * the writes of one command. */
+void stream_deletions_apply(struct access *access, struct stream *stream,
+                            const struct stream_deletions_plan *plan);
+void stream_deletions_plan_release(struct stream_deletions_plan *plan);
 /* Puts a range tombstone on nodes below first_ordinal, when there are enough of them. */
 void stream_deletions_reclaim(struct access *access, struct stream *stream);
 

@@ -48,8 +48,10 @@ static void span(uint64_t first, uint64_t next)
 static void insert(const uint64_t *ordinals, size_t count)
 {
     memory_store_write(&ms);
-    assert_int_equal(stream_deletions_fetch(&ms.access, &stream, ordinals, count), STATUS_OK);
-    assert_int_equal(stream_deletions_insert(&ms.access, &stream, ordinals, count), STATUS_OK);
+    struct stream_deletions_plan plan = {0};
+    assert_int_equal(stream_deletions_find(&ms.access, &stream, ordinals, count, &plan), STATUS_OK);
+    stream_deletions_apply(&ms.access, &stream, &plan);
+    stream_deletions_plan_release(&plan);
     memory_store_end(&ms);
     stream.header.length -= count;
     for (size_t i = 0; i < count; i++) {
