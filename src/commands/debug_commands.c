@@ -4,13 +4,8 @@
 #include "types/store_check.h"
 
 #include <sched.h>
-#include <time.h>
 
-enum {
-    COMPACT_STEP_BYTES = 8 << 20,
-    INVARIANT_TRIES_MAX = 50,
-    INVARIANT_PAUSE_NS = 2 * 1000 * 1000,
-};
+enum { COMPACT_STEP_BYTES = 8 << 20 };
 
 static enum status reply_after_sleep(struct command_context *c)
 {
@@ -61,13 +56,7 @@ static enum status debug_invariants(struct command_context *c)
     struct lsm_report report = {{0}};
     if (c->nowait)
         return STATUS_WOULD_BLOCK;
-    struct lsm *engine = store_engine(service_store(c->service));
-    enum status status = lsm_check_invariants(engine, &report);
-    /* Background work counts references outside of the locks for a moment; damage stays. */
-    for (unsigned tries = 1; status == STATUS_CORRUPT && tries < INVARIANT_TRIES_MAX; tries++) {
-        nanosleep(&(struct timespec){.tv_nsec = INVARIANT_PAUSE_NS}, NULL);
-        status = lsm_check_invariants(engine, &report);
-    }
+    enum status status = lsm_check_invariants(store_engine(service_store(c->service)), &report);
     if (!status)
         status = store_check(service_store(c->service), &report);
     if (status)

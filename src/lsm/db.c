@@ -62,10 +62,8 @@ struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn)
     return set;
 }
 
-void memtable_set_unref(struct memtable_set *set)
+static void memtable_set_destroy(struct memtable_set *set)
 {
-    if (!set || atomic_fetch_sub(&set->references, 1) != 1)
-        return;
     for (unsigned i = 0; i < set->tree_count; i++)
         memtable_destroy(set->trees[i]);
     memory_free(set);
@@ -97,20 +95,33 @@ struct view *db_view(struct lsm *db)
     return view;
 }
 
-void view_unref(struct view *view)
+/* Out of the list, and its memtables with it: under the lock they count as many references as listed
+ * views hold them. Those that nobody holds any more come into `alone`; returns how many. */
+static unsigned view_unlist(struct lsm *db, struct view *view, struct memtable_set **alone)
 {
-    if (!view || atomic_fetch_sub(&view->references, 1) != 1)
-        return;
-    struct lsm *db = view->db;
+    unsigned count = 0;
     pthread_mutex_lock(&db->view_lock);
     *(view->newer ? &view->newer->older : &db->live_views) = view->older;
     if (view->older)
         view->older->newer = view->newer;
-    pthread_mutex_unlock(&db->view_lock);
-    memtable_set_unref(view->active);
+    if (atomic_fetch_sub(&view->active->references, 1) == 1)
+        alone[count++] = view->active;
     for (unsigned i = 0; i < view->flushing_count; i++)
-        memtable_set_unref(view->flushing[i]);
+        if (atomic_fetch_sub(&view->flushing[i]->references, 1) == 1)
+            alone[count++] = view->flushing[i];
+    pthread_mutex_unlock(&db->view_lock);
+    return count;
+}
+
+void view_unref(struct view *view)
+{
+    struct memtable_set *alone[FLUSHING_MAX + 1];
+    if (!view || atomic_fetch_sub(&view->references, 1) != 1)
+        return;
+    unsigned count = view_unlist(view->db, view, alone);
     version_unref(view->version);
+    for (unsigned i = 0; i < count; i++)
+        memtable_set_destroy(alone[i]);
     memory_free(view);
 }
 

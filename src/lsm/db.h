@@ -137,7 +137,6 @@ struct lsm {
 /* ---- Views (db.c) -------------------------------------------------------------------------- */
 
 struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn);
-void memtable_set_unref(struct memtable_set *set);
 size_t memtable_set_bytes(const struct memtable_set *set);
 bool memtable_set_is_empty(const struct memtable_set *set);
 struct view *db_view(struct lsm *db); /* the current one, with a reference */

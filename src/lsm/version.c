@@ -23,12 +23,9 @@ static struct table_ref *table_ref_create(struct version_edit_table *from)
     return ref;
 }
 
-static void table_ref_unref(struct version_set *set, struct table_ref *ref)
+/* Nobody holds it any more. */
+static void table_ref_destroy(struct version_set *set, struct table_ref *ref)
 {
-    unsigned before = atomic_fetch_sub_explicit(&ref->references, 1, memory_order_acq_rel);
-    assert(before > 0);
-    if (before > 1)
-        return;
     struct table *table = atomic_load(&ref->table);
     if (table)
         table_close(table);
@@ -58,7 +55,28 @@ void version_list(struct version *version)
     set->live = version;
 }
 
-/* A version that was never listed (its making failed) is not in the list. */
+/* Gives its tables up, but for those that nobody else holds: they are left in the levels. */
+static void version_release_tables(struct version *version)
+{
+    for (unsigned tree = 0; tree < version->tree_count; tree++) {
+        for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+            struct version_level *level = &version->trees[tree].levels[depth];
+            size_t left = 0;
+            for (size_t i = 0; i < level->count; i++) {
+                struct table_ref *ref = level->tables[i];
+                unsigned before =
+                    atomic_fetch_sub_explicit(&ref->references, 1, memory_order_acq_rel);
+                assert(before > 0);
+                if (before == 1)
+                    level->tables[left++] = ref;
+            }
+            level->count = left;
+        }
+    }
+}
+
+/* Out of the list, and its tables with it: under the lock they count as many references as listed
+ * versions hold them. One that was never listed (its making failed) is not in the list. */
 static void version_unlist(struct version *version)
 {
     struct version_set *set = version->set;
@@ -69,6 +87,7 @@ static void version_unlist(struct version *version)
         set->live = version->older;
     if (version->older)
         version->older->newer = version->newer;
+    version_release_tables(version);
     pthread_mutex_unlock(&set->lock);
 }
 
@@ -85,7 +104,7 @@ void version_unref(struct version *version)
         for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
             struct version_level *level = &version->trees[tree].levels[depth];
             for (size_t i = 0; i < level->count; i++)
-                table_ref_unref(version->set, level->tables[i]);
+                table_ref_destroy(version->set, level->tables[i]);
             memory_free(level->tables);
         }
     }

@@ -92,8 +92,8 @@ uint64_t version_set_next_number(struct version_set *set); /* a file number, nev
 
 /* Levels are in order, counts are right, every table is held by as many versions as count it, the
  * current version by `held` (of views, in any order, repeated if held twice) and the set, and versions
- * by a compaction and a few checkpoints besides. STATUS_CORRUPT and a sentence about the first fault; one about references
- * may pass when another thread is between two steps: look again. */
+ * by a compaction and a few checkpoints besides. STATUS_CORRUPT and a sentence about the first fault;
+ * one about the references of versions may pass when another thread is between two steps: look again. */
 enum status version_set_check(struct version_set *set, const struct version *const *held,
                               size_t held_count, struct lsm_report *report);
 /* The tables of a version are files that say of themselves what the version says. Reads them;

@@ -302,9 +302,6 @@ enum status version_set_apply(struct version_set *set, struct version_edit *edit
         return status;
     }
     struct version_state *state = &set->log.state;
-    struct version *before = set->current;
-    struct version *next = version_with_edit(before, edit);
-    version_drop_removed(before, next, edit);
     if (edit->flushed_lsn)
         state->flushed_lsn = edit->flushed_lsn;
     if (edit->durable_lsn)
@@ -312,10 +309,14 @@ enum status version_set_apply(struct version_set *set, struct version_edit *edit
     if (edit->epoch)
         state->epoch = edit->epoch;
     state->clean = edit->clean;
+    /* Tables are counted and the version is listed under one lock: see version_unlist. */
     pthread_mutex_lock(&set->lock);
+    struct version *before = set->current;
+    struct version *next = version_with_edit(before, edit);
+    version_drop_removed(before, next, edit);
+    version_list(next);
     set->current = next;
     set->state = *state;
-    version_list(next);
     pthread_mutex_unlock(&set->lock);
     pthread_mutex_unlock(&set->apply_lock);
     version_unref(before);

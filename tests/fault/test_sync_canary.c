@@ -29,7 +29,8 @@ struct canary {
 /* Each with the kind of run that needs the site. AHEAD: a sync that loses nothing when it is left
  * out, but keeps its work from the syncs that clients wait for. RECYCLE_NAME: needed by a log that
  * does not keep a segment's room ahead, as the engine's does; shown on the log alone. Without a
- * run: what a segment promises by itself; shown in tests/unit/lsm/test_wal_segment.c. */
+ * run: what a segment promises by itself, shown in tests/unit/lsm/test_wal_segment.c, and a checkpoint
+ * in test_checkpoint.c. */
 static const struct canary canaries[] = {
     {AHEAD},
     {"db.parent", STORM_OF_STEPS, 260},
@@ -50,6 +51,8 @@ static const struct canary canaries[] = {
     {"manifest.edit", STORM_OF_STEPS, 260},
     {"replace_file.content", STORM_OF_STEPS, 260},
     {"replace_file.directory", STORM_OF_STEPS, 260},
+    {"checkpoint.segment"},
+    {"checkpoint.parent"},
 };
 
 enum { CANARY_COUNT = sizeof(canaries) / sizeof(canaries[0]) };
