@@ -20,28 +20,17 @@ enum {
 /* ---- DEL, EXISTS, TYPE, RENAME
  * ----------------------------------------------------------------------- */
 
-/* A key's read may have to wait, but not after the first deletion: all are read before. */
-static enum status read_all(struct command_context *c)
-{
-    struct object object;
-    for (size_t i = 1; i < c->count && c->nowait && c->count > 2; i++) {
-        enum status status = keyspace_find(c->access, c->arguments[i], &object);
-        if (status && status != STATUS_NOT_FOUND)
-            return status;
-    }
-    return STATUS_OK;
-}
-
 enum status del_command(struct command_context *c)
 {
-    int64_t count = 0;
-    enum status status = read_all(c);
-    for (size_t i = 1; i < c->count && !status; i++) {
-        bool deleted = false;
-        status = keyspace_delete(c->access, c->arguments[i], &deleted);
-        count += deleted;
+    uint64_t count = 0;
+    bool deleted = false;
+    if (c->count > 2) {
+        enum status status =
+            keyspace_delete_many(c->access, c->arguments + 1, c->count - 1, &count);
+        return status ? status : reply_integer(c, (int64_t)count);
     }
-    return status ? status : reply_integer(c, count);
+    enum status status = keyspace_delete(c->access, c->arguments[1], &deleted);
+    return status ? status : reply_integer(c, deleted);
 }
 
 enum status exists_command(struct command_context *c)

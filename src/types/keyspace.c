@@ -3,12 +3,14 @@
 #include "types/keyspace.h"
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "types/encoding.h"
 #include "types/expiry.h"
 #include "types/header_check.h"
 #include "types/store_state.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 uint64_t store_key_position(const struct store *store, struct slice key)
 {
@@ -118,18 +120,79 @@ void keyspace_remove(struct access *access, struct slice key, const struct objec
     reclaim_parts(access, object);
 }
 
+static void delete_found(struct access *access, struct slice key, const struct object *object)
+{
+    keyspace_remove(access, key, object);
+    access_fact(access, 'g', "del", key);
+}
+
 enum status keyspace_delete(struct access *access, struct slice key, bool *deleted)
 {
     struct object object;
     enum status status = keyspace_find(access, key, &object);
     if (status && status != STATUS_NOT_FOUND)
         return status;
-    if (!status) {
-        keyspace_remove(access, key, &object);
-        access_fact(access, 'g', "del", key);
-    }
+    if (!status)
+        delete_found(access, key, &object);
     *deleted = !status;
     return STATUS_OK;
+}
+
+/* One of many keys to delete. */
+struct doomed {
+    struct slice key;
+    struct object object;
+    bool is_named_before;
+};
+
+static int compare_doomed(const void *a, const void *b)
+{
+    const struct doomed *x = *(struct doomed *const *)a, *y = *(struct doomed *const *)b;
+    int order = slice_compare(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* A key may be named twice: it is deleted, and counted, at the first. */
+static enum status mark_named_before(struct doomed *doomed, size_t count)
+{
+    struct doomed **sorted = memory_try_allocate(count * sizeof *sorted);
+    if (!sorted)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &doomed[i];
+    qsort(sorted, count, sizeof *sorted, compare_doomed);
+    for (size_t i = 1; i < count; i++)
+        sorted[i]->is_named_before = slice_equal(sorted[i - 1]->key, sorted[i]->key);
+    memory_free(sorted);
+    return STATUS_OK;
+}
+
+enum status keyspace_delete_many(struct access *access, const struct slice *keys, size_t count,
+                                 uint64_t *deleted)
+{
+    size_t found = 0;
+    uint64_t removed = 0;
+    struct doomed *doomed = memory_try_allocate(count * sizeof *doomed);
+    enum status status = doomed ? STATUS_OK : STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count && !status; i++) {
+        doomed[found] = (struct doomed){.key = keys[i]};
+        status = keyspace_find(access, keys[i], &doomed[found].object);
+        found += !status;
+        if (status == STATUS_NOT_FOUND)
+            status = STATUS_OK;
+    }
+    if (!status && found > 1)
+        status = mark_named_before(doomed, found);
+    for (size_t i = 0; i < found && !status; i++) {
+        if (doomed[i].is_named_before)
+            continue;
+        delete_found(access, doomed[i].key, &doomed[i].object);
+        removed++;
+    }
+    if (!status)
+        *deleted = removed;
+    memory_free(doomed);
+    return status;
 }
 
 enum status keyspace_rename(struct access *access, struct slice from, struct slice to)

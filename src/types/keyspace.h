@@ -40,6 +40,9 @@ void keyspace_remove(struct access *access, struct slice key, const struct objec
 /* Commands' verbs. No facts but those named (event, class); replies are the caller's. */
 /* A missing key is STATUS_OK and *deleted = false. Fact "del", g. */
 enum status keyspace_delete(struct access *access, struct slice key, bool *deleted);
+/* The same for count > 0 keys, all or none: each is read before the first is deleted. STATUS_NO_MEMORY. */
+enum status keyspace_delete_many(struct access *access, const struct slice *keys, size_t count,
+                                 uint64_t *deleted);
 /* STATUS_NOT_FOUND: no `from`. `to` is replaced; the time to live moves along. Facts "rename_from",
  * "rename_to", g. O(1): the parts stay where they are. */
 enum status keyspace_rename(struct access *access, struct slice from, struct slice to);

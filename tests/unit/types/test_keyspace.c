@@ -112,6 +112,27 @@ static void what_was_set_is_found_counted_and_deleted(void **state)
     memory_store_end(&ms);
 }
 
+static void many_keys_are_deleted_in_order_and_each_once(void **state)
+{
+    const struct slice keys[] = {slice_from("b"), slice_from("none"), slice_from("a"),
+                                 slice_from("b"), slice_from("a")};
+    uint64_t deleted = 9;
+    (void)state;
+    memory_store_write(&ms);
+    set("a", "1");
+    set("b", "2");
+    set("c", "3");
+    memory_store_end(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(keyspace_delete_many(&ms.access, keys, 5, &deleted), STATUS_OK);
+    assert_int_equal(deleted, 2);
+    assert_int_equal(keyspace_delete_many(&ms.access, keys, 5, &deleted), STATUS_OK);
+    assert_int_equal(deleted, 0);
+    expect_counts(1, 0);
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms), "g del b, g del a");
+}
+
 static void the_empty_key_and_binary_keys_are_keys(void **state)
 {
     struct slice binary = slice_make("\0\xff\n", 3), found;
@@ -613,6 +634,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_set_is_found_counted_and_deleted, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_keys_are_deleted_in_order_and_each_once, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_empty_key_and_binary_keys_are_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_may_have_512_kib_and_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(another_type_is_said_to_be_one, setup, teardown),

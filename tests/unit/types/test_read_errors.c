@@ -180,6 +180,13 @@ static enum status delete_a_key(void)
     return keyspace_delete(&ms.access, slice_from("s"), &deleted);
 }
 
+static enum status delete_many_keys(void)
+{
+    const struct slice keys[] = {slice_from("large"), slice_from("none"), slice_from("list"),
+                                 slice_from("large"), slice_from("s"),    slice_from("small")};
+    return keyspace_delete_many(&ms.access, keys, sizeof keys / sizeof *keys, &number);
+}
+
 static enum status expire_keys(void)
 {
     size_t expired;
@@ -311,7 +318,8 @@ static const struct verb all_verbs[] = {
     WRITES(trim_a_little),     WRITES(trim_about),
     WRITES(trim_to_a_length),  WRITES(trim_to_an_id),
     WRITES(rename_a_key),      WRITES(delete_a_key),
-    WRITES(expire_keys),       WRITES(flush_the_other_database),
+    WRITES(delete_many_keys),  WRITES(expire_keys),
+    WRITES(flush_the_other_database),
 };
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
