@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/memory_store.h"
 #include "lib/seed.h"
@@ -131,6 +132,24 @@ static void many_keys_are_deleted_in_order_and_each_once(void **state)
     expect_counts(1, 0);
     memory_store_end(&ms);
     assert_string_equal(memory_store_facts(&ms), "g del b, g del a");
+}
+
+static void without_memory_no_key_of_many_is_deleted(void **state)
+{
+    const struct slice keys[] = {slice_from("a"), slice_from("b")};
+    uint64_t deleted;
+    (void)state;
+    memory_store_write(&ms);
+    set("a", "1");
+    set("b", "2");
+    for (uint64_t n = 1; n <= 2; n++) {
+        memory_fail_try(n, false);
+        assert_int_equal(keyspace_delete_many(&ms.access, keys, 2, &deleted), STATUS_NO_MEMORY);
+        memory_fail_try(0, false);
+        expect_counts(2, 0);
+    }
+    assert_int_equal(keyspace_delete_many(&ms.access, keys, 2, &deleted), STATUS_OK);
+    memory_store_end(&ms);
 }
 
 static void the_empty_key_and_binary_keys_are_keys(void **state)
@@ -636,6 +655,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_set_is_found_counted_and_deleted, setup, teardown),
         cmocka_unit_test_setup_teardown(many_keys_are_deleted_in_order_and_each_once, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(without_memory_no_key_of_many_is_deleted, setup, teardown),
         cmocka_unit_test_setup_teardown(the_empty_key_and_binary_keys_are_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_may_have_512_kib_and_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(another_type_is_said_to_be_one, setup, teardown),

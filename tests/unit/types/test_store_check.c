@@ -250,6 +250,36 @@ static void parts_of_lists_are_compared(void **state)
     expect_fault("a part of the list is none");
     put_part(part_key(1, 'm', first, -1), (struct slice){0});
     assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+    put_part(part_key(1, 'l', first + 1, 1), slice_make(large, 1));
+    expect_fault("an element lacks pieces");
+    put_part(part_key(1, 'l', first + 1, 1), slice_make(large, 40000 - LIST_PIECE_BYTES));
+    put_part(part_key(1, 'l', first + 2, -1), slice_make("\1\5", 2));
+    expect_fault("an element's record is damaged");
+    put_part(part_key(1, 'l', first + 2, -1), slice_make("\1\300\270\2", 4)); /* 40,000 bytes */
+    expect_fault("an element lacks pieces");
+    put_part(part_key(1, 'l', first + 2, -1), slice_make("\0x", 2));
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+}
+
+static void pieces_of_a_list_without_any_are_found(void **state)
+{
+    const uint64_t first = (uint64_t)1 << 63;
+    struct slice values[] = {slice_make(large, 600), slice_make(large, 600)};
+    uint64_t length;
+    struct lsm_report report;
+    (void)state;
+    memory_store_write(&ms);
+    assert_int_equal(
+        list_push(&ms.access, slice_from("whole"), LIST_RIGHT, values, 2, false, &length),
+        STATUS_OK);
+    memory_store_end(&ms);
+    put_part(part_key(1, 'l', first + 1, 0), slice_make(large, 9));
+    expect_fault("database 0, key 'whole': pieces of elements that the header does not know of");
+    put_part(part_key(1, 'l', first + 1, 0), (struct slice){0});
+    put_part(part_key(1, 'l', first + 1, -1), slice_make("\1\300\270\2", 4));
+    expect_fault("an element lies in pieces and the header does not say so");
+    put_part(part_key(1, 'l', first + 1, -1), slice_make("\0x", 2));
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
 }
 
 static void records_of_no_key_are_found(void **state)
@@ -345,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_of_the_tree_that_is_none_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_of_strings_are_compared, setup, teardown),
         cmocka_unit_test_setup_teardown(parts_of_lists_are_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_of_a_list_without_any_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(records_of_no_key_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(an_id_of_two_keys_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_records_of_the_store_are_found, setup, teardown),

@@ -169,6 +169,26 @@ static void the_tree_grows_with_the_ordinals(void **state)
     check_select(((uint64_t)1 << 39) + 3);
 }
 
+/* The new levels count the old root also when the new ordinals lie beside it. */
+static void a_tree_that_grows_sideways_counts_what_it_had(void **state)
+{
+    (void)state;
+    span(0, 1000);
+    insert((uint64_t[]){3, 500}, 2);
+    span(0, 10000000);
+    stream.header.length -= 2;
+    insert((uint64_t[]){5000000, 5000001}, 2);
+    assert_int_equal(stream.header.deletion_levels, 4);
+    check_count(0, 10000000);
+    check_count(0, 5000001);
+    check_count(4, 5000002);
+    check_select(0);
+    check_select(3);
+    check_select(498);
+    check_select(4999997);
+    check_select(4999998);
+}
+
 static size_t part_records(void)
 {
     struct buffer dump = {0};
@@ -377,6 +397,7 @@ int main(void)
         TEST(ordinals_behind_a_lone_leaf_are_selected),
         TEST(whole_leaves_and_nodes_may_be_deleted),
         TEST(the_tree_grows_with_the_ordinals),
+        TEST(a_tree_that_grows_sideways_counts_what_it_had),
         TEST(nodes_below_the_first_ordinal_are_given_back),
         TEST(damaged_nodes_are_reported),
         TEST(a_damaged_root_is_reported),
