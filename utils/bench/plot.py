@@ -151,7 +151,7 @@ set ytics ({ticks})
 set xtics scale 0
 set xlabel "percentile" textcolor "#303030"
 set bmargin 4.5
-set lmargin 8
+set lmargin 11
 set rmargin 1
 unset key
 """
