@@ -116,6 +116,23 @@ static bool is_live(const struct version *version, uint64_t number)
     return false;
 }
 
+/* After a kill the manifest that was read may not be on the medium, nor the name CURRENT has now. From here
+ * on it is relied upon: what it does not name is removed, so that no older state could be gone back to. */
+static enum status settle_manifest(struct version_set *set)
+{
+    char path[PATH_BYTES_MAX];
+    struct vfs_file *file = NULL;
+    struct vfs *vfs = set->env->vfs;
+    manifest_path(set->directory, set->log.number, path, sizeof(path));
+    enum status status = vfs_open(vfs, path, VFS_WRITE, &file);
+    if (status == STATUS_OK)
+        status = vfs_sync_at(file, "manifest.settle");
+    if (status == STATUS_OK)
+        status = vfs_sync_directory_at(vfs, set->directory, "manifest.settle_name");
+    vfs_close(file);
+    return status;
+}
+
 /* What crashes and failed edits left behind. After a torn manifest the tables are kept: should the
  * WAL show that the torn edit had counted, they hold what is needed to repair. */
 static void remove_leftovers(struct version_set *set, const struct directory_files *files)
@@ -165,6 +182,8 @@ enum status version_set_open(const struct env *env, const char *directory,
                     : load_database(set, options, &files, report);
     if (status == STATUS_OK)
         status = version_from_content(set, &set->log, report, &set->current);
+    if (status == STATUS_OK && !is_new && !options->read_only)
+        status = settle_manifest(set);
     if (status != STATUS_OK)
         goto done;
     pthread_mutex_lock(&set->lock);

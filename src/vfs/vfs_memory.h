@@ -9,7 +9,7 @@
 
 enum vfs_power_loss {
     VFS_LOSE_UNSYNCED,  /* everything unsynced is gone, names too */
-    VFS_KEEP_ALL,       /* nothing is gone: a kill -9 */
+    VFS_KEEP_ALL,       /* nothing is gone: a kill -9; what was not synced is not synced then either */
     VFS_TEAR,           /* of each unsynced write any subset of its 512-byte sectors survives */
     VFS_REORDER,        /* whole unsynced writes survive or not, each by itself */
 };

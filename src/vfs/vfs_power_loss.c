@@ -139,7 +139,35 @@ static void names_copy(const struct memory_names *from, struct memory_names *to)
         memory_names_set(to, from->list[i].name, from->list[i].inode);
 }
 
-/* The new inode belongs to loss->copies; names add their own references. */
+static void copy_names(struct power_loss *loss, const struct memory_names *from,
+                       struct memory_names *to)
+{
+    for (size_t i = 0; i < from->count; i++)
+        memory_names_set(to, from->list[i].name, power_loss_copy(loss, from->list[i].inode));
+}
+
+/* After a kill the system goes on: what was not synced is there, and still not synced. */
+static void copy_after_kill(struct power_loss *loss, const struct memory_inode *old,
+                            struct memory_inode *new)
+{
+    copy_names(loss, &old->durable_names, &new->names);
+    copy_names(loss, &old->durable_names, &new->durable_names);
+    buffer_append(&new->data, old->data.data, old->data.size);
+    buffer_append(&new->durable_data, old->durable_data.data, old->durable_data.size);
+    for (size_t i = 0; i < old->change_count; i++) {
+        const struct memory_change *change = &old->changes[i];
+        if (change->kind == CHANGE_NAME) {
+            memory_directory_change(new, change->removed, change->name,
+                                    change->inode ? power_loss_copy(loss, change->inode) : NULL);
+            continue;
+        }
+        struct memory_change *copied = memory_inode_add_change(new, change->kind);
+        copied->offset = change->offset;
+        buffer_append(&copied->bytes, change->bytes.data, change->bytes.size);
+    }
+}
+
+/* The new inode belongs to loss->copies; names and changes add their own references. */
 static struct memory_inode *power_loss_copy(struct power_loss *loss, const struct memory_inode *old)
 {
     for (size_t i = 0; i < loss->copy_count; i++) {
@@ -151,7 +179,9 @@ static struct memory_inode *power_loss_copy(struct power_loss *loss, const struc
     loss->copies[loss->copy_count].old = old;
     loss->copies[loss->copy_count].new = new;
     loss->copy_count++;
-    if (old->is_directory) {
+    if (loss->mode == VFS_KEEP_ALL) {
+        copy_after_kill(loss, old, new);
+    } else if (old->is_directory) {
         power_loss_directory(loss, old, &new->names);
         names_copy(&new->names, &new->durable_names);
     } else {

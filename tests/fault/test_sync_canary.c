@@ -49,6 +49,8 @@ static const struct canary canaries[] = {
     {"manifest.snapshot", STORM_OF_STEPS, 260},
     {"manifest.name", STORM_OF_STEPS, 260},
     {"manifest.edit", STORM_OF_STEPS, 260},
+    {"manifest.settle", STORM_OF_STEPS, 260},
+    {"manifest.settle_name", STORM_OF_FAILED_EDITS, 260},
     {"replace_file.content", STORM_OF_STEPS, 260},
     {"replace_file.directory", STORM_OF_STEPS, 260},
     {"checkpoint.segment"},

@@ -242,13 +242,13 @@ static bool recover(struct engine_run *found, const struct engine_history *histo
     return engine_holds_history(found->db, history, min, max, count, failure);
 }
 
-static bool lose_again(struct vfs *world, const struct engine_history *history, size_t count,
-                       uint64_t seed, struct engine_failure *failure)
+static bool lose_again(struct vfs *world, const struct engine_history *history, size_t min,
+                       size_t max, uint64_t seed, struct engine_failure *failure)
 {
     struct engine_run found;
     size_t again;
     engine_run_init(&found, world, seed);
-    bool agrees = recover(&found, history, count, count, &again, failure);
+    bool agrees = recover(&found, history, min, max, &again, failure);
     if (!agrees) {
         char why[sizeof(failure->text)];
         snprintf(why, sizeof(why), "%s", failure->text);
@@ -284,6 +284,8 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
     static const char *const modes[] = {"unsynced is lost", "all is kept", "torn", "reordered"};
     size_t min =
         loss->mode == VFS_KEEP_ALL && run->written > run->synced ? run->written : run->synced;
+    /* After a kill, what was not synced is not durable before the recovery is done. */
+    size_t again_min = loss->mode == VFS_KEEP_ALL ? run->synced : SIZE_MAX;
     size_t count = 0;
     struct engine_run found;
     engine_run_init(&found, vfs_memory_after_power_loss(run->memory, loss->mode, loss->seed),
@@ -301,7 +303,8 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
     bool agrees = recover(&found, &run->history, min, run->history.count, &count, failure);
     second.countdown = 0;
     if (second.world && agrees)
-        agrees = lose_again(second.world, &run->history, count, second.seed, failure);
+        agrees = lose_again(second.world, &run->history, again_min < count ? again_min : count, count,
+                            second.seed, failure);
     else
         vfs_destroy(second.world);
     if (agrees && loss->go_on)

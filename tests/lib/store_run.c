@@ -418,9 +418,10 @@ static bool go_on(struct store_run *found, struct store_loss_counts *counts,
                                 random_next(&found->random), NULL, failure);
 }
 
-/* `digests[min .. max]` may be found. Takes the world over. `counts` NULL: this is all. */
+/* `digests[min .. max]` may be found. Takes the world over. `counts` NULL: this is all. `power_min`: after
+ * a kill the oldest that a power loss within this recovery may leave; else SIZE_MAX, all is durable. */
 static bool recover(const struct store_run *run, struct vfs *world, const uint64_t *digests,
-                    size_t min, size_t max, uint64_t seed, unsigned losses,
+                    size_t min, size_t max, size_t power_min, uint64_t seed, unsigned losses,
                     struct store_loss_counts *counts, struct engine_failure *failure)
 {
     struct store_run found;
@@ -436,14 +437,13 @@ static bool recover(const struct store_run *run, struct vfs *world, const uint64
     vfs_fault_watch(found.fault, STRUCK_CALLS, take_picture, &next);
     enum status status = store_run_open(&found, &report);
     next.countdown = 0;
-    uint64_t digest = 0;
     size_t at = max + 1;
     bool agrees = status == STATUS_OK || engine_fail(failure, status, "open: %s (%.800s)",
                                                      status_text(status), report.text);
     if (agrees)
         agrees = check_run(&found, failure);
     if (agrees) {
-        digest = observe(&found);
+        uint64_t digest = observe(&found);
         while (at > min && digests[at - 1] != digest)
             at--;
         agrees = at > min ||
@@ -452,7 +452,8 @@ static bool recover(const struct store_run *run, struct vfs *world, const uint64
     }
     if (agrees && next.world) {
         *(losses == 1 ? &counts->again : &counts->third) += 1;
-        agrees = recover(run, next.world, &digest, 0, 0, next.seed, losses + 1, counts, failure);
+        agrees = recover(run, next.world, digests, power_min < at - 1 ? power_min : at - 1, at - 1,
+                         SIZE_MAX, next.seed, losses + 1, counts, failure);
         if (!agrees) {
             char why[sizeof failure->text];
             snprintf(why, sizeof why, "%s", failure->text);
@@ -480,7 +481,10 @@ bool store_run_lose_power(const struct store_run *run, enum vfs_power_loss mode,
     if (counts)
         counts->losses++;
     struct vfs *world = vfs_memory_after_power_loss(run->memory, mode, seed);
-    if (recover(run, world, run->digests, min, run->count - 1, seed, 1, counts, failure))
+    size_t power_min = run->policy == POLICY_ALWAYS && run->replied > run->synced ? run->replied
+                                                                                  : run->synced;
+    if (recover(run, world, run->digests, min, run->count - 1,
+                mode == VFS_KEEP_ALL ? power_min : SIZE_MAX, seed, 1, counts, failure))
         return true;
     char why[sizeof failure->text];
     snprintf(why, sizeof why, "%s", failure->text);

@@ -472,6 +472,34 @@ static void threads_may_share_a_file(void **state)
     vfs_destroy(vfs);
 }
 
+static void what_a_kill_leaves_unsynced_a_power_loss_still_takes(void **state)
+{
+    (void)state;
+    struct vfs *vfs = new_memory();
+    struct vfs_file *file = create_durable(vfs, "/db/a", "old");
+    assert_int_equal(vfs_write_at(file, 0, "new!", 4), STATUS_OK);
+    assert_int_equal(vfs_rename(vfs, "/db/a", "/db/b"), STATUS_OK);
+    struct vfs *killed = vfs_memory_after_power_loss(vfs, VFS_KEEP_ALL, 1);
+    assert_true(holds_text(killed, "/db/b", "new!"));
+    assert_false(has(killed, "/db/a"));
+    struct vfs *lost = vfs_memory_after_power_loss(killed, VFS_LOSE_UNSYNCED, 1);
+    assert_true(holds_text(lost, "/db/a", "old"));
+    assert_false(has(lost, "/db/b"));
+    vfs_destroy(lost);
+    /* Whoever goes on after the kill may still sync it. */
+    struct vfs_file *again = NULL;
+    assert_int_equal(vfs_open(killed, "/db/b", VFS_WRITE, &again), STATUS_OK);
+    assert_int_equal(vfs_sync(again), STATUS_OK);
+    assert_int_equal(vfs_sync_directory(killed, "/db"), STATUS_OK);
+    lost = vfs_memory_after_power_loss(killed, VFS_LOSE_UNSYNCED, 1);
+    assert_true(holds_text(lost, "/db/b", "new!"));
+    vfs_close(again);
+    vfs_close(file);
+    vfs_destroy(lost);
+    vfs_destroy(killed);
+    vfs_destroy(vfs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +514,7 @@ int main(void)
         cmocka_unit_test(renames_survive_whole_or_not_at_all),
         cmocka_unit_test(hard_links_are_one_file_after_power_loss_too),
         cmocka_unit_test(power_loss_leaves_the_old_world_as_it_was),
+        cmocka_unit_test(what_a_kill_leaves_unsynced_a_power_loss_still_takes),
         cmocka_unit_test(same_seed_same_loss),
         cmocka_unit_test(flip_changes_one_byte_for_good),
         cmocka_unit_test(syncs_are_counted),
