@@ -303,8 +303,8 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
     bool agrees = recover(&found, &run->history, min, run->history.count, &count, failure);
     second.countdown = 0;
     if (second.world && agrees)
-        agrees = lose_again(second.world, &run->history, again_min < count ? again_min : count, count,
-                            second.seed, failure);
+        agrees = lose_again(second.world, &run->history, again_min < count ? again_min : count,
+                            count, second.seed, failure);
     else
         vfs_destroy(second.world);
     if (agrees && loss->go_on)
