@@ -318,7 +318,7 @@ coverage: ## which lines the tests reach, by file; what lsm, types and resp leav
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory VARIANT=coverage BIG_SOURCES="$(COVERAGE_BIG)" tests fuzz-programs
 	@SEED=$${SEED:-20261121} FUZZ_RUNS=0 TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage unit fuzz-short
-	@SEED=$${SEED:-20261121} STEPS=60 FAULTS=all TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage \
+	@SEED=$${SEED:-20261121} STEPS=60 TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage \
 		BIG_SOURCES="$(COVERAGE_BIG)" big
 	@utils/coverage build/coverage
 
