@@ -203,36 +203,24 @@ static void prepare_batches(struct engine_run *run, int count)
     }
 }
 
-/* The flush alone: what it makes waits for its compaction. */
-static void flush_only(struct engine_run *run)
-{
-    struct lsm_stats before, now;
-    lsm_get_stats(run->db, &before);
-    lsm_request_flush(run->db);
-    do {
-        (void)lsm_work(run->db, SIZE_MAX); /* the counter says when it is done */
-        lsm_get_stats(run->db, &now);
-    } while (now.flush_count == before.flush_count);
-}
-
 static void prepare_tables(struct engine_run *run)
 {
     for (int i = 0; i < 4; i++) {
         prepare_batches(run, 25);
-        flush_only(run);
+        engine_run_flush(run);
     }
     lsm_request_compact(run->db);
     engine_run_work(run);
     for (int i = 0; i < 3; i++) {
         prepare_batches(run, 15);
-        flush_only(run);
+        engine_run_flush(run);
     }
 }
 
 static void prepare_unflushed(struct engine_run *run)
 {
     prepare_batches(run, 20);
-    flush_only(run);
+    engine_run_flush(run);
     prepare_batches(run, 30);
     assert_int_equal(lsm_wal_rotate(run->db), STATUS_OK);
     prepare_batches(run, 10);

@@ -148,6 +148,17 @@ void engine_run_work(struct engine_run *run)
     assert(steps < WORK_STEPS_MAX);
 }
 
+void engine_run_flush(struct engine_run *run)
+{
+    struct lsm_stats before, now;
+    lsm_get_stats(run->db, &before);
+    lsm_request_flush(run->db);
+    do {
+        (void)lsm_work(run->db, SIZE_MAX); /* the counter says when it is done */
+        lsm_get_stats(run->db, &now);
+    } while (now.flush_count == before.flush_count);
+}
+
 static bool run_compare(struct engine_run *run, struct engine_failure *failure)
 {
     size_t count;

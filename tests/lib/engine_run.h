@@ -49,6 +49,8 @@ enum status engine_run_write(struct engine_run *run);
 size_t engine_run_count_below(const struct engine_run *run, lsn_t lsn);
 /* Background work until there is none. */
 void engine_run_work(struct engine_run *run);
+/* A flush alone: no other work, which would sync the directory or merge what it made. */
+void engine_run_flush(struct engine_run *run);
 /* A step that the seed chooses: batches, syncs by the policy, background work, rotation, reopening,
  * comparing. false with the reason when something is not as it must be. */
 bool engine_run_step(struct engine_run *run, struct engine_failure *failure);

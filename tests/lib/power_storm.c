@@ -69,25 +69,13 @@ static void strike(void *context, enum vfs_call call, const char *path, const ch
 
 /* ---- Steps --------------------------------------------------------------------------------- */
 
-/* The flush alone: other work would sync the directory. */
-static void flush_only(struct engine_run *run)
-{
-    struct lsm_stats before, now;
-    lsm_get_stats(run->db, &before);
-    lsm_request_flush(run->db);
-    do {
-        (void)lsm_work(run->db, SIZE_MAX); /* the counter says when it is done */
-        lsm_get_stats(run->db, &now);
-    } while (now.flush_count == before.flush_count);
-}
-
 static enum status recycling_step(struct engine_run *run, unsigned step)
 {
     enum status status = engine_run_batch(run);
     if (status == STATUS_OK && step % RECYCLING_BATCHES_PER_SYNC == 0)
         status = engine_run_sync(run);
     if (step % RECYCLING_PERIOD == RECYCLING_PERIOD / 4)
-        flush_only(run);
+        engine_run_flush(run);
     return status;
 }
 
