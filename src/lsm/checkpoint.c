@@ -25,7 +25,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PATH_BYTES_MAX = 4096, COPY_BYTES = 1 << 20 };
+enum { PATH_BYTES_MAX = 4096 };
 
 struct checkpoint {
     struct lsm *db;
@@ -162,20 +162,6 @@ static enum status link_tables(struct checkpoint *checkpoint)
     return status;
 }
 
-static enum status copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size)
-{
-    uint8_t *bytes = memory_allocate(COPY_BYTES);
-    enum status status = STATUS_OK;
-    for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
-        part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
-        status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
-        if (status == STATUS_OK)
-            status = vfs_write_at(to, at, bytes, (size_t)part);
-    }
-    memory_free(bytes);
-    return status;
-}
-
 /* The bytes below `end`, which never change again, and zeros: the log can be gone on with there. */
 static enum status copy_segment(struct checkpoint *checkpoint, const struct wal_header *header,
                                 lsn_t end)
@@ -191,7 +177,7 @@ static enum status copy_segment(struct checkpoint *checkpoint, const struct wal_
     if (status == STATUS_OK)
         status = vfs_open(vfs, to, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &copy);
     if (status == STATUS_OK)
-        status = copy_bytes(source, copy, size);
+        status = vfs_copy_bytes(source, copy, size);
     if (status == STATUS_OK)
         status = wal_segment_fill(copy, size, header->segment_bytes);
     if (status == STATUS_OK)

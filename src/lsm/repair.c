@@ -22,7 +22,6 @@ enum {
     NAME_BYTES_MAX = 64,
     LINE_BYTES_MAX = 1024,
     COPIES_MAX = 1000, /* of one name in lost/ */
-    COPY_BYTES = 1 << 20,
     SEGMENT_BYTES_DEFAULT = 32 << 20,
 };
 
@@ -123,27 +122,13 @@ static enum status keep_lost(struct repair *repair, const char *name)
     return status;
 }
 
-static enum status copy_bytes(struct vfs_file *from, struct vfs_file *to)
-{
-    uint8_t *bytes = memory_allocate(COPY_BYTES);
-    uint64_t size = 0;
-    enum status status = vfs_size(from, &size);
-    for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
-        part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
-        status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
-        if (status == STATUS_OK)
-            status = vfs_write_at(to, at, bytes, (size_t)part);
-    }
-    memory_free(bytes);
-    return status;
-}
-
 /* Keeps a copy in lost/ of a file that stays in use. */
 static enum status copy_lost(struct repair *repair, const char *name)
 {
     struct vfs *vfs = repair->env->vfs;
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
     struct vfs_file *source = NULL, *copy = NULL;
+    uint64_t size = 0;
     enum status status = path_join(from, sizeof(from), repair->directory, name);
     if (status == STATUS_OK)
         status = lost_path(repair, name, to, sizeof(to));
@@ -152,7 +137,9 @@ static enum status copy_lost(struct repair *repair, const char *name)
     if (status == STATUS_OK)
         status = vfs_open(vfs, to, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &copy);
     if (status == STATUS_OK)
-        status = copy_bytes(source, copy);
+        status = vfs_size(source, &size);
+    if (status == STATUS_OK)
+        status = vfs_copy_bytes(source, copy, size);
     if (status == STATUS_OK)
         status = vfs_sync_at(copy, "repair.copy");
     if (status != STATUS_OK && copy)

@@ -2,13 +2,15 @@
 /* Helpers over any vfs, and the env of the real world. */
 #include "vfs/vfs.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
-enum { VFS_PATH_BYTES_MAX = 4096, ENV_LOG_LINE_BYTES_MAX = 1024 };
+enum { VFS_PATH_BYTES_MAX = 4096, ENV_LOG_LINE_BYTES_MAX = 1024, COPY_BYTES = 1 << 20 };
 
 enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data, size_t size,
                              bool nowait)
@@ -26,6 +28,20 @@ enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data,
     if (status != STATUS_OK)
         return status;
     return file_bytes >= offset + size ? STATUS_IO : STATUS_CORRUPT;
+}
+
+enum status vfs_copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size)
+{
+    uint8_t *bytes = memory_allocate(COPY_BYTES);
+    enum status status = STATUS_OK;
+    for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
+        part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
+        status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
+        if (status == STATUS_OK)
+            status = vfs_write_at(to, at, bytes, (size_t)part);
+    }
+    memory_free(bytes);
+    return status;
 }
 
 enum status vfs_read_file(struct vfs *vfs, const char *path, size_t limit, struct buffer *into)

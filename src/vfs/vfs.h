@@ -123,6 +123,8 @@ static inline void vfs_destroy(struct vfs *vfs)
  * the file has them. */
 enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data, size_t size,
                              bool nowait);
+/* The first `size` bytes, a piece at a time; `to` is not synced. */
+enum status vfs_copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size);
 /* The whole file, at most `limit` bytes (else STATUS_TOO_LARGE), appended to `into`. */
 enum status vfs_read_file(struct vfs *vfs, const char *path, size_t limit, struct buffer *into);
 /* Writes a new file beside `path`, syncs it, renames it over `path`, syncs the directory. */
