@@ -19,7 +19,7 @@ enum block_kind {
     BLOCK_RANGE_DELETES = 4, /* rows: from, to */
     BLOCK_PROPERTIES = 5,    /* tagged fields */
 };
-enum block_codec { CODEC_PLAIN = 0, CODEC_LZ4 = 1 };
+enum block_compression { CODEC_PLAIN = 0, CODEC_LZ4 = 1 };
 
 enum {
     BLOCK_HEAD_BYTES = 14,
@@ -34,7 +34,7 @@ struct block_handle {
 
 struct block_head {
     enum block_kind kind;
-    enum block_codec codec;
+    enum block_compression codec;
     uint32_t stored_bytes; /* behind the head */
     uint32_t raw_bytes;
     uint32_t checksum;

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 static void assert_round_trip(struct slice raw, bool compress, uint64_t offset,
-                              enum block_codec codec)
+                              enum block_compression codec)
 {
     struct buffer stored = {0};
     struct block_head head;
