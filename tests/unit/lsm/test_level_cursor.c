@@ -219,12 +219,59 @@ static void nowait_cursor_names_the_table_to_open(void **state)
     version_unref(version);
 }
 
+static void first(struct cursor *cursor)
+{
+    cursor->ops->first(cursor);
+}
+static void last(struct cursor *cursor)
+{
+    cursor->ops->last(cursor);
+}
+static void seek(struct cursor *cursor)
+{
+    cursor->ops->seek(cursor, slice_from("01000"), UINT64_MAX);
+}
+static void seek_for_prev(struct cursor *cursor)
+{
+    cursor->ops->seek_for_prev(cursor, slice_from("02000"));
+}
+
+/* Each goes to another table, which nobody has opened yet. */
+static void a_place_in_a_table_that_does_not_open_is_none(void **state)
+{
+    static const struct {
+        void (*move)(struct cursor *cursor);
+        const char *key;
+    } moves[] = {{first, "00010"}, {last, "03000"}, {seek, "01000"}, {seek_for_prev, "02000"}};
+    struct fixture *fixture = *state;
+    fill(fixture);
+    struct version *version = version_set_current(fixture->set);
+    const struct version_level *level = &version->trees[0].levels[1];
+    const struct table_read read = {0};
+    struct cursor *cursor = level_cursor_create(fixture->set, level->tables, level->count, &read);
+    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+        vfs_fault_fail(fixture->vfs, 1u << VFS_CALL_OPEN, 1, STATUS_IO, false);
+        moves[i].move(cursor);
+        assert_int_equal(vfs_fault_failed_count(fixture->vfs), i + 1);
+        assert_false(cursor->valid);
+        assert_int_equal(cursor->status, STATUS_IO);
+        moves[i].move(cursor);
+        assert_int_equal(cursor->status, STATUS_OK);
+        assert_true(cursor->valid);
+        assert_true(slice_equal(cursor->key, slice_from(moves[i].key)));
+    }
+    cursor->ops->destroy(cursor);
+    version_unref(version);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(level_moves_like_one_array, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_level_has_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(nowait_cursor_names_the_table_to_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_place_in_a_table_that_does_not_open_is_none, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,36 @@ static void malformed_frames_are_refused(void **state)
     rows_iter_release(&iter);
 }
 
+/* The last restart stands in front of the others, which lie within a value; or within one itself. */
+static void a_step_back_to_where_no_row_ends_is_damage(void **state)
+{
+    (void)state;
+    /* Rows at 0, 5 and, within the value, 12; restarts 12, 17, 5. */
+    static const uint8_t last_restart_in_front[] = {1,   0, 1, 0, 0, 'a', 0,  1, 7, 0, 'b', '.',
+                                                    '.', 0, 1, 0, 0, 'c', 12, 0, 0, 0, 17,  0,
+                                                    0,   0, 5, 0, 0, 0,   3,  0, 0, 0};
+    /* Rows at 0 and, within its value, 12; restarts 0, 17, 12. */
+    static const uint8_t last_restart_within_a_value[] = {
+        1,   0, 1, 12, 0, 'a', '.', '.', '.', '.', '.', '.', '.', 0, 1, 0, 0,
+        'b', 0, 0, 0,  0, 17,  0,   0,   0,   12,  0,   0,   0,   3, 0, 0, 0};
+    const struct slice contents[] = {
+        slice_make(last_restart_in_front, sizeof(last_restart_in_front)),
+        slice_make(last_restart_within_a_value, sizeof(last_restart_within_a_value))};
+    for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+        struct rows_iter iter;
+        rows_iter_init(&iter);
+        assert_int_equal(rows_iter_attach(&iter, contents[i]), STATUS_OK);
+        rows_iter_last(&iter);
+        assert_true(iter.valid);
+        assert_true(slice_equal(iter.key, slice_from("b")));
+        rows_iter_prev(&iter);
+        assert_false(iter.valid);
+        assert_true(iter.damaged);
+        assert_false(rows_check(contents[i]));
+        rows_iter_release(&iter);
+    }
+}
+
 static void check_finds_a_restart_that_no_row_has(void **state)
 {
     (void)state;
@@ -236,6 +266,7 @@ int main(void)
         cmocka_unit_test(cleared_builder_starts_anew),
         cmocka_unit_test(damaged_content_is_survived),
         cmocka_unit_test(malformed_frames_are_refused),
+        cmocka_unit_test(a_step_back_to_where_no_row_ends_is_damage),
         cmocka_unit_test(check_finds_a_restart_that_no_row_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,7 @@ enum twist {
     LEAF_ENDS_EARLY,
     LEAF_MALFORMED,
     LEAF_WITHOUT_FRAME,
+    LEAF_MALFORMED_IN_FRONT,
     TOP_IS_MISSING,
     TOP_IS_MALFORMED,
     TOP_IS_OF_ANOTHER_KIND,
@@ -130,6 +131,11 @@ static void name(struct maker *m, const char *key, lsn_t lsn, struct block_handl
 static void put_leaf(struct maker *m)
 {
     enum twist twist = m->twist;
+    if (twist == LEAF_MALFORMED_IN_FRONT) {
+        rows_builder_release(&m->rows);
+        rows_builder_init(&m->rows,
+                          1); /* a restart each: the last row is found without the first */
+    }
     const char *separator = twist == LEAF_SEPARATOR_TOO_LOW    ? "a"
                             : twist == LEAF_SEPARATOR_TOO_HIGH ? "cc"
                                                                : "b";
@@ -143,7 +149,8 @@ static void put_leaf(struct maker *m)
         name(m, twist == LEAF_ENDS_EARLY ? "c" : "d", 6, m->data[twist != LEAF_NAMES_ONE_TWICE]);
     if (twist == LEAF_NAMES_TOO_MANY)
         name(m, "e", 5, m->data[1]);
-    m->leaf = put_rows(m, BLOCK_INDEX, twist == LEAF_MALFORMED, twist == LEAF_WITHOUT_FRAME);
+    bool is_malformed = twist == LEAF_MALFORMED || twist == LEAF_MALFORMED_IN_FRONT;
+    m->leaf = put_rows(m, BLOCK_INDEX, is_malformed, twist == LEAF_WITHOUT_FRAME);
 }
 
 static struct block_handle put_top(struct maker *m)
@@ -361,6 +368,7 @@ static const struct {
     {LEAF_ENDS_EARLY, "a separator before the end of its block", true, STATUS_CORRUPT, STATUS_OK},
     {LEAF_MALFORMED, "an index is malformed", true, STATUS_CORRUPT, STATUS_CORRUPT},
     {LEAF_WITHOUT_FRAME, "an index is malformed", true, STATUS_CORRUPT, STATUS_CORRUPT},
+    {LEAF_MALFORMED_IN_FRONT, "an index is malformed", true, STATUS_CORRUPT, STATUS_CORRUPT},
     {TOP_IS_MISSING, "the top index is missing", true, STATUS_OK, STATUS_OK},
     {TOP_IS_MALFORMED, "the top index is malformed", false, 0, 0},
     {TOP_IS_OF_ANOTHER_KIND, "a block of another kind", false, 0, 0},
@@ -426,6 +434,26 @@ static void readers_report_what_they_meet(void **state)
     }
 }
 
+static void a_scan_from_behind_ends_with_an_error_where_the_index_does(void **state)
+{
+    struct env *env = *state;
+    const struct table_read read = {0};
+    struct table *table = NULL;
+    make(env, LEAF_MALFORMED_IN_FRONT);
+    assert_int_equal(table_open(env, PATH, 7, NULL, false, NULL, &table), STATUS_OK);
+    struct cursor *cursor = table_cursor_create(table, &read);
+    cursor->ops->last(cursor);
+    for (const char *key = "dc"; *key; key++) {
+        assert_true(cursor->valid);
+        assert_true(slice_equal(cursor->key, slice_make(key, 1)));
+        cursor->ops->prev(cursor);
+    }
+    assert_false(cursor->valid);
+    assert_int_equal(cursor->status, STATUS_CORRUPT);
+    cursor->ops->destroy(cursor);
+    table_close(table);
+}
+
 static void a_walk_over_the_index_reports_what_it_meets(void **state)
 {
     struct env *env = *state;
@@ -459,6 +487,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_table_put_together_right_is_sound, setup, teardown),
         cmocka_unit_test_setup_teardown(verify_says_what_is_wrong, setup, teardown),
         cmocka_unit_test_setup_teardown(readers_report_what_they_meet, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_scan_from_behind_ends_with_an_error_where_the_index_does,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_walk_over_the_index_reports_what_it_meets, setup,
                                         teardown),
     };
