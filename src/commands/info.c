@@ -302,6 +302,13 @@ static void info_keyspace(struct info *info)
     }
 }
 
+/* Bytes written into tables for each byte that was flushed; 0: none was. */
+static double amplification(const struct lsm_tree_stats *tree)
+{
+    uint64_t written = tree->flush_bytes + tree->compaction_write_bytes;
+    return tree->flush_bytes ? (double)written / (double)tree->flush_bytes : 0;
+}
+
 static void info_cordwood(struct info *info)
 {
     const struct lsm_stats *engine = &info->engine;
@@ -328,6 +335,7 @@ static void info_cordwood(struct info *info)
     number(info, "compaction_count", engine->compaction_count);
     number(info, "compaction_read_bytes", engine->compaction_read_bytes);
     number(info, "compaction_write_bytes", engine->compaction_write_bytes);
+    number(info, "tables_moved", engine->tables_moved);
     number(info, "tables_dropped_unread", engine->tables_dropped_unread);
     number(info, "block_cache_bytes", engine->cache_bytes);
     number(info, "block_cache_hits", engine->cache_hits);
@@ -341,11 +349,14 @@ static void info_cordwood(struct info *info)
         const struct lsm_tree_stats *tree = &engine->trees[i];
         buffer_printf(info->out,
                       "tree_%s:tables=%llu,bytes=%llu,l0=%llu,levels=%llu,entries=%llu,"
-                      "range_deletes=%llu\r\n",
+                      "range_deletes=%llu,flush_bytes=%llu,compaction_write_bytes=%llu,"
+                      "write_amplification=%.2f\r\n",
                       tree->name, (unsigned long long)tree->table_count,
                       (unsigned long long)tree->table_bytes, (unsigned long long)tree->l0_count,
                       (unsigned long long)tree->levels, (unsigned long long)tree->entry_count,
-                      (unsigned long long)tree->range_delete_count);
+                      (unsigned long long)tree->range_delete_count,
+                      (unsigned long long)tree->flush_bytes,
+                      (unsigned long long)tree->compaction_write_bytes, amplification(tree));
     }
 }
 

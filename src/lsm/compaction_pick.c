@@ -10,6 +10,7 @@ enum {
     LEVEL_FACTOR = 10,
     RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
     LARGE_RUN_SHARE = 4,   /* a run is large from this share of table_bytes_max on */
+    MOVED_SHARE = 16,      /* a table of level 0 is moved from this share of table_bytes_max on */
     RUNS_ASKED = 4,
     DEAD_PERCENT = 50,
 };
@@ -268,12 +269,45 @@ static bool has_deletions(const struct table_ref *table)
     return table->properties.delete_count + table->properties.range_delete_count > 0;
 }
 
+static bool overlaps_another(const struct version_level *level, const struct table_ref *table)
+{
+    for (size_t i = 0; i < level->count; i++) {
+        if (level->tables[i] != table && overlap(level->tables[i], table))
+            return true;
+    }
+    return false;
+}
+
+/* Tables of level 0 that a merge would only copy: bulk loads, and keys that grow with time. Small ones
+ * are merged nevertheless, so that there are few. NULL: none. */
+static struct compaction_pick *pick_moves(const struct version_tree *tables, unsigned tree,
+                                          const struct lsm_options *options)
+{
+    struct compaction_pick *pick = NULL;
+    const struct version_level *flushed = &tables->levels[0];
+    for (size_t i = 0; i < flushed->count; i++) {
+        struct table_ref *table = flushed->tables[i];
+        if (has_deletions(table) ||
+            table->properties.file_bytes < options->table_bytes_max / MOVED_SHARE ||
+            overlaps_another(flushed, table) || overlaps_another(&tables->levels[1], table))
+            continue;
+        if (!pick)
+            pick = pick_new(tree, 1);
+        pick->kind = COMPACTION_MOVE;
+        pick_add(pick, 0, table);
+    }
+    return pick;
+}
+
 static struct compaction_pick *pick_level(const struct version_tree *tables,
                                           const struct compaction_request *request, unsigned tree,
                                           unsigned depth)
 {
     const struct version_level *level = &tables->levels[depth];
-    struct compaction_pick *pick = pick_new(tree, depth + 1);
+    struct compaction_pick *pick = depth == 0 ? pick_moves(tables, tree, request->options) : NULL;
+    if (pick)
+        return pick;
+    pick = pick_new(tree, depth + 1);
     if (depth == 0)
         pick_add_level(pick, depth, level);
     else

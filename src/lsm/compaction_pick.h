@@ -4,8 +4,9 @@
  *
  *   LSM_LEVELED   level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
  *                 holds more than its target (4 tables of full size, 10 times more a level deeper)
- *                 its next table, in turn, goes to level n + 1. What overlaps below joins. A lone
- *                 table without deletions that overlaps nothing is moved without being read.
+ *                 its next table, in turn, goes to level n + 1. What overlaps below joins. A table
+ *                 without deletions that overlaps nothing, beside it or below, is moved without
+ *                 being read.
  *   LSM_TIME_RUNS level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
  *                 level 1, and left there. Large ones with nothing to merge, since their keys
  *                 follow each other, are moved. A merged run of which half lies under range

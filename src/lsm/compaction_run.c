@@ -353,6 +353,7 @@ struct compaction *compaction_create(const struct compaction_host *host, struct 
     c->version = version;
     version_ref(version);
     c->pick = pick;
+    c->counts.tree = pick->tree;
     version_filter_init(&c->filter, read_lsns, read_count);
     c->spent_max = version_filter_oldest_read(&c->filter);
     if (c->spent_max >= durable)
@@ -386,6 +387,7 @@ enum status compaction_step(struct compaction *c, size_t budget, bool *finished)
             version_edit_add(&c->edit, c->pick->tree, c->pick->output_level,
                              c->pick->inputs[i].table->number, &properties);
         }
+        c->counts.tables_moved = c->pick->input_count;
         *finished = true;
         return STATUS_OK;
     }

@@ -35,7 +35,8 @@ enum status compaction_step(struct compaction *compaction, size_t budget_bytes, 
 struct version_edit *compaction_edit(struct compaction *compaction);
 
 struct compaction_counts {
-    uint64_t read_bytes, write_bytes, tables_dropped_unread;
+    unsigned tree;
+    uint64_t read_bytes, write_bytes, tables_moved, tables_dropped_unread;
 };
 void compaction_get_counts(const struct compaction *compaction, struct compaction_counts *counts);
 /* Frees; removes the outputs unless they were installed. NULL is fine. */

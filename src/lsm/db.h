@@ -86,6 +86,12 @@ struct lsm_snapshot {
     struct lsm_snapshot *previous, *next;
 };
 
+/* What flushes and compactions did to a tree, in this run. */
+struct tree_counters {
+    atomic_ullong flush_bytes, compaction_read_bytes, compaction_write_bytes, tables_moved,
+        tables_dropped_unread;
+};
+
 struct flush_job;
 struct compaction;
 
@@ -130,8 +136,8 @@ struct lsm {
     struct wal_tail recovered;
     uint64_t recovery_us, epoch;
     bool was_clean;
-    atomic_ullong flush_count, flush_bytes, compaction_count, compaction_read_bytes,
-        compaction_write_bytes, tables_dropped_unread, filter_checks, filter_negatives, block_reads;
+    struct tree_counters counters[LSM_TREES_MAX];
+    atomic_ullong flush_count, compaction_count, filter_checks, filter_negatives, block_reads;
 };
 
 /* ---- Views (db.c) -------------------------------------------------------------------------- */

@@ -92,7 +92,7 @@ static enum status finish_tree(struct lsm *db, struct flush_job *job)
     enum status status = table_builder_finish(job->builder, &properties);
     if (status != STATUS_OK)
         return status;
-    atomic_fetch_add(&db->flush_bytes, properties.file_bytes);
+    atomic_fetch_add(&db->counters[job->tree].flush_bytes, properties.file_bytes);
     version_edit_add(&job->edit, job->tree, 0, job->number, &properties);
     table_builder_destroy(job->builder);
     job->builder = NULL;

@@ -206,6 +206,9 @@ struct lsm_tree_stats {
     uint64_t table_count, table_bytes, l0_count, levels;
     uint64_t entry_count; /* in tables, versions and deletions included */
     uint64_t range_delete_count;
+    /* In this run. Write amplification of the tables: (flushed + written) / flushed. */
+    uint64_t flush_bytes, compaction_read_bytes, compaction_write_bytes;
+    uint64_t tables_moved, tables_dropped_unread; /* without being read */
 };
 
 struct lsm_stats {
@@ -217,7 +220,7 @@ struct lsm_stats {
     uint64_t wal_bytes_written, wal_syncs, wal_segments;
     uint64_t recovered_batches, recovered_bytes, recovery_us, recovery_cut_bytes;
     uint64_t flush_count, flush_bytes, compaction_count, compaction_read_bytes,
-        compaction_write_bytes, tables_dropped_unread;
+        compaction_write_bytes, tables_moved, tables_dropped_unread; /* of all trees */
     uint64_t cache_bytes, cache_hits, cache_misses, filter_checks, filter_negatives, block_reads;
     uint64_t snapshot_count, reader_count;
     bool was_clean, read_only;

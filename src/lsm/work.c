@@ -118,9 +118,11 @@ static enum status install_compaction(struct lsm *db, struct compaction *compact
     struct compaction_counts counts;
     compaction_get_counts(compaction, &counts);
     atomic_fetch_add(&db->compaction_count, 1);
-    atomic_fetch_add(&db->compaction_read_bytes, counts.read_bytes);
-    atomic_fetch_add(&db->compaction_write_bytes, counts.write_bytes);
-    atomic_fetch_add(&db->tables_dropped_unread, counts.tables_dropped_unread);
+    struct tree_counters *counters = &db->counters[counts.tree];
+    atomic_fetch_add(&counters->compaction_read_bytes, counts.read_bytes);
+    atomic_fetch_add(&counters->compaction_write_bytes, counts.write_bytes);
+    atomic_fetch_add(&counters->tables_moved, counts.tables_moved);
+    atomic_fetch_add(&counters->tables_dropped_unread, counts.tables_dropped_unread);
     return STATUS_OK;
 }
 

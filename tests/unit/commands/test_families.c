@@ -291,6 +291,22 @@ static void info_shows_the_sections_that_are_asked_for(void **state)
     assert_reply(f, f->a, "INFO nosuch", "\"\"");
 }
 
+static void info_says_what_was_written_into_tables(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_non_null(strstr(fixture_ask(f, f->a, "INFO cordwood"),
+                           "range_deletes=0,flush_bytes=0,compaction_write_bytes=0,"
+                           "write_amplification=0.00\\r"));
+    assert_reply(f, f->a, "SET k v", "+OK");
+    memory_store_work(&f->ms, true);
+    const char *tree = strstr(fixture_ask(f, f->a, "INFO cordwood"), "tree_keys:");
+    assert_non_null(tree);
+    const char *flushed = strstr(tree, "flush_bytes=");
+    assert_non_null(flushed);
+    assert_true(atoi(flushed + strlen("flush_bytes=")) > 0);
+    assert_non_null(strstr(flushed, "write_amplification=1.00\\r"));
+}
+
 static void info_says_what_recovery_found(void **state)
 {
     struct session_fixture *f = *state;
@@ -408,6 +424,7 @@ int main(void)
         TEST(keys_of_a_large_database_does_not_hold_up_the_loop),
         TEST(info_counts_what_happened),
         TEST(info_shows_the_sections_that_are_asked_for),
+        TEST(info_says_what_was_written_into_tables),
         TEST(info_says_what_recovery_found),
         TEST(documents_are_well_formed_in_both_protocols),
         TEST(shutdown_asks_the_host_and_never_answers),

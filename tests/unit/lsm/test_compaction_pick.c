@@ -156,6 +156,19 @@ static void lone_table_is_moved_unless_it_has_deletions(void **state)
                 "tree 0: merge L1:1 -> L2");
 }
 
+static void flushed_tables_that_overlap_nothing_are_moved(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\nL0 4: g-h 4\nL0 3: e-f 4\nL0 2: c-d 4\nL0 1: a-b 4\nL1 9: i-k 64",
+                "tree 0: move L0:4 L0:3 L0:2 L0:1 -> L1");
+    /* One overlaps a table below, two each other, one has deletions, one is small. */
+    assert_pick("tree 0 leveled\nL0 6: r-s 4\nL0 5: g-h 4\nL0 4: e-f 4\nL0 3: e-e 4\n"
+                "L0 2: n-o 4 +d\nL0 1: p-q 3\nL1 9: h-k 64",
+                "tree 0: move L0:6 -> L1");
+    assert_pick("tree 0 leveled\nL0 4: g-h 3\nL0 3: e-f 3\nL0 2: c-d 3\nL0 1: a-b 3",
+                "tree 0: merge L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
 static void last_level_has_nowhere_to_go(void **state)
 {
     (void)state;
@@ -341,6 +354,7 @@ int main(void)
         cmocka_unit_test(overlapping_tables_below_join),
         cmocka_unit_test(full_level_gives_its_tables_in_turn),
         cmocka_unit_test(lone_table_is_moved_unless_it_has_deletions),
+        cmocka_unit_test(flushed_tables_that_overlap_nothing_are_moved),
         cmocka_unit_test(last_level_has_nowhere_to_go),
         cmocka_unit_test(most_urgent_tree_goes_first),
         cmocka_unit_test(eight_runs_are_merged_oldest_first),
