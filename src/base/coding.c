@@ -76,23 +76,28 @@ void buffer_append_sized(struct buffer *buffer, struct slice value)
     buffer_append_slice(buffer, value);
 }
 
-bool slice_take_varint_long(struct slice *input, uint64_t *value)
+const uint8_t *varint_load_long(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
+    size_t size = (size_t)(end - at);
+    if (size >= sizeof(uint64_t)) {
+        unsigned used = varint_of_word(le64_load(at), value);
+        if (used > 0)
+            return at + used;
+    }
     uint64_t result = 0;
-    for (size_t i = 0; i < input->size && i < VARINT_BYTES_MAX; i++) {
-        uint8_t byte = input->data[i];
+    for (size_t i = 0; i < size && i < VARINT_BYTES_MAX; i++) {
+        uint8_t byte = at[i];
         result |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte & 0x80)
             continue;
         if (byte == 0 && i > 0)
-            return false; /* a shorter form exists */
+            return NULL; /* a shorter form exists */
         if (i == VARINT_BYTES_MAX - 1 && byte > 1)
-            return false; /* more than 64 bits */
+            return NULL; /* more than 64 bits */
         *value = result;
-        *input = slice_skip(*input, i + 1);
-        return true;
+        return at + i + 1;
     }
-    return false;
+    return NULL;
 }
 
 bool slice_take(struct slice *input, size_t size, struct slice *value)

@@ -58,17 +58,6 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
 /* Reading goes by two pointers, and results are stored member by member: a struct slice that is
  * copied as a whole right after its halves were written costs more than all the rest. */
 
-/* The number at `at`; the place behind it, or NULL. Nearly all fit one byte. */
-static inline const uint8_t *take_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
-{
-    if (at < end && *at < 0x80) {
-        *value = *at;
-        return at + 1;
-    }
-    struct slice rest = slice_make(at, (size_t)(end - at));
-    return slice_take_varint(&rest, value) ? rest.data : NULL;
-}
-
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry)
 {
     uint64_t ordinal, late_ms = 0, field_count;
@@ -77,13 +66,13 @@ enum status stream_entry_decode(struct slice key, struct slice value, struct str
         return STATUS_CORRUPT;
     uint64_t ms = be64_load(key.data + OBJECT_PREFIX_BYTES);
     uint8_t flags = *at++;
-    if ((flags & ~RECORD_KNOWN) || !(at = take_varint(at, end, &ordinal)))
+    if ((flags & ~RECORD_KNOWN) || !(at = varint_load(at, end, &ordinal)))
         return STATUS_CORRUPT;
     if ((flags & RECORD_LATE) &&
-        (!(at = take_varint(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
+        (!(at = varint_load(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
         return STATUS_CORRUPT;
     /* A field is two bytes at least, so the count is bounded by the record. */
-    if (!(at = take_varint(at, end, &field_count)) || field_count == 0 ||
+    if (!(at = varint_load(at, end, &field_count)) || field_count == 0 ||
         field_count > (uint64_t)(end - at) / 2)
         return STATUS_CORRUPT;
     if (flags & RECORD_KINDS) {
@@ -118,11 +107,11 @@ bool stream_fields_next(struct stream_fields *fields, struct stream_field *field
         return false;
     }
     uint8_t kind = fields->kinds ? *fields->kinds++ : STREAM_FIELD_BYTES;
-    at = take_varint(at, end, &name_size);
+    at = varint_load(at, end, &name_size);
     if (!at || name_size > (uint64_t)(end - at) || kind > STREAM_FIELD_JSON)
         return fields_fail(fields);
     const uint8_t *name = at;
-    at = take_varint(at + name_size, end, &value_size);
+    at = varint_load(at + name_size, end, &value_size);
     if (!at || value_size > (uint64_t)(end - at))
         return fields_fail(fields);
     field->name.data = name;

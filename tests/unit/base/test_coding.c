@@ -21,6 +21,13 @@ static void check_varint(uint64_t value, size_t expected_size)
     assert_true(slice_take_varint(&input, &got));
     assert_true(got == value);
     assert_int_equal(input.size, 0);
+    /* With more behind it the number is read by words. */
+    uint8_t longer[2 * VARINT_BYTES_MAX];
+    memset(longer, 0xff, sizeof longer);
+    memcpy(longer, bytes, size);
+    got = ~value;
+    assert_ptr_equal(varint_load(longer, longer + sizeof longer, &got), longer + size);
+    assert_true(got == value);
     for (size_t cut = 0; cut < size; cut++) {
         input = slice_make(bytes, cut);
         got = 77;
@@ -92,6 +99,8 @@ static void varint_that_is_too_long_or_too_large_is_refused(void **state)
     (void)state;
     refuse_varint((const uint8_t[]){0x80, 0x00}, 2);
     refuse_varint((const uint8_t[]){0xff, 0x80, 0x00}, 3);
+    refuse_varint((const uint8_t[]){0x80, 0x00, 1, 1, 1, 1, 1, 1}, 8);
+    refuse_varint((const uint8_t[]){255, 255, 255, 255, 255, 255, 255, 0}, 8);
     /* 2^64 and above */
     refuse_varint((const uint8_t[]){0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2}, 10);
     refuse_varint((const uint8_t[]){255, 255, 255, 255, 255, 255, 255, 255, 255, 127}, 10);
