@@ -5,12 +5,15 @@
 #ifndef LSM_ROWS_H
 #define LSM_ROWS_H
 
+#include "base/coding.h"
 #include "lsm/cursor.h"
 
 enum {
     ROWS_RESTART_INTERVAL = 16,
     ROWS_KEY_INLINE_BYTES = 128,
-    ROWS_WINDOW_MAX = 16, /* rows between two restarts that prev steps through without a search */
+    ROWS_WINDOW_MAX = 16, /* rows from a restart to the next, decoded at once going backward ... */
+    ROWS_WINDOW_KEY_BYTES_MAX = 64 * 1024, /* ... if their keys take no more */
+    ROW_KIND_BITS = 3,
 };
 /* LSNs fit into a tag beside three bits of kind and a sign. */
 #define ROWS_LSN_MAX (((uint64_t)1 << 60) - 1)
@@ -48,15 +51,20 @@ struct rows_iter {
     uint32_t restart_count;
     lsn_t base_lsn;
     uint32_t restart_index; /* the last restart at or before `at` */
+    size_t restart_end;     /* offset of the next one, or where the rows end */
     size_t at, next_at;     /* offsets of this row and of the next */
     uint8_t *key_bytes;     /* key_inline or from the heap */
     size_t key_capacity;
     /* Going backward: the rows from one restart to the next. */
     uint32_t window_restart; /* which; UINT32_MAX: none */
     uint32_t window_count;
+    uint32_t window_index;     /* the row shown last; window_count: none yet */
+    struct buffer window_keys; /* one behind the other */
     struct {
-        uint32_t at;
+        uint32_t at, key_at, key_size;
+        enum entry_kind kind;
         lsn_t lsn;
+        struct slice value;
     } window[ROWS_WINDOW_MAX];
     uint8_t key_inline[ROWS_KEY_INLINE_BYTES];
 };
@@ -74,6 +82,28 @@ void rows_iter_prev(struct rows_iter *iter);
 
 /* Whether every byte is what the builder would have written: order, restarts, no gaps. */
 bool rows_check(struct slice content);
+
+/* Where restart `index` stands, counted from the first row. */
+static inline size_t rows_restart(const struct rows_iter *iter, uint32_t index)
+{
+    return le32_load(iter->restarts + index * sizeof(uint32_t));
+}
+
+/* How many bytes at their fronts two keys have in common. */
+static inline size_t shared_prefix(struct slice a, struct slice b)
+{
+    size_t limit = a.size < b.size ? a.size : b.size;
+    size_t shared = 0;
+    while (limit - shared >= sizeof(uint64_t)) {
+        uint64_t left = le64_load(a.data + shared), right = le64_load(b.data + shared);
+        if (left != right)
+            return shared + (size_t)__builtin_ctzll(left ^ right) / 8;
+        shared += sizeof(uint64_t);
+    }
+    while (shared < limit && a.data[shared] == b.data[shared])
+        shared++;
+    return shared;
+}
 
 /* <0, 0, >0 in cursor order. */
 static inline int entry_compare(struct slice a, lsn_t a_lsn, struct slice b, lsn_t b_lsn)
