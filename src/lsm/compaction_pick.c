@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "lsm/compaction_pick.h"
+#include "lsm/compaction_picker.h"
 
 #include "base/memory.h"
-
-#include <stdlib.h>
 
 enum {
     LEVEL_1_TABLES = 4,
     LEVEL_FACTOR = 10,
-    RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
-    LARGE_RUN_SHARE = 4,   /* a run is large from this share of table_bytes_max on */
-    MOVED_SHARE = 16,      /* a table of level 0 is moved from this share of table_bytes_max on */
     RUNS_ASKED = 4,
     DEAD_PERCENT = 50,
 };
-
-static struct slice smallest_of(const struct table_ref *table)
-{
-    return buffer_slice(&table->properties.smallest);
-}
-
-static struct slice largest_of(const struct table_ref *table)
-{
-    return buffer_slice(&table->properties.largest);
-}
 
 void compaction_memory_release(struct compaction_memory *memory)
 {
@@ -35,7 +20,7 @@ void compaction_memory_release(struct compaction_memory *memory)
 
 /* ---- Picks --------------------------------------------------------------------------------- */
 
-static struct compaction_pick *pick_new(unsigned tree, unsigned output_level)
+struct compaction_pick *pick_new(unsigned tree, unsigned output_level)
 {
     struct compaction_pick *pick = memory_zeroed(1, sizeof(struct compaction_pick));
     pick->tree = tree;
@@ -43,15 +28,14 @@ static struct compaction_pick *pick_new(unsigned tree, unsigned output_level)
     return pick;
 }
 
-static void pick_add(struct compaction_pick *pick, unsigned level, struct table_ref *table)
+void pick_add(struct compaction_pick *pick, unsigned level, struct table_ref *table)
 {
     size_t size = (pick->input_count + 1) * sizeof(struct compaction_input);
     pick->inputs = memory_resize(pick->inputs, size);
     pick->inputs[pick->input_count++] = (struct compaction_input){level, table};
 }
 
-static void pick_add_level(struct compaction_pick *pick, unsigned depth,
-                           const struct version_level *level)
+void pick_add_level(struct compaction_pick *pick, unsigned depth, const struct version_level *level)
 {
     for (size_t i = 0; i < level->count; i++)
         pick_add(pick, depth, level->tables[i]);
@@ -89,12 +73,6 @@ static uint64_t fingerprint(const struct version_tree *tables)
         }
     }
     return sum;
-}
-
-static bool overlap(const struct table_ref *a, const struct table_ref *b)
-{
-    return slice_compare(smallest_of(a), largest_of(b)) <= 0 &&
-           slice_compare(smallest_of(b), largest_of(a)) <= 0;
 }
 
 /* A table of nothing but range deletions that everybody sees, with nothing left for them to
@@ -287,9 +265,8 @@ static struct compaction_pick *pick_moves(const struct version_tree *tables, uns
     const struct version_level *flushed = &tables->levels[0];
     for (size_t i = 0; i < flushed->count; i++) {
         struct table_ref *table = flushed->tables[i];
-        if (has_deletions(table) ||
-            table->properties.file_bytes < options->table_bytes_max / MOVED_SHARE ||
-            overlaps_another(flushed, table) || overlaps_another(&tables->levels[1], table))
+        if (has_deletions(table) || !is_large(table, options) || overlaps_another(flushed, table) ||
+            overlaps_another(&tables->levels[1], table))
             continue;
         if (!pick)
             pick = pick_new(tree, 1);
@@ -341,51 +318,6 @@ static struct compaction_pick *pick_all_leveled(const struct version_tree *table
     return above ? pick_all_levels(tables, tree, deepest ? deepest : 1) : NULL;
 }
 
-/* ---- Time runs ----------------------------------------------------------------------------- */
-
-static int compare_smallest(const void *a, const void *b)
-{
-    const struct compaction_input *left = a, *right = b;
-    return slice_compare(smallest_of(left->table), smallest_of(right->table));
-}
-
-/* Whether merging gains nothing: the tables are large, and their keys follow each other. */
-static bool follow_each_other(const struct compaction_pick *pick, const struct lsm_options *options)
-{
-    struct compaction_input *sorted =
-        memory_copy(pick->inputs, pick->input_count * sizeof(pick->inputs[0]));
-    qsort(sorted, pick->input_count, sizeof(sorted[0]), compare_smallest);
-    bool follow = true;
-    for (size_t i = 0; i < pick->input_count && follow; i++) {
-        const struct table_properties *properties = &sorted[i].table->properties;
-        follow = properties->file_bytes >= options->table_bytes_max / LARGE_RUN_SHARE;
-        if (i > 0 && slice_compare(largest_of(sorted[i - 1].table),
-                                   buffer_slice(&properties->smallest)) >= 0)
-            follow = false;
-    }
-    memory_free(sorted);
-    return follow;
-}
-
-static struct compaction_pick *pick_runs(const struct version_tree *tables,
-                                         const struct compaction_request *request, unsigned tree)
-{
-    const struct version_level *flushed = &tables->levels[0];
-    struct compaction_pick *pick = pick_new(tree, 1);
-    for (size_t i = flushed->count - L0_RUNS_MERGED; i < flushed->count; i++)
-        pick_add(pick, 0, flushed->tables[i]); /* newest first: the oldest are at the end */
-    if (follow_each_other(pick, request->options))
-        pick->kind = COMPACTION_MOVE;
-    return pick;
-}
-
-static struct compaction_pick *pick_all_runs(const struct version_tree *tables, unsigned tree)
-{
-    if (tables->levels[0].count + tables->levels[1].count == 0)
-        return NULL;
-    return pick_all_levels(tables, tree, RUNS_MERGED_LEVEL);
-}
-
 /* ---- All trees ----------------------------------------------------------------------------- */
 
 static bool is_leveled(const struct compaction_request *request, unsigned tree)
@@ -399,7 +331,7 @@ static struct compaction_pick *pick_all(const struct version *version,
     struct compaction_pick *pick = NULL;
     for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
         pick = is_leveled(request, tree) ? pick_all_leveled(&version->trees[tree], tree)
-                                         : pick_all_runs(&version->trees[tree], tree);
+                                         : runs_pick_all(&version->trees[tree], tree);
     return pick;
 }
 
@@ -408,7 +340,7 @@ static uint64_t score_of(const struct version_tree *tables, unsigned depth, bool
 {
     if (leveled)
         return leveled_score(tables, depth, options);
-    return depth == 0 ? tables->levels[0].count * 100 / L0_RUNS_MERGED : 0;
+    return runs_score(tables, depth, options);
 }
 
 static struct compaction_pick *pick_most_urgent(const struct version *version,
@@ -430,8 +362,9 @@ static struct compaction_pick *pick_most_urgent(const struct version *version,
     if (best_score == 99)
         return NULL;
     const struct version_tree *tables = &version->trees[best_tree];
-    return is_leveled(request, best_tree) ? pick_level(tables, request, best_tree, best_depth)
-                                          : pick_runs(tables, request, best_tree);
+    return is_leveled(request, best_tree)
+               ? pick_level(tables, request, best_tree, best_depth)
+               : runs_pick(tables, request->options, best_tree, best_depth);
 }
 
 struct compaction_pick *compaction_pick_create(const struct version *version,

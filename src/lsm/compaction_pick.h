@@ -7,11 +7,14 @@
  *                 its next table, in turn, goes to level n + 1. What overlaps below joins. A table
  *                 without deletions that overlaps nothing, beside it or below, is moved without
  *                 being read.
- *   LSM_TIME_RUNS level 0: flushed runs, merged once, L0_RUNS_MERGED neighbours at a time, into
+ *   LSM_TIME_RUNS level 0: flushed runs, merged once, RUNS_MERGED neighbours at a time, into
  *                 level 1, and left there. Large ones with nothing to merge, since their keys
- *                 follow each other, are moved. A merged run of which half lies under range
- *                 deletions is written once more: a few runs are asked each time that deletions
- *                 have come.
+ *                 follow each other, are moved. The merge gives large objects tables of their own
+ *                 (compaction_objects.h); what remains, the slow streams beside a fast one, makes
+ *                 small tables, and RUNS_MERGED of those that overlap go on to the next level, so
+ *                 that a slow stream is not spread over all runs.
+ *                 A merged run of which half lies under range deletions is written once more: a few
+ *                 runs are asked each time that deletions have come.
  *   both          tables that lie under newer range deletions are dropped unread, before all else,
  *                 and so are tables of range deletions that have nothing left to hide. Of what is
  *                 due the most urgent level of all trees goes first. On request everything is
@@ -22,7 +25,9 @@
 #include "lsm/range_map.h"
 #include "lsm/version.h"
 
-enum { L0_TABLES_MERGED = 4, L0_TABLES_MAX = 16, L0_RUNS_MERGED = 8, L0_RUNS_MAX = 48 };
+enum { L0_TABLES_MERGED = 4, L0_TABLES_MAX = 16, RUNS_MERGED = 8, L0_RUNS_MAX = 48 };
+/* A table is large, and worth leaving as it is, from this share of table_bytes_max on. */
+enum { COMPACTION_LARGE_SHARE = 16 };
 
 enum compaction_kind {
     COMPACTION_MERGE, /* read the inputs, write tables at output_level */

@@ -2,6 +2,7 @@
 #include "lsm/compaction_run.h"
 
 #include "base/memory.h"
+#include "lsm/compaction_objects.h"
 #include "lsm/level_cursor.h"
 #include "lsm/merge_cursor.h"
 #include "lsm/range_map.h"
@@ -37,6 +38,8 @@ struct compaction {
     size_t map_hint;
     struct range_delete *carried; /* to be written again: what is left of the ranges */
     size_t carried_count;
+    struct large_objects objects; /* of time runs: tables are cut at their ends */
+    uint64_t output_bytes_max;
     struct table_builder *builder;
     uint64_t number;            /* of the table being built */
     struct buffer output_start; /* where the table's share of range deletions begins ... */
@@ -221,12 +224,31 @@ static void sort_ranges(struct compaction *c)
     range_map_release(&own);
 }
 
+/* Of time runs the tables of a merge are of one size, so that none is left over to be merged again. */
+static enum status plan_outputs(struct compaction *c)
+{
+    const struct lsm_tree_options *tree = &c->host.options->trees[c->pick->tree];
+    uint64_t bytes_max = c->host.options->table_bytes_max;
+    c->output_bytes_max = bytes_max;
+    if (tree->compaction != LSM_TIME_RUNS)
+        return STATUS_OK;
+    uint64_t tables = (c->counts.read_bytes + bytes_max - 1) / bytes_max;
+    c->output_bytes_max = c->counts.read_bytes / (tables ? tables : 1) + 1;
+    if (!tree->filter_prefix_bytes)
+        return STATUS_OK;
+    return large_objects_find(c->host.versions, c->pick, tree->filter_prefix_bytes,
+                              bytes_max / COMPACTION_LARGE_SHARE, &c->objects);
+}
+
 static enum status open_inputs(struct compaction *c)
 {
     enum status status = read_ranges(c);
     if (status != STATUS_OK)
         return status;
     count_inputs(c);
+    status = plan_outputs(c);
+    if (status != STATUS_OK)
+        return status;
     find_outsiders(c);
     sort_ranges(c);
     return open_cursors(c);
@@ -301,15 +323,24 @@ static enum status finish_output(struct compaction *c, const struct slice *end)
     return status;
 }
 
+/* Does the table being built end before the cursor's key? All versions of a key are in one table. */
+static bool is_cut_here(struct compaction *c)
+{
+    if (large_objects_cut_before(&c->objects, c->cursor->key))
+        return true;
+    return table_builder_file_bytes(c->builder) >= c->output_bytes_max &&
+           !slice_equal(c->cursor->key, buffer_slice(&c->last_key));
+}
+
 static enum status write_version(struct compaction *c)
 {
     struct cursor *cursor = c->cursor;
     if (!c->builder) {
+        (void)large_objects_cut_before(&c->objects, cursor->key); /* the first is no border */
         enum status status = begin_output(c);
         if (status != STATUS_OK)
             return status;
-    } else if (table_builder_file_bytes(c->builder) >= c->host.options->table_bytes_max &&
-               !slice_equal(cursor->key, buffer_slice(&c->last_key))) {
+    } else if (is_cut_here(c)) {
         enum status status = finish_output(c, &cursor->key);
         if (status == STATUS_OK)
             status = begin_output(c);
@@ -431,6 +462,7 @@ void compaction_destroy(struct compaction *c, bool installed)
     buffer_release(&c->output_start);
     buffer_release(&c->last_key);
     range_map_release(&c->map);
+    large_objects_release(&c->objects);
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++)
         memory_free(c->outsiders[depth].tables);
     memory_free(c->level_tables);

@@ -77,15 +77,15 @@ static inline void space_release(struct space *space)
     vfs_destroy(space->memory);
 }
 
-static inline struct slice space_key(unsigned number, char text[16])
+static inline struct slice space_key(unsigned number, char text[24])
 {
-    snprintf(text, 16, "%08u", number);
+    snprintf(text, 24, "%08u", number);
     return slice_from(text);
 }
 
-static inline struct slice space_entry(unsigned stream, unsigned number, char text[16])
+static inline struct slice space_entry(unsigned stream, unsigned number, char text[24])
 {
-    snprintf(text, 16, "%04u%08u", stream, number);
+    snprintf(text, 24, "%04u%08u", stream, number);
     return slice_from(text);
 }
 
@@ -115,7 +115,7 @@ static inline void space_put(struct space *space, unsigned tree, struct slice ke
 
 static inline void space_put_keys(struct space *space, unsigned from, unsigned to)
 {
-    char text[16];
+    char text[24];
     for (unsigned number = from; number < to; number++)
         space_put(space, SPACE_KEYS, space_key(number, text));
 }
@@ -123,7 +123,7 @@ static inline void space_put_keys(struct space *space, unsigned from, unsigned t
 static inline void space_put_entries(struct space *space, unsigned stream, unsigned from,
                                      unsigned to)
 {
-    char text[16];
+    char text[24];
     for (unsigned number = from; number < to; number++)
         space_put(space, SPACE_ENTRIES, space_entry(stream, number, text));
 }

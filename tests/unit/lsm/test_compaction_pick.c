@@ -194,6 +194,30 @@ static void eight_runs_are_merged_oldest_first(void **state)
                 "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
 }
 
+/* Of a merged level: what is small and overlaps something small. */
+static void small_runs_that_overlap_go_on_to_the_next_level(void **state)
+{
+    (void)state;
+    /* Eight, but one has nothing to be merged with. */
+    assert_pick("tree 0 runs\nL1 1: a-b 1\nL1 2: a-c 2\nL1 3: b-c 3\nL1 4: a-f 1\nL1 5: d-e 1\n"
+                "L1 6: e-g 1\nL1 7: g-h 1\nL1 8: i-k 1",
+                "none");
+    /* Large ones do not count, whatever lies under them. */
+    assert_pick("tree 0 runs\nL1 1: a-b 1\nL1 2: a-c 2\nL1 3: b-c 3\nL1 4: a-f 1\nL1 5: d-e 1\n"
+                "L1 6: e-g 1\nL1 7: g-h 1\nL1 8: a-k 4",
+                "none");
+    /* The oldest eight, by their LSN. */
+    assert_pick(
+        "tree 0 runs\nL1 1: a-b 1 @30\nL1 2: a-c 2 @30\nL1 3: b-c 3 @30\nL1 4: a-f 1 @30\n"
+        "L1 5: d-e 1 @30\nL1 6: e-g 1 @99\nL1 7: g-h 1 @31\nL1 8: h-k 1 @31\nL1 9: a-k 1 @31\n"
+        "L1 10: a-z 64 @20",
+        "tree 0: merge L1:9 L1:8 L1:7 L1:5 L1:4 L1:3 L1:2 L1:1 -> L2");
+    /* The last level has nowhere to go. */
+    assert_pick("tree 0 runs\nL6 1: a-b 1\nL6 2: a-c 2\nL6 3: b-c 3\nL6 4: a-f 1\nL6 5: d-e 1\n"
+                "L6 6: e-g 1\nL6 7: g-h 1\nL6 8: a-k 1",
+                "none");
+}
+
 static void large_runs_that_follow_each_other_are_moved(void **state)
 {
     (void)state;
@@ -358,6 +382,7 @@ int main(void)
         cmocka_unit_test(last_level_has_nowhere_to_go),
         cmocka_unit_test(most_urgent_tree_goes_first),
         cmocka_unit_test(eight_runs_are_merged_oldest_first),
+        cmocka_unit_test(small_runs_that_overlap_go_on_to_the_next_level),
         cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),

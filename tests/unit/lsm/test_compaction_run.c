@@ -44,8 +44,11 @@ static void open_set(struct fixture *fixture, enum lsm_compaction kind)
 {
     bool created;
     fixture->options = (struct lsm_options){
-        .trees =
-            {{.name = "tree", .compaction = kind, .block_bytes = 128, .filter_bits_per_key = 10}},
+        .trees = {{.name = "tree",
+                   .compaction = kind,
+                   .block_bytes = 128,
+                   .filter_bits_per_key = 10,
+                   .filter_prefix_bytes = kind == LSM_TIME_RUNS ? 3 : 0}}, /* objects of ten keys */
         .tree_count = 1,
         .table_bytes_max = 600,
     };
@@ -649,12 +652,11 @@ static void count_table(void *context, const char *name)
     *(uint64_t *)context += strstr(name, ".cwt") != NULL;
 }
 
-static void every_failing_call_leaves_the_old_version_and_no_file(void **state)
+static void fail_every_call(enum lsm_compaction kind)
 {
-    (void)state;
     const unsigned calls = 1u << VFS_CALL_OPEN | 1u << VFS_CALL_READ | 1u << VFS_CALL_WRITE |
                            1u << VFS_CALL_SYNC | 1u << VFS_CALL_SYNC_DIRECTORY;
-    struct fixture *fixture = fixture_create(LSM_LEVELED);
+    struct fixture *fixture = fixture_create(kind);
     uint64_t n = 1;
     for (bool failed = true; failed; n++) {
         size_t first = fixture->version_count;
@@ -675,6 +677,13 @@ static void every_failing_call_leaves_the_old_version_and_no_file(void **state)
     }
     assert_true(n > 10);
     fixture_destroy(fixture);
+}
+
+static void every_failing_call_leaves_the_old_version_and_no_file(void **state)
+{
+    (void)state;
+    fail_every_call(LSM_LEVELED);
+    fail_every_call(LSM_TIME_RUNS);
 }
 
 static void abandoned_compaction_leaves_no_file(void **state)

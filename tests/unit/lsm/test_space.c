@@ -37,11 +37,137 @@ static void small_tables_in_order_are_merged(void **state)
     space_release(&space);
 }
 
+/* ---- Logs ---------------------------------------------------------------------------------- */
+
+enum { FLUSHES = 192, FAST_A_FLUSH = 300, SLOW_STREAMS = 20, EQUAL_STREAMS = 50 };
+enum { RUNS_A_MERGE = 8, PAGE = 100 };
+
+static void allow_larger_tables(struct lsm_options *options)
+{
+    options->table_bytes_max = 1 << 20;
+}
+
+/* Stream 500 is fast; some slow ones are before it, some behind. */
+static unsigned slow_stream(unsigned i)
+{
+    return i % 2 ? i : 1000 + i;
+}
+
+static void append_fast_and_slow(struct space *space, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        space_put_entries(space, 500, i * FAST_A_FLUSH, (i + 1) * FAST_A_FLUSH);
+        for (unsigned stream = 0; stream < SLOW_STREAMS; stream++)
+            space_put_entries(space, slow_stream(stream), i, i + 1);
+        space_flush(space);
+    }
+}
+
+static void append_equal(struct space *space, unsigned streams)
+{
+    for (unsigned i = 0; i < FLUSHES; i++) {
+        for (unsigned stream = 0; stream < streams; stream++)
+            space_put_entries(space, stream, i * (FAST_A_FLUSH / streams),
+                              (i + 1) * (FAST_A_FLUSH / streams));
+        space_flush(space);
+    }
+}
+
+static void appended_logs_are_written_twice_at_most(void **state)
+{
+    (void)state;
+    for (unsigned streams = 1; streams <= EQUAL_STREAMS; streams += EQUAL_STREAMS - 1) {
+        struct space space;
+        space_init(&space, allow_larger_tables);
+        append_equal(&space, streams);
+        assert_true(space_write_percent(&space, SPACE_ENTRIES) <= 200);
+        space_release(&space);
+    }
+}
+
+/* Large runs that follow each other are not even merged. */
+static void a_lone_fast_log_is_written_once(void **state)
+{
+    (void)state;
+    struct space space;
+    space_init(&space, NULL);
+    append_equal(&space, 1);
+    assert_int_equal(space_write_percent(&space, SPACE_ENTRIES), 100);
+    assert_true(space_tree(&space, SPACE_ENTRIES).tables_moved >= FLUSHES - RUNS_A_MERGE);
+    space_release(&space);
+}
+
+/* The slow ones alone go through a third table. */
+static void slow_streams_beside_a_fast_one_cost_their_share(void **state)
+{
+    (void)state;
+    struct space space;
+    space_init(&space, allow_larger_tables);
+    append_fast_and_slow(&space, 0, FLUSHES);
+    unsigned slow_percent = 100 * SLOW_STREAMS / (FAST_A_FLUSH + SLOW_STREAMS) + 1;
+    assert_true(space_write_percent(&space, SPACE_ENTRIES) <= 200 + slow_percent);
+    assert_int_equal(space_tree(&space, SPACE_ENTRIES).levels, 3);
+    space_release(&space);
+}
+
+/* Blocks that a page of a stream, from number `from` on, reads when nothing is cached. */
+static unsigned blocks_of_page(struct space *space, unsigned stream, unsigned from)
+{
+    char lower[24], upper[24], expected[24];
+    struct lsm_stats before, after;
+    assert_int_equal(lsm_close(space->db), STATUS_OK);
+    space_open(space);
+    struct lsm_reader *reader = lsm_reader_create(space->db);
+    const struct lsm_iter_options options = {.lower = space_entry(stream, from, lower),
+                                             .upper = space_entry(stream + 1, 0, upper)};
+    lsm_get_stats(space->db, &before);
+    lsm_read_begin(reader);
+    struct lsm_iter *iter = lsm_iter_open(reader, SPACE_ENTRIES, &options);
+    lsm_iter_seek_first(iter);
+    for (unsigned i = 0; i < PAGE; i++) {
+        assert_true(lsm_iter_valid(iter));
+        assert_true(slice_equal(lsm_iter_key(iter), space_entry(stream, from + i, expected)));
+        lsm_iter_next(iter);
+    }
+    lsm_iter_close(iter);
+    lsm_read_end(reader);
+    lsm_reader_destroy(reader);
+    lsm_get_stats(space->db, &after);
+    return (unsigned)(after.cache_misses - before.cache_misses);
+}
+
+/* The bound of src/README.md: a leaf of the index and a block of rows for each run that holds the
+ * stream, and both for each block of the page. */
+static void assert_few_blocks(struct space *space, unsigned runs)
+{
+    unsigned page_blocks = PAGE * (SPACE_VALUE_BYTES + 12) / 1024 + 1;
+    for (unsigned stream = 0; stream < SLOW_STREAMS; stream += 7)
+        assert_true(blocks_of_page(space, slow_stream(stream), 50) <= 2 * (runs + page_blocks));
+}
+
+static void a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks(void **state)
+{
+    (void)state;
+    struct space space;
+    space_init(&space, allow_larger_tables);
+    append_fast_and_slow(&space, 0, FLUSHES);
+    assert_few_blocks(&space, FLUSHES / RUNS_A_MERGE / RUNS_A_MERGE);
+    /* The longest that the levels get. */
+    append_fast_and_slow(&space, FLUSHES, FLUSHES + RUNS_A_MERGE * RUNS_A_MERGE - 1);
+    assert_int_equal(space_tree(&space, SPACE_ENTRIES).l0_count, RUNS_A_MERGE - 1);
+    assert_few_blocks(&space, FLUSHES / RUNS_A_MERGE / RUNS_A_MERGE + 2 * (RUNS_A_MERGE - 1));
+    space_release(&space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_in_order_are_written_once),
         cmocka_unit_test(small_tables_in_order_are_merged),
+        cmocka_unit_test(appended_logs_are_written_twice_at_most),
+        cmocka_unit_test(a_lone_fast_log_is_written_once),
+        cmocka_unit_test(slow_streams_beside_a_fast_one_cost_their_share),
+        cmocka_unit_test(a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
