@@ -7,7 +7,8 @@
  * Appends copy frames into the pending batch of bytes; a writing thread swaps it for the empty
  * second one under the mutex and writes without it, so an append never waits for a write or a sync.
  * One thread writes and one syncs at a time, both may overlap; the others wait for the result that
- * covers them, which is the group commit. A sync covers what was written before it began, and
+ * covers them, which is the group commit: each on a semaphore of its own, so that nobody wakes for
+ * nothing. A sync covers what was written before it began, and
  * durable_lsn moves only there, in order; the first error of a write or sync poisons the log for
  * good.
  *

@@ -3,8 +3,12 @@
 #include "lsm/wal_writer.h"
 
 #include <assert.h>
+#include <sched.h>
 
-enum { PENDING_KEEP_BYTES = 8 << 20 }; /* a buffer that grew beyond this is given back */
+enum {
+    PENDING_KEEP_BYTES = 8 << 20, /* a buffer that grew beyond this is given back */
+    GATHER_ROUNDS_MAX = 32,       /* of letting others append before a sync */
+};
 
 enum status wal_poison(struct wal *wal, enum status status, const char *what)
 {
@@ -102,8 +106,6 @@ static enum status sync_written(struct wal *wal)
     struct wal_segment *dirty[BATCH];
     size_t count = 0, i = 0;
     enum status status = STATUS_OK;
-    assert(!wal->syncing);
-    wal->syncing = true;
     lsn_t end = atomic_load(&wal->written_lsn);
     for (; i <= wal->tail && count < BATCH; i++) {
         if (wal->segments[i]->dirty) {
@@ -117,14 +119,81 @@ static enum status sync_written(struct wal *wal)
     for (size_t k = 0; status == STATUS_OK && k < count; k++)
         status = vfs_sync_at(dirty[k]->file, "wal.frames");
     pthread_mutex_lock(&wal->mutex);
-    wal->syncing = false;
     if (status != STATUS_OK)
         return wal_poison(wal, status, "sync");
     atomic_fetch_add(&wal->sync_count, 1);
     if (end > atomic_load(&wal->durable_lsn) && !wal_is_poisoned(wal))
         atomic_store(&wal->durable_lsn, end);
-    pthread_cond_broadcast(&wal->changed);
     return STATUS_OK;
+}
+
+/* Those whom the last sync released are about to append again. Syncing at once would leave them to the
+ * next sync, and two halves of the threads would take turns. The mutex is held, released meanwhile. */
+static void let_others_append(struct wal *wal)
+{
+    lsn_t before;
+    unsigned rounds = 0;
+    do {
+        before = wal->appended_lsn;
+        pthread_mutex_unlock(&wal->mutex);
+        sched_yield();
+        pthread_mutex_lock(&wal->mutex);
+    } while (wal->appended_lsn != before && ++rounds < GATHER_ROUNDS_MAX);
+}
+
+/* Those that are covered, or can never be, each by its own semaphore; behind them one of the others, to
+ * lead the next sync. The mutex is held on entry, and not on return. */
+static void wake_waiters(struct wal *wal)
+{
+    lsn_t durable = atomic_load(&wal->durable_lsn);
+    bool is_over = wal_is_poisoned(wal);
+    struct sync_waiter *covered = NULL, *others = NULL, *next;
+    for (struct sync_waiter *waiter = wal->waiters; waiter; waiter = next) {
+        struct sync_waiter **list = is_over || waiter->target <= durable ? &covered : &others;
+        next = waiter->next;
+        waiter->next = *list;
+        *list = waiter;
+    }
+    wal->has_company = covered || others;
+    wal->waiters = others ? others->next : NULL;
+    pthread_mutex_unlock(&wal->mutex);
+    for (; covered; covered = next) {
+        next = covered->next;
+        sem_post(&covered->woken);
+    }
+    if (others)
+        sem_post(&others->woken);
+}
+
+/* Writes and syncs at least up to `target`, for all who wait by then. The mutex is held on entry, and
+ * not on return. */
+static enum status lead_sync(struct wal *wal, lsn_t target)
+{
+    assert(!wal->syncing);
+    wal->syncing = true;
+    if (wal->has_company) {
+        let_others_append(wal);
+        target = wal->appended_lsn;
+    }
+    enum status status = write_up_to(wal, target);
+    if (status == STATUS_OK)
+        status = sync_written(wal);
+    wal->syncing = false;
+    wake_waiters(wal);
+    return status;
+}
+
+/* Until a sync covers `target`, or this thread is to lead the next one. The mutex is held on entry, and
+ * not on return. */
+static void wait_for_sync(struct wal *wal, lsn_t target)
+{
+    struct sync_waiter waiter = {.next = wal->waiters, .target = target};
+    sem_init(&waiter.woken, 0, 0);
+    wal->waiters = &waiter;
+    pthread_mutex_unlock(&wal->mutex);
+    while (sem_wait(&waiter.woken) != 0)
+        ;
+    sem_destroy(&waiter.woken);
 }
 
 enum status wal_sync(struct wal *wal)
@@ -135,15 +204,17 @@ enum status wal_sync(struct wal *wal)
     lsn_t target = wal->appended_lsn;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && atomic_load(&wal->durable_lsn) < target) {
-        if (wal_is_poisoned(wal))
+        if (wal_is_poisoned(wal)) {
             status = STATUS_READ_ONLY;
-        else if (wal->syncing)
-            pthread_cond_wait(&wal->changed, &wal->mutex);
-        else {
-            status = write_up_to(wal, target);
-            if (status == STATUS_OK && !wal->syncing)
-                status = sync_written(wal);
+            break;
         }
+        if (wal->syncing)
+            wait_for_sync(wal, target);
+        else
+            status = lead_sync(wal, target);
+        if (status != STATUS_OK || atomic_load(&wal->durable_lsn) >= target)
+            return status;
+        pthread_mutex_lock(&wal->mutex);
     }
     pthread_mutex_unlock(&wal->mutex);
     return status;

@@ -8,6 +8,7 @@
 #include "lsm/wal_segment.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 enum { WAL_PENDING_BYTES = 1 << 20 }; /* held ready in each of the two pending buffers */
@@ -23,6 +24,13 @@ struct pending {
     struct buffer bytes;
     struct extent *extents;
     size_t extent_count, extent_capacity;
+};
+
+/* A thread that waits for the sync that covers `target`, on its own stack. */
+struct sync_waiter {
+    struct sync_waiter *next;
+    lsn_t target;
+    sem_t woken;
 };
 
 struct wal {
@@ -47,8 +55,10 @@ struct wal {
     lsn_t appended_lsn;
     struct pending *active, *idle;
     struct pending pending[2];
+    struct sync_waiter *waiters; /* of the syncs behind the running one */
     unsigned hold_count;
     bool writing, syncing, preparing;
+    bool has_company; /* the last sync had others waiting */
     enum status first_error; /* that poisoned the log */
 };
 

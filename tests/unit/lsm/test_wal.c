@@ -4,8 +4,10 @@
 
 #include "base/random.h"
 #include "lib/seed.h"
+#include "lsm/wal_writer.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -383,6 +385,17 @@ static void *sync_once(void *argument)
     return NULL;
 }
 
+static void await_waiters(struct wal *wal, unsigned expected)
+{
+    for (unsigned count = 0; count != expected; sched_yield()) {
+        count = 0;
+        pthread_mutex_lock(&wal->mutex);
+        for (const struct sync_waiter *waiter = wal->waiters; waiter; waiter = waiter->next)
+            count++;
+        pthread_mutex_unlock(&wal->mutex);
+    }
+}
+
 /* While a sync hangs in the device, appends and writes go on, and the waiting syncs share the next.
  */
 static void a_slow_sync_stops_neither_appends_nor_writes(void **state)
@@ -406,11 +419,12 @@ static void a_slow_sync_stops_neither_appends_nor_writes(void **state)
     assert_true(wal_durable_lsn(f->wal) < wal_written_lsn(f->wal));
     for (int i = 1; i < THREADS; i++)
         pthread_create(&threads[i], NULL, sync_once, &crowd);
+    await_waiters(f->wal, THREADS - 1);
     vfs_fault_release(f->fault);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     wal_get_stats(f->wal, &after);
-    assert_true(after.sync_count - before.sync_count <= 2);
+    assert_int_equal(after.sync_count - before.sync_count, 2);
     assert_int_equal(wal_durable_lsn(f->wal), wal_next_lsn(f->wal));
     fixture_destroy(f);
 }
@@ -462,6 +476,7 @@ static void one_failed_sync_fails_all_that_wait(void **state)
     fixture_append(f, 1, 100);
     for (int i = 1; i < THREADS; i++)
         pthread_create(&threads[i], NULL, sync_and_fail, &crowd);
+    await_waiters(f->wal, THREADS - 1);
     vfs_fault_release(f->fault);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
