@@ -70,18 +70,6 @@ static void split_column(struct column_writer *writer, const struct slice *value
     }
 }
 
-/* Whether the split column would not be smaller than its values, if no number could be predicted;
- * `text_bytes` of skeletons are stored. */
-static bool is_better_plain(const struct column_writer *writer, size_t count, size_t text_bytes,
-                            size_t value_bytes)
-{
-    const struct skeleton *skeleton = &writer->skeleton;
-    size_t bytes = text_bytes + count + (skeleton->number_count + count) / 2;
-    for (size_t i = 0; i < skeleton->number_count; i++)
-        bytes += number_bytes(skeleton->numbers[i].number);
-    return bytes >= value_bytes + count;
-}
-
 static void write_plain(struct column_writer *writer, const struct slice *values, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -136,22 +124,64 @@ static void write_split(struct column_writer *writer, size_t count, uint32_t sal
     templates->size = (size_t)(template_at - templates->data);
 }
 
+/* The least and the most that the split column takes: if all numbers are predicted, if none is. */
+static void bound_split(const struct column_writer *writer, size_t count, size_t skeleton_bytes,
+                        size_t *least, size_t *most)
+{
+    const struct skeleton *skeleton = &writer->skeleton;
+    *least = skeleton_bytes + count + skeleton->number_count / 2;
+    *most = *least + 2 * count; /* templates of two bytes, half codes */
+    for (size_t i = 0; i < skeleton->number_count; i++)
+        *most += number_bytes(skeleton->numbers[i].number);
+}
+
+static size_t sections_bytes(const struct column_writer *writer)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < SECTION_COUNT; i++)
+        bytes += writer->sections[i].size;
+    return bytes;
+}
+
+/* Writes the split column; if it takes `limit` bytes or more, with what the text section holds of it
+ * already, takes it back, and returns false. */
+static bool try_split(struct column_writer *writer, size_t count, uint32_t salt,
+                      size_t skeleton_bytes, size_t limit)
+{
+    size_t before[SECTION_COUNT], total = sections_bytes(writer) - skeleton_bytes;
+    for (int i = 0; i < SECTION_COUNT; i++)
+        before[i] = writer->sections[i].size;
+    memcpy(writer->contexts_before, writer->contexts, sizeof(writer->contexts));
+    write_split(writer, count, salt);
+    if (sections_bytes(writer) - total < limit)
+        return true;
+    for (int i = 0; i < SECTION_COUNT; i++)
+        writer->sections[i].size = before[i];
+    memcpy(writer->contexts, writer->contexts_before, sizeof(writer->contexts));
+    return false;
+}
+
 enum column_form column_write(struct column_writer *writer, uint32_t index,
                               const struct slice *values, size_t count)
 {
     struct buffer *text = &writer->sections[SECTION_TEXT];
-    size_t text_at = text->size, value_bytes = 0;
+    uint32_t salt = column_salt(index);
+    size_t text_at = text->size, plain = count, least, most;
     for (size_t i = 0; i < count; i++)
-        value_bytes += values[i].size;
+        plain += values[i].size;
     reserve_texts(writer, count);
     split_column(writer, values, count);
-    if (is_better_plain(writer, count, text->size - text_at, value_bytes)) {
-        text->size = text_at;
-        write_plain(writer, values, count);
-        return COLUMN_PLAIN;
+    size_t skeleton_bytes = text->size - text_at;
+    bound_split(writer, count, skeleton_bytes, &least, &most);
+    if (most < plain) {
+        write_split(writer, count, salt);
+        return COLUMN_SPLIT;
     }
-    write_split(writer, count, column_salt(index));
-    return COLUMN_SPLIT;
+    if (least < plain && try_split(writer, count, salt, skeleton_bytes, plain))
+        return COLUMN_SPLIT;
+    text->size = text_at;
+    write_plain(writer, values, count);
+    return COLUMN_PLAIN;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct column_writer {
     struct template_learner *templates;
     struct buffer sections[SECTION_COUNT];
     struct number_context contexts[NUMBER_CONTEXTS];
+    struct number_context contexts_before[NUMBER_CONTEXTS]; /* a column that is taken back */
     struct skeleton skeleton;
     struct column_text *texts;
     size_t text_capacity;

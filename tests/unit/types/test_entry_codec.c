@@ -202,6 +202,24 @@ static void random_bytes_stay_as_they_are(void **state)
     assert_true(content.size < rows.raw_bytes - 50 * 25);
 }
 
+/* A digit is a byte; as a number it is three, unless it can be predicted. */
+static void a_column_whose_numbers_are_not_predicted_is_plain(void **state)
+{
+    char digit[8];
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(digit, sizeof digit, "%u", i * i * 7 % 11 % 10);
+        ADD("digit", digit, "steady", "77", "message", "user 17 did that");
+    }
+    encode();
+    encode();
+    struct entry_block_sizes sizes = entry_writer_sizes(encoder);
+    assert_memory_equal(content.data + content.size - sizes.columns[SECTION_TEXT] -
+                            sizes.columns[SECTION_TEMPLATES] - sizes.columns[SECTION_PAYLOAD] -
+                            sizes.columns[SECTION_CODES] - sizes.ids - sizes.shape,
+                        "\0\1\0\0", 4); /* forms: names, digit, steady, message */
+}
+
 static void values_of_1_mib_come_back(void **state)
 {
     struct buffer value = {0};
@@ -524,6 +542,7 @@ int main(void)
         TEST(many_streams_share_a_block),
         TEST(ordinals_that_are_missing_come_back),
         TEST(random_bytes_stay_as_they_are),
+        TEST(a_column_whose_numbers_are_not_predicted_is_plain),
         TEST(values_of_1_mib_come_back),
         TEST(templates_up_to_the_last_are_named),
         TEST(empty_names_and_values_come_back),
