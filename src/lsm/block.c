@@ -38,25 +38,53 @@ static bool block_compress(struct buffer *out, struct slice raw)
     return true;
 }
 
-void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
-                uint64_t offset)
+/* `raw_bytes`: what the head says. */
+static void seal(struct buffer *out, enum block_kind kind, bool compress, struct slice content,
+                 size_t raw_bytes, uint64_t offset)
 {
-    assert(raw.size > 0);
-    assert(raw.size <= BLOCK_RAW_BYTES_MAX);
+    assert(content.size > 0);
+    assert(raw_bytes <= BLOCK_RAW_BYTES_MAX);
     static const uint8_t empty[BLOCK_HEAD_BYTES];
     size_t head_at = out->size;
     buffer_append(out, empty, sizeof(empty));
-    bool is_compressed = compress && block_compress(out, raw);
+    bool is_compressed = compress && block_compress(out, content);
     if (!is_compressed)
-        buffer_append_slice(out, raw);
+        buffer_append_slice(out, content);
     uint8_t *head = out->data + head_at;
     size_t stored_bytes = out->size - head_at - BLOCK_HEAD_BYTES;
     head[0] = (uint8_t)kind;
     head[1] = is_compressed ? CODEC_LZ4 : CODEC_PLAIN;
     le32_store(head + 2, (uint32_t)stored_bytes);
-    le32_store(head + 6, (uint32_t)raw.size);
+    le32_store(head + 6, (uint32_t)raw_bytes);
     le32_store(head + CHECKSUM_AT,
                block_checksum(head, offset, slice_make(head + BLOCK_HEAD_BYTES, stored_bytes)));
+}
+
+void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
+                uint64_t offset)
+{
+    assert(kind != BLOCK_ENCODED);
+    seal(out, kind, compress, raw, raw.size, offset);
+}
+
+void block_seal_encoded(struct buffer *out, bool compress, struct slice content, size_t raw_bytes,
+                        uint64_t offset)
+{
+    assert(content.size < raw_bytes);
+    seal(out, BLOCK_ENCODED, compress, content, raw_bytes, offset);
+}
+
+/* Whether the sizes are such as block_seal makes them. */
+static bool sizes_fit(const struct block_head *head)
+{
+    if (head->raw_bytes == 0 || head->raw_bytes > BLOCK_RAW_BYTES_MAX || head->stored_bytes == 0)
+        return false;
+    if (head->kind == BLOCK_ENCODED)
+        return head->stored_bytes < head->raw_bytes;
+    if (head->codec == CODEC_PLAIN)
+        return head->stored_bytes == head->raw_bytes;
+    return head->stored_bytes < head->raw_bytes &&
+           head->raw_bytes <= (uint64_t)head->stored_bytes * LZ4_RATIO_MAX;
 }
 
 bool block_head_parse(struct slice bytes, struct block_head *head)
@@ -70,20 +98,38 @@ bool block_head_parse(struct slice bytes, struct block_head *head)
         .raw_bytes = le32_load(bytes.data + 6),
         .checksum = le32_load(bytes.data + CHECKSUM_AT),
     };
-    if (parsed.kind < BLOCK_ROWS || parsed.kind > BLOCK_PROPERTIES)
-        return false;
-    if (parsed.raw_bytes == 0 || parsed.raw_bytes > BLOCK_RAW_BYTES_MAX)
-        return false;
-    if (parsed.codec == CODEC_PLAIN && parsed.stored_bytes != parsed.raw_bytes)
-        return false;
-    if (parsed.codec == CODEC_LZ4 &&
-        (parsed.stored_bytes >= parsed.raw_bytes ||
-         parsed.raw_bytes > (uint64_t)parsed.stored_bytes * LZ4_RATIO_MAX))
-        return false;
-    if (parsed.codec > CODEC_LZ4)
+    if (parsed.kind < BLOCK_ROWS || parsed.kind > BLOCK_DICTIONARY || parsed.codec > CODEC_LZ4 ||
+        !sizes_fit(&parsed))
         return false;
     *head = parsed;
     return true;
+}
+
+/* The content as it was before it was compressed. */
+static enum status unfold(const struct block_head *head, struct slice stored, uint8_t **raw,
+                          size_t *raw_bytes)
+{
+    bool is_plain = head->codec == CODEC_PLAIN;
+    size_t size_max = is_plain ? stored.size : head->raw_bytes;
+    if (size_max > (uint64_t)stored.size * LZ4_RATIO_MAX)
+        size_max = stored.size * LZ4_RATIO_MAX;
+    uint8_t *bytes = memory_try_allocate(size_max);
+    if (!bytes)
+        return STATUS_NO_MEMORY;
+    int size = (int)stored.size;
+    if (is_plain)
+        memcpy(bytes, stored.data, stored.size);
+    else
+        size = LZ4_decompress_safe((const char *)stored.data, (char *)bytes, size, (int)size_max);
+    bool fits = head->kind == BLOCK_ENCODED ? (size_t)size < head->raw_bytes
+                                            : (size_t)size == head->raw_bytes;
+    if (size <= 0 || !fits) {
+        memory_free(bytes);
+        return STATUS_CORRUPT;
+    }
+    *raw = bytes;
+    *raw_bytes = (size_t)size;
+    return STATUS_OK;
 }
 
 enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *kind, uint8_t **raw,
@@ -97,18 +143,8 @@ enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *
         return STATUS_CORRUPT;
     if (block_checksum(stored.data, offset, content) != head.checksum)
         return STATUS_CORRUPT;
-    uint8_t *bytes = memory_try_allocate(head.raw_bytes);
-    if (!bytes)
-        return STATUS_NO_MEMORY;
-    if (head.codec == CODEC_PLAIN) {
-        memcpy(bytes, content.data, content.size);
-    } else if (LZ4_decompress_safe((const char *)content.data, (char *)bytes, (int)content.size,
-                                   (int)head.raw_bytes) != (int)head.raw_bytes) {
-        memory_free(bytes);
-        return STATUS_CORRUPT;
-    }
-    *kind = head.kind;
-    *raw = bytes;
-    *raw_bytes = head.raw_bytes;
-    return STATUS_OK;
+    enum status status = unfold(&head, content, raw, raw_bytes);
+    if (status == STATUS_OK)
+        *kind = head.kind;
+    return status;
 }

@@ -18,6 +18,8 @@ enum block_kind {
     BLOCK_FILTER = 3,        /* filter.h */
     BLOCK_RANGE_DELETES = 4, /* rows: from, to */
     BLOCK_PROPERTIES = 5,    /* tagged fields */
+    BLOCK_ENCODED = 6,       /* entries in the layout of the table's codec, encoded_block.h */
+    BLOCK_DICTIONARY = 7,    /* what the encoded blocks of the table share */
 };
 enum block_compression { CODEC_PLAIN = 0, CODEC_LZ4 = 1 };
 
@@ -36,7 +38,8 @@ struct block_head {
     enum block_kind kind;
     enum block_compression codec;
     uint32_t stored_bytes; /* behind the head */
-    uint32_t raw_bytes;
+    uint32_t raw_bytes;    /* of the content, uncompressed; of an encoded block: of its keys and
+                              values, decoded */
     uint32_t checksum;
 };
 
@@ -44,10 +47,14 @@ struct block_head {
  * BLOCK_RAW_BYTES_MAX. */
 void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
                 uint64_t offset);
+/* An encoded block: its head tells the bytes of the keys and values that it decodes to, which are
+ * more than the content has. */
+void block_seal_encoded(struct buffer *out, bool compress, struct slice content, size_t raw_bytes,
+                        uint64_t offset);
 /* false: too short, or not a head that block_seal could have made. */
 bool block_head_parse(struct slice bytes, struct block_head *head);
-/* `stored`: exactly head and content. *raw comes from memory_allocate. STATUS_CORRUPT; *raw and
- * *raw_bytes are then unchanged. */
+/* `stored`: exactly head and content. *raw, uncompressed, comes from memory_allocate; of an encoded
+ * block it is not decoded. STATUS_CORRUPT; *raw and *raw_bytes are then unchanged. */
 enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *kind, uint8_t **raw,
                          size_t *raw_bytes);
 

@@ -33,8 +33,9 @@ enum queue_name { QUEUE_PROBATION, QUEUE_MAIN, QUEUE_COUNT };
 
 struct cached_block {
     uint64_t table_number, offset; /* the name */
-    uint8_t *data;
+    void *data;
     size_t size;
+    void (*destroy)(void *data);
     atomic_uint references; /* goes from 1 (the cache alone) up only under the shard's lock */
     uint32_t hash;
     /* Guarded by the shard's lock; unused by wrapped blocks. */
@@ -79,15 +80,17 @@ static size_t block_charge(const struct cached_block *block)
     return block->size + sizeof(*block) + 2 * HEAP_HEAD_BYTES;
 }
 
-static struct cached_block *block_create(uint64_t table_number, uint64_t offset, uint8_t *data,
-                                         size_t size, unsigned references)
+static struct cached_block *block_create(uint64_t table_number, uint64_t offset,
+                                         struct cached_object object)
 {
     struct cached_block *block = memory_zeroed(1, sizeof(*block));
     block->table_number = table_number;
     block->offset = offset;
-    block->data = data;
-    block->size = size;
-    atomic_init(&block->references, references);
+    block->data = object.data;
+    block->size = object.bytes;
+    block->destroy = object.destroy;
+    block->hash = (uint32_t)name_hash(table_number, offset);
+    atomic_init(&block->references, 1);
     return block;
 }
 
@@ -96,7 +99,7 @@ static void block_unref(struct cached_block *block)
     unsigned before = atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel);
     assert(before > 0);
     if (before == 1) {
-        memory_free(block->data);
+        block->destroy(block->data);
         memory_free(block);
     }
 }
@@ -344,19 +347,17 @@ static void shard_insert(struct shard *shard, struct cached_block *block)
     shard_shrink(shard, block);
 }
 
-void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64_t offset,
-                        uint8_t *data, size_t size, bool insert, struct block_pin *pin,
-                        struct slice *out)
+void block_cache_insert_object(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                               struct cached_object object, bool insert, struct block_pin *pin,
+                               struct slice *out)
 {
-    uint64_t hash = name_hash(table_number, offset);
-    struct cached_block *block = block_create(table_number, offset, data, size, 1);
-    block->hash = (uint32_t)hash;
+    struct cached_block *block = block_create(table_number, offset, object);
     if (!insert) {
         pin->block = block;
-        *out = slice_make(data, size);
+        *out = slice_make(block->data, block->size);
         return;
     }
-    struct shard *shard = cache_shard(cache, hash);
+    struct shard *shard = cache_shard(cache, name_hash(table_number, offset));
     pthread_mutex_lock(&shard->lock);
     struct cached_block *other = *shard_slot(shard, block->hash, table_number, offset);
     if (other) {
@@ -368,6 +369,14 @@ void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64
     pthread_mutex_unlock(&shard->lock);
     if (other)
         block_unref(block);
+}
+
+void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                        uint8_t *data, size_t size, bool insert, struct block_pin *pin,
+                        struct slice *out)
+{
+    const struct cached_object object = {data, size, memory_free};
+    block_cache_insert_object(cache, table_number, offset, object, insert, pin, out);
 }
 
 void block_cache_erase_table(struct block_cache *cache, uint64_t table_number)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cache of decompressed blocks, shared by all tables, sharded, bounded in bytes. CLOCK with a
+/* A cache of decompressed, decoded blocks and of dictionaries, shared by all tables, sharded, bounded in bytes. CLOCK with a
  * probation queue, so that one scan cannot flush it. Thread-safe. Its bytes are those of the blocks,
  * their heads and the hash tables; 280 KiB besides are fixed. */
 #ifndef LSM_BLOCK_CACHE_H
@@ -29,6 +29,15 @@ bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t
 void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64_t offset,
                         uint8_t *data, size_t size, bool insert, struct block_pin *pin,
                         struct slice *out);
+/* The same for what is not bytes, as a table's opened dictionary: found, it is *data. */
+struct cached_object {
+    void *data;
+    size_t bytes; /* that it takes */
+    void (*destroy)(void *data);
+};
+void block_cache_insert_object(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                               struct cached_object object, bool insert, struct block_pin *pin,
+                               struct slice *out);
 void block_pin_copy(struct block_pin from, struct block_pin *to);
 void block_unpin(struct block_pin *pin);
 void block_cache_erase_table(struct block_cache *cache, uint64_t table_number);

@@ -267,13 +267,7 @@ static bool is_needed(struct compaction *c, const struct cursor *version, lsn_t 
 
 static enum status begin_output(struct compaction *c)
 {
-    const struct lsm_tree_options *tree = &c->host.options->trees[c->pick->tree];
-    const struct table_options options = {
-        .block_bytes = tree->block_bytes,
-        .filter_bits_per_key = tree->filter_bits_per_key,
-        .filter_prefix_bytes = tree->filter_prefix_bytes,
-        .uncompressed = tree->uncompressed,
-    };
+    const struct table_options options = table_options_of(&c->host.options->trees[c->pick->tree]);
     char path[4096];
     c->number = version_set_next_number(c->host.versions);
     table_path(c->host.directory, c->number, path, sizeof(path));

@@ -62,13 +62,7 @@ static void flush_job_destroy(struct lsm *db, struct flush_job *job, bool instal
 static enum status begin_tree(struct lsm *db, struct flush_job *job)
 {
     struct memtable *table = job->set->trees[job->tree];
-    const struct lsm_tree_options *tree = &db->options.trees[job->tree];
-    const struct table_options options = {
-        .block_bytes = tree->block_bytes,
-        .filter_bits_per_key = tree->filter_bits_per_key,
-        .filter_prefix_bytes = tree->filter_prefix_bytes,
-        .uncompressed = tree->uncompressed,
-    };
+    const struct table_options options = table_options_of(&db->options.trees[job->tree]);
     char path[4096];
     job->number = version_set_next_number(db->versions);
     table_path(db->directory, job->number, path, sizeof(path));

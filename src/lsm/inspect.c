@@ -114,12 +114,13 @@ enum status inspect_properties(const struct env *env, const char *directory,
 }
 
 enum status inspect_table(const struct env *env, const char *directory,
+                          const struct block_codec *const *codecs,
                           const struct version_edit_table *named, struct lsm_report *report)
 {
     char path[PATH_BYTES_MAX];
     table_path(directory, named->number, path, sizeof(path));
     report->text[0] = 0;
-    enum status status = table_verify(env, path, report);
+    enum status status = table_verify(env, path, codecs, report);
     if (status != STATUS_OK)
         return name_table(status, named->number, report);
     return inspect_properties(env, directory, named, report);

@@ -9,9 +9,11 @@
 /* Holds the database's LOCK against a server. STATUS_BUSY, STATUS_NOT_FOUND. */
 enum status inspect_lock(const struct env *env, const char *directory, struct vfs_file **lock);
 
-/* The table's file is there, sound, and is what the manifest says. STATUS_CORRUPT and a report that
+/* The table's file is there, sound, and is what the manifest says. `codecs` as for lsm_verify.
+ * STATUS_CORRUPT and a report that
  * names file and offset; STATUS_NOT_FOUND when it is missing, with a report, too. */
 enum status inspect_table(const struct env *env, const char *directory,
+                          const struct block_codec *const *codecs,
                           const struct version_edit_table *named, struct lsm_report *report);
 
 /* What the table's file says of itself is what the manifest says; its content is not read. Errors as

@@ -21,6 +21,7 @@
 
 typedef uint64_t lsn_t; /* 0: none */
 
+struct block_codec; /* block_codec.h */
 struct lsm;
 struct lsm_writer;
 struct lsm_reader;
@@ -43,6 +44,7 @@ struct lsm_tree_options {
     uint32_t filter_prefix_bytes; /* > 0: filter holds the keys' first bytes, not whole keys */
     uint32_t finger_prefix_bytes; /* > 0: appends below one such prefix are O(1) in the memtable */
     bool uncompressed;           /* blocks are stored as they are, for values that do not compress */
+    const struct block_codec *codec; /* lays the tree's blocks out where it can; NULL: rows */
 };
 
 struct lsm_options {
@@ -229,14 +231,18 @@ struct lsm_stats {
 
 void lsm_get_stats(struct lsm *db, struct lsm_stats *stats);
 
-/* Checks every checksum and invariant of a closed database. `each` is called for every finding and
- * for every file (finding = NULL when it is sound). STATUS_CORRUPT if there was a finding. */
+/* Checks every checksum and invariant of a closed database. `codecs`: those of its trees, then NULL
+ * (NULL: none). `each` is called for every finding and for every file (finding = NULL when it is
+ * sound). STATUS_CORRUPT if there was a finding. */
 enum status lsm_verify(const struct env *env, const char *directory,
+                       const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *file, const char *finding),
                        void *context);
 /* Does what a refused open offers: cuts the WAL before the damage, drops damaged tables and manifest
- * edits; what was lost is told to `each`, a sentence a line. Damaged files are kept under lost/. */
+ * edits; what was lost is told to `each`, a sentence a line. Damaged files are kept under lost/. A
+ * table of a codec that is not among `codecs` (as above) ends it, STATUS_UNSUPPORTED. */
 enum status lsm_repair(const struct env *env, const char *directory,
+                       const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *line), void *context);
 /* The structure of the open database: levels disjoint, counts, references. Text of the first broken
  * invariant in the report. */

@@ -30,6 +30,7 @@ static const size_t MANIFEST_BYTES_MAX = (size_t)1 << 32;
 struct repair {
     const struct env *env;
     const char *directory;
+    const struct block_codec *const *codecs;
     void (*each)(void *context, const char *line);
     void *context;
     struct directory_files files;
@@ -267,7 +268,8 @@ static enum status check_tables(struct repair *repair)
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < content->table_count;) {
         struct lsm_report report;
-        status = inspect_table(repair->env, repair->directory, &content->tables[i], &report);
+        status = inspect_table(repair->env, repair->directory, repair->codecs, &content->tables[i],
+                               &report);
         if (status == STATUS_OK)
             i++;
         else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
@@ -421,9 +423,11 @@ static enum status repair_database(struct repair *repair)
 }
 
 enum status lsm_repair(const struct env *env, const char *directory,
+                       const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *line), void *context)
 {
-    struct repair repair = {.env = env, .directory = directory, .each = each, .context = context};
+    struct repair repair = {
+        .env = env, .directory = directory, .codecs = codecs, .each = each, .context = context};
     struct vfs_file *lock = NULL;
     enum status status = inspect_lock(env, directory, &lock);
     if (status == STATUS_OK)

@@ -12,7 +12,9 @@ struct table_options {
     uint32_t filter_bits_per_key;
     uint32_t filter_prefix_bytes;
     bool uncompressed;
+    const struct block_codec *codec; /* NULL: blocks are rows */
 };
+struct table_options table_options_of(const struct lsm_tree_options *tree);
 
 /* What the manifest keeps of a table. */
 struct table_properties {
@@ -53,11 +55,12 @@ void table_builder_destroy(struct table_builder *builder);
 struct table;
 
 /* Opens lazily from the manifest's point of view: reads footer, top index and filter. `number` keys
- * the block cache. Errors carry file and offset into *report (may be NULL). With `nowait`
- * STATUS_WOULD_BLOCK instead of reading from the device. */
+ * the block cache. `codecs` (NULL: none) ends with NULL; a table with encoded blocks of another codec
+ * is refused, STATUS_UNSUPPORTED. Errors carry file and offset into *report (may be NULL). With
+ * `nowait` STATUS_WOULD_BLOCK instead of reading from the device. */
 enum status table_open(const struct env *env, const char *path, uint64_t number,
-                       struct block_cache *cache, bool nowait, struct lsm_report *report,
-                       struct table **table);
+                       struct block_cache *cache, const struct block_codec *const *codecs,
+                       bool nowait, struct lsm_report *report, struct table **table);
 void table_close(struct table *table);
 size_t table_memory_bytes(const struct table *table);
 
@@ -103,7 +106,8 @@ void table_range_deletes(const struct table *table, const struct range_delete **
 enum status table_walk_index(struct table *table,
                              void (*each)(void *context, struct slice key, uint32_t stored_bytes),
                              void *context);
-/* Reads every block and checks checksums, order, counts, filter and index. */
-enum status table_verify(const struct env *env, const char *path, struct lsm_report *report);
+/* Reads every block and checks checksums, order, counts, filter and index. `codecs` as above. */
+enum status table_verify(const struct env *env, const char *path,
+                         const struct block_codec *const *codecs, struct lsm_report *report);
 
 #endif

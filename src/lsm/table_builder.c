@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a table from front to end:
  *
- *   rows | rows | ... | leaf of the index | rows | ... | leaf | filter | top index | range deletes
- *   | properties | footer
+ *   rows | rows | ... | leaf of the index | rows | ... | leaf | dictionary | filter | top index
+ *   | range deletes | properties | footer
  *
  * A leaf of the index follows the blocks that it names, so the builder holds one block, one leaf
- * and the top index, besides the filter's hashes (8 bytes a key). */
+ * and the top index, besides the filter's hashes (8 bytes a key) and what a codec keeps for its
+ * dictionary. With a codec the rows of a block are collected; when the block is cut they are
+ * encoded, or, where the codec does not want them, put into a block of rows. */
 #include "lsm/table_format.h"
 
 #include "base/memory.h"
+#include "lsm/encoded_block.h"
 #include "lsm/filter.h"
-#include "lsm/rows.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -42,6 +44,10 @@ struct table_builder {
     struct buffer last_key;
     lsn_t last_lsn;
 
+    void *encoder; /* of options.codec; NULL: none */
+    struct collected_rows collected;
+    struct buffer encoded;
+
     struct filter_builder filter;
     struct held_range *ranges;
     size_t range_count, range_capacity;
@@ -49,6 +55,17 @@ struct table_builder {
 
     struct table_file_properties properties;
 };
+
+struct table_options table_options_of(const struct lsm_tree_options *tree)
+{
+    return (struct table_options){
+        .block_bytes = tree->block_bytes,
+        .filter_bits_per_key = tree->filter_bits_per_key,
+        .filter_prefix_bytes = tree->filter_prefix_bytes,
+        .uncompressed = tree->uncompressed,
+        .codec = tree->codec,
+    };
+}
 
 enum status table_builder_create(const struct env *env, const char *path,
                                  const struct table_options *options,
@@ -70,6 +87,8 @@ enum status table_builder_create(const struct env *env, const char *path,
     if (made->properties.options.block_bytes == 0)
         made->properties.options.block_bytes = TABLE_BLOCK_BYTES_DEFAULT;
     assert(made->properties.options.block_bytes <= TABLE_BLOCK_BYTES_MAX);
+    if (options->codec)
+        made->encoder = options->codec->encoder_create();
     *builder = made;
     return STATUS_OK;
 }
@@ -85,6 +104,10 @@ void table_builder_destroy(struct table_builder *builder)
     rows_builder_release(&builder->rows);
     rows_builder_release(&builder->leaf);
     rows_builder_release(&builder->top);
+    if (builder->encoder)
+        builder->properties.options.codec->encoder_destroy(builder->encoder);
+    collected_rows_release(&builder->collected);
+    buffer_release(&builder->encoded);
     filter_builder_release(&builder->filter);
     buffer_release(&builder->pending);
     buffer_release(&builder->last_key);
@@ -114,15 +137,21 @@ static void builder_write_out(struct table_builder *builder)
         buffer_release(&builder->pending);
 }
 
+/* A block was appended to the pending bytes at file offset `offset`. */
+static struct block_handle builder_end_block(struct table_builder *builder, uint64_t offset)
+{
+    struct block_handle handle = {offset, (uint32_t)(builder_offset(builder) - offset)};
+    if (builder->pending.size >= WRITE_BYTES)
+        builder_write_out(builder);
+    return handle;
+}
+
 static struct block_handle builder_put_block(struct table_builder *builder, enum block_kind kind,
                                              bool compress, struct slice raw)
 {
     uint64_t offset = builder_offset(builder);
     block_seal(&builder->pending, kind, compress, raw, offset);
-    struct block_handle handle = {offset, (uint32_t)(builder_offset(builder) - offset)};
-    if (builder->pending.size >= WRITE_BYTES)
-        builder_write_out(builder);
-    return handle;
+    return builder_end_block(builder, offset);
 }
 
 static struct block_handle builder_put_rows(struct table_builder *builder, enum block_kind kind,
@@ -145,12 +174,37 @@ static void index_add(struct rows_builder *index, struct slice key, lsn_t lsn,
                      slice_make(value, block_handle_encode(handle, value)));
 }
 
+/* The collected rows become an encoded block; false: they are put into builder->rows. */
+static bool builder_encode_block(struct table_builder *builder)
+{
+    const struct table_options *options = &builder->properties.options;
+    struct collected_rows *rows = &builder->collected;
+    if (rows->count == 0)
+        return false;
+    buffer_clear(&builder->encoded);
+    bool is_encoded = encoded_block_append(options->codec, builder->encoder, rows,
+                                           builder->properties.base_lsn, &builder->encoded);
+    if (is_encoded) {
+        uint64_t offset = builder_offset(builder);
+        block_seal_encoded(&builder->pending, !options->uncompressed,
+                           buffer_slice(&builder->encoded), rows->bytes.size, offset);
+        builder->handle = builder_end_block(builder, offset);
+        builder->properties.codec_name = slice_from(options->codec->name);
+    } else {
+        collected_rows_copy(rows, &builder->rows);
+    }
+    collected_rows_clear(rows);
+    return is_encoded;
+}
+
 static void builder_cut_block(struct table_builder *builder)
 {
-    if (rows_builder_is_empty(&builder->rows))
-        return;
     assert(!builder->has_handle);
-    builder->handle = builder_put_rows(builder, BLOCK_ROWS, &builder->rows);
+    if (!builder_encode_block(builder)) {
+        if (rows_builder_is_empty(&builder->rows))
+            return;
+        builder->handle = builder_put_rows(builder, BLOCK_ROWS, &builder->rows);
+    }
     builder->has_handle = true;
     builder->properties.block_count++;
 }
@@ -174,6 +228,12 @@ static void builder_index_block(struct table_builder *builder, const struct slic
 
 /* ---- Adding -------------------------------------------------------------------------------- */
 
+/* Raw bytes of the block that is not cut yet. */
+static size_t builder_block_bytes(const struct table_builder *builder)
+{
+    return builder->encoder ? builder->collected.bytes.size : rows_builder_size(&builder->rows);
+}
+
 static void buffer_assign(struct buffer *buffer, struct slice value)
 {
     buffer_clear(buffer);
@@ -190,14 +250,19 @@ enum status table_builder_add(struct table_builder *builder, struct slice key, l
     const struct table_options *options = &builder->properties.options;
     if (key.size + value.size > BLOCK_RAW_BYTES_MAX - LSM_KEY_BYTES_MAX)
         return STATUS_TOO_LARGE;
-    if (shared->entry_count == 0)
+    if (shared->entry_count == 0) {
         buffer_assign(&shared->smallest, key);
+        builder->properties.base_lsn = lsn;
+    }
 
     /* A block ends before it grows over its size, so a large value has a block of its own. */
-    if (rows_builder_size(&builder->rows) + key.size + value.size > options->block_bytes)
+    if (builder_block_bytes(builder) + key.size + value.size > options->block_bytes)
         builder_cut_block(builder);
     builder_index_block(builder, &key);
-    rows_builder_add(&builder->rows, key, lsn, kind, value);
+    if (builder->encoder)
+        collected_rows_add(&builder->collected, key, lsn, kind, value);
+    else
+        rows_builder_add(&builder->rows, key, lsn, kind, value);
     if (options->filter_bits_per_key > 0)
         filter_builder_add(&builder->filter, filter_hash(key, options->filter_prefix_bytes));
 
@@ -229,8 +294,8 @@ enum status table_builder_add_range_delete(struct table_builder *builder, struct
 
 uint64_t table_builder_file_bytes(const struct table_builder *builder)
 {
-    return builder_offset(builder) + rows_builder_size(&builder->rows) / 2 +
-           builder->range_bytes.size + builder->filter.count * 3 / 2;
+    return builder_offset(builder) + builder_block_bytes(builder) / 2 + builder->range_bytes.size +
+           builder->filter.count * 3 / 2;
 }
 
 bool table_builder_is_empty(const struct table_builder *builder)
@@ -291,6 +356,19 @@ static struct block_handle builder_put_filter(struct table_builder *builder)
     return handle;
 }
 
+static struct block_handle builder_put_dictionary(struct table_builder *builder)
+{
+    struct block_handle handle = {0};
+    if (builder->properties.codec_name.size == 0)
+        return handle;
+    struct buffer content = {0};
+    builder->properties.options.codec->finish(builder->encoder, &content);
+    if (content.size > 0)
+        handle = builder_put_block(builder, BLOCK_DICTIONARY, true, buffer_slice(&content));
+    buffer_release(&content);
+    return handle;
+}
+
 static struct block_handle builder_put_properties(struct table_builder *builder)
 {
     struct buffer content = {0};
@@ -312,6 +390,8 @@ enum status table_builder_finish(struct table_builder *builder, struct table_pro
     builder->properties.data_bytes = builder_offset(builder);
     buffer_assign(&shared->largest, buffer_slice(&builder->last_key));
 
+    builder->properties.dictionary = builder_put_dictionary(builder);
+    footer.is_encoded = builder->properties.codec_name.size > 0;
     footer.filter = builder_put_filter(builder);
     if (!rows_builder_is_empty(&builder->top))
         footer.top_index = builder_put_rows(builder, BLOCK_INDEX, &builder->top);

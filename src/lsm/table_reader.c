@@ -63,24 +63,43 @@ static enum status open_block(struct table *table, const struct file_tail *tail,
     return status;
 }
 
+/* What the properties say of places in the file lies in the file; a name of a codec is there if the
+ * footer says that blocks are encoded. */
+static bool properties_fit(const struct table_file_properties *properties, bool is_encoded,
+                           uint64_t file_bytes)
+{
+    struct block_handle dictionary = properties->dictionary;
+    if (properties->data_bytes > file_bytes || (properties->codec_name.size > 0) != is_encoded)
+        return false;
+    return dictionary.stored_bytes == 0 ||
+           (is_encoded && dictionary.offset >= properties->data_bytes &&
+            dictionary.offset <= file_bytes &&
+            dictionary.stored_bytes <= file_bytes - dictionary.offset);
+}
+
 static enum status open_properties(struct table *table, const struct file_tail *tail,
-                                   struct block_handle handle, bool nowait,
+                                   const struct table_footer *footer,
+                                   const struct block_codec *const *codecs, bool nowait,
                                    struct lsm_report *report)
 {
     uint8_t *raw;
     size_t size;
+    uint64_t offset = footer->properties.offset;
     enum status status =
-        open_block(table, tail, handle, BLOCK_PROPERTIES, nowait, report, &raw, &size);
+        open_block(table, tail, footer->properties, BLOCK_PROPERTIES, nowait, report, &raw, &size);
     if (status != STATUS_OK)
         return status;
     struct table_file_properties properties = {{0}};
     status = table_file_properties_decode(slice_make(raw, size), &properties);
-    if (status == STATUS_OK && properties.data_bytes > tail->offset + tail->size)
-        status = STATUS_CORRUPT;
-    if (status != STATUS_OK)
-        status = table_damaged(report, table->path, handle.offset, "properties are malformed");
+    if (status != STATUS_OK ||
+        !properties_fit(&properties, footer->is_encoded, tail->offset + tail->size))
+        status = table_damaged(report, table->path, offset, "properties are malformed");
+    else if (footer->is_encoded)
+        status = table_choose_codec(table, properties.codec_name, codecs, report);
     table->data_bytes = properties.data_bytes;
     table->filter_prefix_bytes = properties.options.filter_prefix_bytes;
+    table->dictionary = properties.dictionary;
+    table->base_lsn = properties.base_lsn;
     table_properties_release(&properties.shared);
     memory_free(raw);
     return status;
@@ -210,13 +229,14 @@ static enum status open_tail(struct table *table, bool nowait, struct lsm_report
     return status;
 }
 
-static enum status open_parts(struct table *table, bool nowait, struct lsm_report *report)
+static enum status open_parts(struct table *table, const struct block_codec *const *codecs,
+                              bool nowait, struct lsm_report *report)
 {
     struct file_tail tail = {0};
     struct table_footer footer;
     enum status status = open_tail(table, nowait, report, &tail, &footer);
     if (status == STATUS_OK)
-        status = open_properties(table, &tail, footer.properties, nowait, report);
+        status = open_properties(table, &tail, &footer, codecs, nowait, report);
     if (status == STATUS_OK && footer.top_index.stored_bytes)
         status = open_top_index(table, &tail, footer.top_index, nowait, report);
     if (status == STATUS_OK && footer.filter.stored_bytes)
@@ -228,8 +248,8 @@ static enum status open_parts(struct table *table, bool nowait, struct lsm_repor
 }
 
 enum status table_open(const struct env *env, const char *path, uint64_t number,
-                       struct block_cache *cache, bool nowait, struct lsm_report *report,
-                       struct table **table)
+                       struct block_cache *cache, const struct block_codec *const *codecs,
+                       bool nowait, struct lsm_report *report, struct table **table)
 {
     struct vfs_file *file;
     enum status status = vfs_open(env->vfs, path, VFS_READ, &file);
@@ -243,7 +263,7 @@ enum status table_open(const struct env *env, const char *path, uint64_t number,
     opened->cache = cache;
     opened->number = number;
     opened->memory_bytes = sizeof(*opened) + path_size;
-    status = open_parts(opened, nowait, report);
+    status = open_parts(opened, codecs, nowait, report);
     if (status != STATUS_OK) {
         table_close(opened);
         return status;
@@ -278,12 +298,36 @@ void table_range_deletes(const struct table *table, const struct range_delete **
 
 /* ---- Blocks -------------------------------------------------------------------------------- */
 
-/* Unseals a block that was read and gives it to the cache, or only wraps it. */
+/* Puts decoded rows in the place of an encoded block's content. */
+static enum status load_decoded(struct table *table, uint64_t offset, size_t raw_bytes, bool nowait,
+                                uint8_t **content, size_t *content_bytes)
+{
+    struct block_pin pin = {NULL};
+    const void *dictionary;
+    uint8_t *rows = NULL;
+    enum status status = table_pin_dictionary(table, nowait, &pin, &dictionary);
+    if (status != STATUS_OK)
+        return status;
+    status = table_decode(table, dictionary, slice_make(*content, *content_bytes), raw_bytes, &rows,
+                          content_bytes);
+    block_unpin(&pin);
+    if (status == STATUS_CORRUPT)
+        return table_log_damage(table, offset, "an encoded block is malformed");
+    if (status != STATUS_OK)
+        return status;
+    memory_free(*content);
+    *content = rows;
+    return STATUS_OK;
+}
+
+/* Unseals and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
+ * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. */
 static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
-                              struct slice stored, bool insert, struct block_pin *pin,
+                              struct slice stored, bool insert, bool nowait, struct block_pin *pin,
                               struct slice *content)
 {
     enum block_kind found;
+    struct block_head head;
     uint8_t *raw;
     size_t raw_bytes;
     enum status status = block_unseal(stored, handle.offset, &found, &raw, &raw_bytes);
@@ -291,9 +335,14 @@ static enum status load_bytes(struct table *table, struct block_handle handle, e
         return table_log_damage(table, handle.offset, "checksum of a block");
     if (status != STATUS_OK)
         return status;
-    if (found != kind) {
+    if (found == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec &&
+        block_head_parse(stored, &head))
+        status = load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &raw_bytes);
+    else if (found != kind)
+        status = table_log_damage(table, handle.offset, "a block of another kind");
+    if (status != STATUS_OK) {
         memory_free(raw);
-        return table_log_damage(table, handle.offset, "a block of another kind");
+        return status;
     }
     block_cache_insert(table->cache, table->number, handle.offset, raw, raw_bytes,
                        insert && table->cache, pin, content);
@@ -347,7 +396,7 @@ static enum status load_ahead(struct table *table, struct block_handle handle, e
     ahead->expected = handle.offset + handle.stored_bytes;
     struct slice stored =
         slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
-    return load_bytes(table, handle, kind, stored, insert, pin, content);
+    return load_bytes(table, handle, kind, stored, insert, false, pin, content);
 }
 
 static enum status load_single(struct table *table, struct block_handle handle,
@@ -361,8 +410,8 @@ static enum status load_single(struct table *table, struct block_handle handle,
         vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
     if (status == STATUS_OK)
         status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes),
-                            !read->keep_cache, pin, content);
-    else if (status == STATUS_WOULD_BLOCK)
+                            !read->keep_cache, read->nowait, pin, content);
+    if (status == STATUS_WOULD_BLOCK)
         *read->miss = (struct table_miss){
             .table = table, .offset = handle.offset, .stored_bytes = handle.stored_bytes};
     memory_free(bytes);
@@ -400,9 +449,9 @@ static enum status fetch_blocks(struct table *table, uint64_t offset, struct sli
             break;
         struct block_pin loaded = {NULL};
         struct slice content;
-        enum status one =
-            load_bytes(table, (struct block_handle){offset, (uint32_t)size}, head.kind,
-                       slice_make(bytes.data, size), true, &loaded, &content);
+        enum status one = load_bytes(table, (struct block_handle){offset, (uint32_t)size},
+                                     head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
+                                     slice_make(bytes.data, size), true, false, &loaded, &content);
         if (is_first && one == STATUS_OK) {
             block_unpin(pin);
             *pin = loaded;

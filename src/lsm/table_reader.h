@@ -7,6 +7,7 @@
 #ifndef LSM_TABLE_READER_H
 #define LSM_TABLE_READER_H
 
+#include "lsm/block_codec.h"
 #include "lsm/rows.h"
 #include "lsm/table_format.h"
 
@@ -23,6 +24,9 @@ struct table {
     struct range_delete *ranges;
     size_t range_count;
     size_t memory_bytes;
+    const struct block_codec *codec; /* of encoded blocks; NULL: there are none */
+    struct block_handle dictionary;  /* behind the data; stored_bytes 0: none */
+    lsn_t base_lsn;                  /* encoded blocks count from here */
     uint8_t *top_memory, *filter_memory, *range_memory;
     char path[];
 };
@@ -40,6 +44,18 @@ struct table_ahead {
 enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,
                        const struct table_read *read, struct table_ahead *ahead,
                        struct block_pin *pin, struct slice *content);
+
+/* Finds the codec of encoded blocks by its name; STATUS_UNSUPPORTED. table_decode.c, as the next
+ * two. */
+enum status table_choose_codec(struct table *table, struct slice name,
+                               const struct block_codec *const *codecs, struct lsm_report *report);
+/* The opened dictionary, for as long as it is pinned; NULL: the table has none. STATUS_WOULD_BLOCK
+ * with `nowait`. Damage is logged. */
+enum status table_pin_dictionary(struct table *table, bool nowait, struct block_pin *pin,
+                                 const void **dictionary);
+/* The content of an encoded block as that of a block of rows; *rows comes from memory_allocate. */
+enum status table_decode(const struct table *table, const void *dictionary, struct slice content,
+                         size_t raw_bytes, uint8_t **rows, size_t *rows_bytes);
 
 /* Logs damage of this table at `offset`; returns STATUS_CORRUPT. */
 enum status table_log_damage(const struct table *table, uint64_t offset, const char *what);

@@ -37,6 +37,8 @@ struct verify {
     struct table *table;
     struct lsm_report *report;
     uint64_t offset;          /* of the block that is looked at */
+    struct block_pin pin;     /* of the dictionary */
+    const void *dictionary;
     struct named_blocks rows; /* since the last leaf */
     struct named_blocks leaves;
     struct place first;                /* row of the block */
@@ -92,8 +94,10 @@ static const char *verify_row(struct verify *verify, const struct rows_iter *row
         return "rows out of order";
     if (!table_may_contain(verify->table, row->key))
         return "the filter does not know a key";
-    if (seen->entry_count == 0)
+    if (seen->entry_count == 0) {
         buffer_append_slice(&seen->smallest, row->key);
+        verify->seen.base_lsn = row->lsn;
+    }
     place_set(&verify->last, row->key, row->lsn);
     seen->entry_count++;
     seen->delete_count += row->kind == ENTRY_DELETE;
@@ -179,7 +183,28 @@ static enum status verify_leaf(struct verify *verify, struct block_handle handle
 
 /* ---- The file ------------------------------------------------------------------------------ */
 
-/* Reads and unseals the block at verify->offset, which ends at or before `end`. */
+/* Decodes an encoded block that was read: it is a block of rows then. */
+static enum status decode_block(struct verify *verify, const struct block_head *head,
+                                enum block_kind *kind, uint8_t **raw, size_t *raw_bytes)
+{
+    uint8_t *rows = NULL;
+    if (!verify->table->codec)
+        return verify_fail(verify, "a block of another kind");
+    enum status status =
+        table_decode(verify->table, verify->dictionary, slice_make(*raw, *raw_bytes),
+                     head->raw_bytes, &rows, raw_bytes);
+    if (status == STATUS_CORRUPT)
+        return verify_fail(verify, "an encoded block is malformed");
+    if (status != STATUS_OK)
+        return status;
+    memory_free(*raw);
+    *raw = rows;
+    *kind = BLOCK_ROWS;
+    return STATUS_OK;
+}
+
+/* Reads, unseals and decodes the block at verify->offset, which ends at or before `end`. *raw may be
+ * set after a failure, too. */
 static enum status read_block(struct verify *verify, uint64_t end, struct block_handle *handle,
                               enum block_kind *kind, uint8_t **raw, size_t *raw_bytes)
 {
@@ -206,8 +231,31 @@ static enum status read_block(struct verify *verify, uint64_t end, struct block_
                               raw_bytes);
     if (status == STATUS_CORRUPT)
         status = verify_fail(verify, "checksum of a block");
+    if (status == STATUS_OK && *kind == BLOCK_ENCODED)
+        status = decode_block(verify, &head, kind, raw, raw_bytes);
     memory_free(stored);
     return status;
+}
+
+static enum status verify_dictionary(struct verify *verify)
+{
+    enum status status =
+        table_pin_dictionary(verify->table, false, &verify->pin, &verify->dictionary);
+    verify->offset = verify->table->dictionary.offset;
+    if (status == STATUS_CORRUPT)
+        return verify_fail(verify, "the dictionary is damaged");
+    verify->offset = 0;
+    return status;
+}
+
+static enum status verify_data_block(struct verify *verify, struct block_handle handle,
+                                     enum block_kind kind, struct slice content)
+{
+    if (kind == BLOCK_ROWS)
+        return verify_rows(verify, handle, content);
+    if (kind == BLOCK_INDEX && verify->rows.count > 0)
+        return verify_leaf(verify, handle, content);
+    return verify_fail(verify, "a block of another kind");
 }
 
 /* Blocks of rows and leaves: the first data_bytes of the file. */
@@ -222,16 +270,11 @@ static enum status verify_data(struct verify *verify)
         uint8_t *raw = NULL;
         size_t raw_bytes;
         status = read_block(verify, verify->table->data_bytes, &handle, &kind, &raw, &raw_bytes);
-        if (status != STATUS_OK)
-            return status;
-        if (kind == BLOCK_ROWS)
-            status = verify_rows(verify, handle, slice_make(raw, raw_bytes));
-        else if (kind == BLOCK_INDEX && verify->rows.count > 0)
-            status = verify_leaf(verify, handle, slice_make(raw, raw_bytes));
-        else
-            status = verify_fail(verify, "a block of another kind");
+        if (status == STATUS_OK)
+            status = verify_data_block(verify, handle, kind, slice_make(raw, raw_bytes));
+        if (status == STATUS_OK)
+            verify->offset += handle.stored_bytes;
         memory_free(raw);
-        verify->offset += handle.stored_bytes;
     }
     if (status == STATUS_OK && verify->rows.count > 0)
         status = verify_fail(verify, "blocks that no index names");
@@ -242,8 +285,9 @@ static enum status verify_data(struct verify *verify)
 static enum status verify_layout(struct verify *verify, const struct table_footer *footer,
                                  uint64_t file_bytes)
 {
-    const struct block_handle *order[] = {&footer->filter, &footer->top_index,
-                                          &footer->range_deletes, &footer->properties};
+    const struct block_handle *order[] = {&verify->table->dictionary, &footer->filter,
+                                          &footer->top_index, &footer->range_deletes,
+                                          &footer->properties};
     uint64_t at = verify->table->data_bytes;
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
         if (order[i]->stored_bytes && order[i]->offset != at)
@@ -279,7 +323,8 @@ static enum status verify_properties(struct verify *verify, struct slice content
          !slice_equal(buffer_slice(&a->smallest), buffer_slice(&b->smallest)) ||
          !slice_equal(buffer_slice(&a->largest), buffer_slice(&b->largest)) ||
          a->largest_is_exclusive != b->largest_is_exclusive ||
-         said.block_count != verify->seen.block_count))
+         said.block_count != verify->seen.block_count ||
+         (said.codec_name.size > 0 && said.base_lsn != verify->seen.base_lsn)))
         status = STATUS_CORRUPT;
     if (status != STATUS_OK)
         status = verify_fail(verify, "properties differ from the content");
@@ -320,13 +365,16 @@ static enum status verify_rest(struct verify *verify)
     return status;
 }
 
-enum status table_verify(const struct env *env, const char *path, struct lsm_report *report)
+enum status table_verify(const struct env *env, const char *path,
+                         const struct block_codec *const *codecs, struct lsm_report *report)
 {
     struct verify verify = {.report = report};
-    enum status status = table_open(env, path, 0, NULL, false, report, &verify.table);
+    enum status status = table_open(env, path, 0, NULL, codecs, false, report, &verify.table);
     if (status != STATUS_OK)
         return status;
-    status = verify_data(&verify);
+    status = verify_dictionary(&verify);
+    if (status == STATUS_OK)
+        status = verify_data(&verify);
     if (status == STATUS_OK)
         status = verify_rest(&verify);
     blocks_release(&verify.rows);
@@ -335,6 +383,7 @@ enum status table_verify(const struct env *env, const char *path, struct lsm_rep
     buffer_release(&verify.last.key);
     buffer_release(&verify.separator.key);
     table_properties_release(&verify.seen.shared);
+    block_unpin(&verify.pin);
     table_close(verify.table);
     return status;
 }

@@ -12,6 +12,7 @@
 struct verification {
     const struct env *env;
     const char *directory;
+    const struct block_codec *const *codecs;
     void (*each)(void *context, const char *file, const char *finding);
     void *context;
     uint64_t finding_count;
@@ -32,8 +33,8 @@ static void verify_tables(struct verification *verification, const struct manife
         struct lsm_report report;
         char file[32];
         snprintf(file, sizeof(file), "%06" PRIu64 ".cwt", table->number);
-        enum status status =
-            inspect_table(verification->env, verification->directory, table, &report);
+        enum status status = inspect_table(verification->env, verification->directory,
+                                           verification->codecs, table, &report);
         if (status == STATUS_OK && table->properties.lsn_max >= flushed) {
             snprintf(report.text, sizeof(report.text),
                      "it holds LSN %" PRIu64 ", but the manifest says that tables end at %" PRIu64,
@@ -123,11 +124,12 @@ done:
 }
 
 enum status lsm_verify(const struct env *env, const char *directory,
+                       const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *file, const char *finding),
                        void *context)
 {
     struct verification verification = {
-        .env = env, .directory = directory, .each = each, .context = context};
+        .env = env, .directory = directory, .codecs = codecs, .each = each, .context = context};
     struct vfs_file *lock = NULL;
     enum status status = inspect_lock(env, directory, &lock);
     if (status == STATUS_OK)

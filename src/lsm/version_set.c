@@ -169,6 +169,10 @@ enum status version_set_open(const struct env *env, const char *directory,
     set->env = env;
     set->directory = memory_copy(directory, strlen(directory) + 1);
     set->cache = cache;
+    for (unsigned i = 0, count = 0; i < options->tree_count; i++) {
+        if (options->trees[i].codec)
+            set->codecs[count++] = options->trees[i].codec;
+    }
     pthread_mutex_init(&set->apply_lock, NULL);
     pthread_mutex_init(&set->lock, NULL);
     for (int i = 0; i < TABLE_OPEN_LOCKS; i++)
@@ -385,7 +389,8 @@ enum status table_ref_open(struct version_set *set, struct table_ref *ref, bool 
         char path[PATH_BYTES_MAX];
         struct lsm_report report = {0};
         table_path(set->directory, ref->number, path, sizeof(path));
-        status = table_open(set->env, path, ref->number, set->cache, nowait, &report, &table);
+        status = table_open(set->env, path, ref->number, set->cache, set->codecs, nowait, &report,
+                            &table);
         if (status == STATUS_OK)
             atomic_store_explicit(&ref->table, table, memory_order_release);
         else if (status != STATUS_WOULD_BLOCK)

@@ -13,6 +13,7 @@ struct version_set {
     const struct env *env;
     char *directory;
     struct block_cache *cache;
+    const struct block_codec *codecs[LSM_TREES_MAX + 1]; /* of all trees, then NULL */
     pthread_mutex_t table_locks[TABLE_OPEN_LOCKS]; /* by number: one thread opens a table */
 
     pthread_mutex_t apply_lock;  /* taken before `lock`; guards the manifest file and `log` */

@@ -51,7 +51,7 @@ static void print_finding(void *context, const char *file, const char *finding)
 static int verify(const struct env *env, const char *directory)
 {
     struct summary summary = {0};
-    enum status status = lsm_verify(env, directory, print_finding, &summary);
+    enum status status = lsm_verify(env, directory, NULL, print_finding, &summary);
     if (status != STATUS_OK && status != STATUS_CORRUPT)
         return fail(directory, status);
     if (summary.finding_count == 0) {
@@ -71,10 +71,10 @@ static void print_line(void *context, const char *line)
 
 static int repair(const struct env *env, const char *directory)
 {
-    enum status status = lsm_repair(env, directory, print_line, NULL);
+    enum status status = lsm_repair(env, directory, NULL, print_line, NULL);
     if (status != STATUS_OK)
         return fail(directory, status);
-    status = lsm_verify(env, directory, NULL, NULL);
+    status = lsm_verify(env, directory, NULL, NULL, NULL);
     if (status == STATUS_OK)
         status = store_repair(env, directory, print_line, NULL);
     if (status != STATUS_OK)

@@ -4,6 +4,7 @@
  * harmless: everything reads as before. Wrong data is never served. FLIPS= sets how many bytes a
  * world; 0: every one. */
 #include "lib/engine_run.h"
+#include "lib/prefix_codec.h"
 #include "lib/seed.h"
 
 #include <setjmp.h>
@@ -63,7 +64,8 @@ static void note_finding(void *context, const char *file, const char *finding)
 static bool verify_names(struct engine_run *run, const char *file)
 {
     struct finding note = {.file = file};
-    enum status status = lsm_verify(&run->env, ENGINE_DIRECTORY, note_finding, &note);
+    enum status status =
+        lsm_verify(&run->env, ENGINE_DIRECTORY, prefix_codecs, note_finding, &note);
     if (status == STATUS_OK)
         return false;
     if (status != STATUS_CORRUPT)

@@ -3,6 +3,7 @@
  * flushes, compactions and recycled segments, or the power is lost. It is a whole database of one
  * moment, or it is not there. */
 #include "lib/engine_run.h"
+#include "lib/prefix_codec.h"
 #include "lib/seed.h"
 
 #include <pthread.h>
@@ -69,7 +70,7 @@ static size_t check_copy(struct engine_run *run, struct vfs *vfs, size_t min, si
     struct lsm *db = NULL;
     size_t count = 0;
     env.vfs = vfs;
-    if (lsm_verify(&env, COPY, note_finding, &failure) != STATUS_OK)
+    if (lsm_verify(&env, COPY, prefix_codecs, note_finding, &failure) != STATUS_OK)
         fail_msg("SEED=%llu: %s", (unsigned long long)test_seed(), failure.text);
     for (int i = 0; i < 2; i++) {
         if (lsm_open(&env, COPY, &run->options, &report, &db) != STATUS_OK)
@@ -316,7 +317,8 @@ static void every_sync_of_a_checkpoint_is_needed(void **state)
         struct vfs *lost = vfs_memory_after_power_loss(run.memory, VFS_LOSE_UNSYNCED, 1);
         struct env env = run.env;
         env.vfs = lost;
-        bool whole = is_there(lost, COPY) && lsm_verify(&env, COPY, NULL, NULL) == STATUS_OK;
+        bool whole =
+            is_there(lost, COPY) && lsm_verify(&env, COPY, prefix_codecs, NULL, NULL) == STATUS_OK;
         assert_int_equal(whole, round == 0);
         vfs_destroy(lost);
         engine_run_release(&run);

@@ -3,6 +3,7 @@
  * none fails, over scripts of all that the engine does with the disk; lib/engine_fault.h says what
  * must hold then. A sample of the n is tried; all with FAULTS=all (make faults). */
 #include "lib/engine_fault.h"
+#include "lib/prefix_codec.h"
 
 #include "lsm/wal_segment.h"
 
@@ -101,7 +102,7 @@ static void expect_checkpoint(struct engine_act *act)
     struct lsm *copy = NULL;
     size_t count, expected = act->run.history.count;
     env.vfs = vfs_memory_after_power_loss(act->run.memory, VFS_LOSE_UNSYNCED, 1);
-    if (lsm_verify(&env, "/copy", note_finding, &failure) != STATUS_OK)
+    if (lsm_verify(&env, "/copy", prefix_codecs, note_finding, &failure) != STATUS_OK)
         engine_act_broken(act, failure.text);
     if (lsm_open(&env, "/copy", &act->run.options, &report, &copy) != STATUS_OK)
         engine_act_broken(act, report.text);
@@ -142,7 +143,8 @@ static void act_checkpoint(struct engine_act *act)
 static void act_verify(struct engine_act *act)
 {
     struct engine_failure finding = {""};
-    enum status status = lsm_verify(&act->run.env, ENGINE_DIRECTORY, note_finding, &finding);
+    enum status status =
+        lsm_verify(&act->run.env, ENGINE_DIRECTORY, prefix_codecs, note_finding, &finding);
     bool struck = vfs_fault_failed_count(act->run.fault) > 0;
     if (status == STATUS_OK && (struck || finding.text[0]))
         engine_act_broken(act, "verify did not notice");
@@ -168,13 +170,13 @@ static void act_repair(struct engine_act *act)
     struct lsm_report report = {""};
     bool said = false;
     size_t count = 0;
-    enum status status = lsm_repair(&run->env, ENGINE_DIRECTORY, note_line, &said);
+    enum status status = lsm_repair(&run->env, ENGINE_DIRECTORY, prefix_codecs, note_line, &said);
     engine_act_told(act, status, "repair");
     if (status != STATUS_OK && vfs_memory_open_count(run->memory) > 0)
         engine_act_broken(act, "files are open");
     uint64_t failed = vfs_fault_failed_count(run->fault);
     engine_act_disarm(act);
-    status = lsm_repair(&run->env, ENGINE_DIRECTORY, note_line, &said);
+    status = lsm_repair(&run->env, ENGINE_DIRECTORY, prefix_codecs, note_line, &said);
     if (status != STATUS_OK || !said)
         engine_act_broken(act, "the repair without faults did not succeed");
     if (engine_run_open(run, &report) != STATUS_OK)

@@ -3,6 +3,7 @@
  * they would notice if one were forgotten. The list of sites is complete: it is compared with the
  * source. */
 #include "lib/power_storm.h"
+#include "lib/prefix_codec.h"
 #include "lib/seed.h"
 #include "unit/lsm/wal_fixture.h"
 
@@ -303,7 +304,7 @@ static void repair_losing_power(struct engine_failure *failure, const char *skip
     struct engine_run *run = &repair.run;
     engine_run_skip_sync(run, skipped_site);
     vfs_fault_watch(run->fault, VFS_CALLS_CHANGING, expect_kept, &repair);
-    assert_int_equal(lsm_repair(&run->env, ENGINE_DIRECTORY, NULL, NULL), STATUS_OK);
+    assert_int_equal(lsm_repair(&run->env, ENGINE_DIRECTORY, prefix_codecs, NULL, NULL), STATUS_OK);
     assert_int_equal(engine_run_open(run, &report), STATUS_OK);
     assert_int_equal(engine_run_batch(run), STATUS_OK);
     assert_int_equal(engine_run_sync(run), STATUS_OK);

@@ -375,7 +375,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     open_db();
     read_now(&input, true);
     close_db();
-    require_ok(lsm_verify(&world.env, "/db", NULL, NULL), "verify");
+    require_ok(lsm_verify(&world.env, "/db", NULL, NULL, NULL), "verify");
     vfs_destroy(world.vfs);
     return 0;
 }

@@ -346,7 +346,7 @@ static enum status verify(struct vfs *vfs)
 {
     struct env env = memory_env(vfs);
     struct findings findings = {0};
-    enum status status = lsm_verify(&env, directory, count_finding, &findings);
+    enum status status = lsm_verify(&env, directory, NULL, count_finding, &findings);
     fuzz_require((status == STATUS_CORRUPT) == (findings.count > 0));
     return status;
 }
@@ -365,7 +365,7 @@ static void check(struct vfs *vfs)
     open_and_read(copy, found == STATUS_OK);
     vfs_destroy(copy);
     struct env env = memory_env(vfs);
-    enum status repaired = lsm_repair(&env, directory, say, NULL);
+    enum status repaired = lsm_repair(&env, directory, NULL, say, NULL);
     if (found == STATUS_OK)
         require_ok(repaired, "repair of a sound database");
     if (repaired == STATUS_OK) {

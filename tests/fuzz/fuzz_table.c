@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a table. The first byte chooses: 0: the rest is the file. Else the rest is a row of
  * contents (varint size, bytes), sealed into blocks with good checksums and named by a good footer,
- * so that what lies behind the checksums is reached. Whatever opens is read in every way, and a table
+ * so that what lies behind the checksums is reached; 2: and the blocks of rows among them are encoded
+ * ones, whose contents begin with the size of their rows as a varint (0: rows after all). Whatever opens is read in every way, and a table
  * that verify finds sound is the same list of versions in every direction, by every seek and read. */
 #include "fuzz/fuzz.h"
 
 #include "base/coding.h"
 #include "base/memory.h"
+#include "lib/prefix_codec.h"
 #include "lsm/rows.h"
 #include "lsm/table_format.h"
 #include "unit/lsm/memory_env.h"
@@ -19,34 +21,78 @@ static const char path[] = "1.cwt";
 
 /* ---- Files --------------------------------------------------------------------------------- */
 
-/* Kinds of the last four contents. Of those before every fourth, counted from there, is a leaf. */
-static const enum block_kind tail_kinds[4] = {BLOCK_FILTER, BLOCK_INDEX, BLOCK_RANGE_DELETES,
-                                              BLOCK_PROPERTIES};
+/* Kinds of the last contents. Of those before every fourth, counted from there, is a leaf. */
+enum { TAIL_MAX = 5 };
+static const enum block_kind tail_kinds[TAIL_MAX] = {BLOCK_PROPERTIES, BLOCK_RANGE_DELETES,
+                                                     BLOCK_INDEX, BLOCK_FILTER, BLOCK_DICTIONARY};
 
-static void seal_contents(struct slice input, struct buffer *file)
+static struct block_handle seal_content(struct buffer *file, enum block_kind kind,
+                                        struct slice content)
+{
+    uint64_t offset = file->size, raw_bytes;
+    if (kind == BLOCK_ENCODED) {
+        if (!slice_take_varint(&content, &raw_bytes) || raw_bytes > BLOCK_RAW_BYTES_MAX ||
+            content.size == 0 || (raw_bytes > 0 && content.size >= raw_bytes))
+            return (struct block_handle){0};
+        if (raw_bytes > 0)
+            block_seal_encoded(file, true, content, raw_bytes, offset);
+        else
+            block_seal(file, BLOCK_ROWS, true, content, offset);
+    } else {
+        bool compress = kind != BLOCK_FILTER && kind != BLOCK_PROPERTIES; /* as the builder */
+        block_seal(file, kind, compress, content, offset);
+    }
+    return (struct block_handle){offset, (uint32_t)(file->size - offset)};
+}
+
+/* The properties with what is known of an encoded table. */
+static struct block_handle seal_encoded_properties(struct buffer *file, struct slice content,
+                                                   uint64_t data_bytes,
+                                                   struct block_handle dictionary)
+{
+    struct table_file_properties properties = {{0}};
+    struct buffer encoded = {0};
+    (void)table_file_properties_decode(content, &properties); /* as far as it goes */
+    properties.codec_name = slice_from(prefix_codec.name);
+    properties.dictionary = dictionary;
+    properties.data_bytes = data_bytes;
+    table_file_properties_encode(&properties, &encoded);
+    struct block_handle handle = seal_content(file, BLOCK_PROPERTIES, buffer_slice(&encoded));
+    table_properties_release(&properties.shared);
+    buffer_release(&encoded);
+    return handle;
+}
+
+static void seal_contents(struct slice input, bool is_encoded, struct buffer *file)
 {
     struct slice contents[CONTENTS_MAX];
-    size_t count = 0;
+    size_t count = 0, tail = is_encoded ? TAIL_MAX : TAIL_MAX - 1;
+    uint64_t data_bytes = 0;
     while (count < CONTENTS_MAX && slice_take_sized(&input, &contents[count]))
         count++;
-    struct block_handle handles[4] = {{0}};
+    struct block_handle handles[TAIL_MAX] = {{0}};
     for (size_t i = 0; i < count; i++) {
         size_t left = count - 1 - i;
-        enum block_kind kind = left < 4        ? tail_kinds[3 - left]
-                               : left % 4 == 0 ? BLOCK_INDEX
-                                               : BLOCK_ROWS;
-        uint64_t offset = file->size;
+        enum block_kind kind = left < tail              ? tail_kinds[left]
+                               : (left - tail) % 4 == 0 ? BLOCK_INDEX
+                               : is_encoded             ? BLOCK_ENCODED
+                                                        : BLOCK_ROWS;
+        if (left == tail - 1)
+            data_bytes = file->size;
         if (contents[i].size == 0)
             continue;
-        bool compress = kind != BLOCK_FILTER && kind != BLOCK_PROPERTIES; /* as the builder */
-        block_seal(file, kind, compress, contents[i], offset);
-        if (left < 4)
-            handles[3 - left] = (struct block_handle){offset, (uint32_t)(file->size - offset)};
+        struct block_handle handle =
+            kind == BLOCK_PROPERTIES && is_encoded
+                ? seal_encoded_properties(file, contents[i], data_bytes, handles[TAIL_MAX - 1])
+                : seal_content(file, kind, contents[i]);
+        if (left < tail)
+            handles[left] = handle;
     }
-    const struct table_footer footer = {.filter = handles[0],
-                                        .top_index = handles[1],
-                                        .range_deletes = handles[2],
-                                        .properties = handles[3]};
+    const struct table_footer footer = {.filter = handles[3],
+                                        .top_index = handles[2],
+                                        .range_deletes = handles[1],
+                                        .properties = handles[0],
+                                        .is_encoded = is_encoded};
     buffer_reserve(file, TABLE_FOOTER_BYTES);
     table_footer_encode(&footer, file->data + file->size);
     file->size += TABLE_FOOTER_BYTES;
@@ -147,7 +193,8 @@ static void check_sound(const struct env *env)
     struct lsm_report report;
     struct table *table;
     struct block_cache *cache = block_cache_create(1 << 16);
-    fuzz_require(table_open(env, path, 1, cache, false, &report, &table) == STATUS_OK);
+    fuzz_require(table_open(env, path, 1, cache, prefix_codecs, false, &report, &table) ==
+                 STATUS_OK);
     struct cursor *cursor = table_cursor_create(table, &read);
     versions.count = 0;
     if (list_versions(cursor, &versions) == versions.count) {
@@ -180,7 +227,7 @@ static void read_in_every_way(const struct env *env)
     struct lsm_report report = {""};
     struct table *table;
     struct block_cache *cache = block_cache_create(1 << 16);
-    if (table_open(env, path, 1, cache, false, &report, &table) == STATUS_OK) {
+    if (table_open(env, path, 1, cache, prefix_codecs, false, &report, &table) == STATUS_OK) {
         const struct table_read read = {0};
         struct cursor *cursor = table_cursor_create(table, &read);
         cursor->ops->first(cursor);
@@ -211,7 +258,7 @@ static void read_in_every_way(const struct env *env)
     }
     block_cache_destroy(cache);
     report.text[0] = 0;
-    enum status status = table_verify(env, path, &report);
+    enum status status = table_verify(env, path, prefix_codecs, &report);
     fuzz_require(status == STATUS_OK || report.text[0]);
     if (status == STATUS_OK)
         check_sound(env);
@@ -227,7 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] == 0)
         buffer_append(&file, data + 1, size - 1);
     else
-        seal_contents(slice_make(data + 1, size - 1), &file);
+        seal_contents(slice_make(data + 1, size - 1), data[0] == 2, &file);
     write_file(vfs, buffer_slice(&file));
     read_in_every_way(&env);
     buffer_release(&file);
@@ -235,19 +282,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* ---- Seeds: a small table, as a file and as contents ---------------------------------------- */
+/* ---- Seeds: a small table, as a file and as contents, of rows and encoded -------------------- */
 
-static void build_seed(struct buffer *file)
+static void build_seed(const struct block_codec *codec, struct buffer *file)
 {
     struct vfs *vfs = vfs_memory_create();
     struct env env = memory_env(vfs);
     struct table_builder *builder;
     struct table_properties properties = {0};
-    const struct table_options options = {.block_bytes = 64, .filter_bits_per_key = 8};
+    const struct table_options options = {
+        .block_bytes = 64, .filter_bits_per_key = 8, .codec = codec};
     enum status status = table_builder_create(&env, path, &options, &builder);
     static const char *const keys[] = {"apple", "apricot", "banana"};
     for (size_t i = 0; i < 3 && status == STATUS_OK; i++)
-        status = table_builder_add(builder, slice_from(keys[i]), 1000 + i, ENTRY_PUT,
+        status = table_builder_add(builder, slice_from(keys[i]), codec ? 1000 : 1000 + i, ENTRY_PUT,
                                    slice_from("a value, a value, a value, a value, a value"));
     const struct range_delete range = {slice_from("a"), slice_from("b"), 1500};
     if (status == STATUS_OK)
@@ -268,13 +316,17 @@ static void append_contents(struct slice file, struct buffer *out)
     uint64_t offset = 0;
     while (file.size > TABLE_FOOTER_BYTES && block_head_parse(file, &head)) {
         size_t size = BLOCK_HEAD_BYTES + (size_t)head.stored_bytes;
+        bool is_encoded = head.kind == BLOCK_ENCODED;
         enum block_kind kind;
         uint8_t *raw;
         size_t raw_bytes;
         enum status status =
             block_unseal(slice_make(file.data, size), offset, &kind, &raw, &raw_bytes);
         assert(status == STATUS_OK);
-        buffer_append_sized(out, slice_make(raw, raw_bytes));
+        buffer_append_varint(out, raw_bytes + (is_encoded ? varint_size(head.raw_bytes) : 0));
+        if (is_encoded)
+            buffer_append_varint(out, head.raw_bytes);
+        buffer_append(out, raw, raw_bytes);
         memory_free(raw);
         offset += size;
         file = slice_skip(file, size);
@@ -283,12 +335,16 @@ static void append_contents(struct slice file, struct buffer *out)
 
 bool fuzz_seed(size_t index, struct buffer *out)
 {
-    if (index > 1)
+    static const struct {
+        uint8_t first;
+        const struct block_codec *codec;
+    } seeds[] = {{0, NULL}, {1, NULL}, {0, &prefix_codec}, {2, &prefix_codec}};
+    if (index >= sizeof(seeds) / sizeof(seeds[0]))
         return false;
     struct buffer file = {0};
-    build_seed(&file);
-    buffer_append_byte(out, (uint8_t)index);
-    if (index == 0)
+    build_seed(seeds[index].codec, &file);
+    buffer_append_byte(out, seeds[index].first);
+    if (seeds[index].first == 0)
         buffer_append_slice(out, buffer_slice(&file));
     else
         append_contents(buffer_slice(&file), out);

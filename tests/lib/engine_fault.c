@@ -2,6 +2,7 @@
 #include "lib/engine_fault.h"
 
 #include "base/memory.h"
+#include "lib/prefix_codec.h"
 #include "lib/seed.h"
 
 #include <setjmp.h>
@@ -289,7 +290,8 @@ static void expect_recovery(struct engine_act *act)
         broken(act, "invariants after the recovery: %s", report.text);
     run->history.count = count;
     close_without_fault(act, "recovery");
-    if (lsm_verify(&run->env, ENGINE_DIRECTORY, note_finding, &findings) != STATUS_OK)
+    if (lsm_verify(&run->env, ENGINE_DIRECTORY, prefix_codecs, note_finding, &findings) !=
+        STATUS_OK)
         broken(act, "verify: %s", findings.text);
     reopen(act, "second open");
     if (!engine_holds_history(run->db, &run->history, count, count, &count, &failure))

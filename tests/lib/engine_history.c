@@ -3,6 +3,7 @@
 
 #include "base/coding.h"
 #include "base/memory.h"
+#include "lib/prefix_codec.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -70,13 +71,17 @@ void engine_small_options(struct lsm_options *options)
 {
     *options = (struct lsm_options){
         .trees = {{.name = "keys", .block_bytes = 1024, .filter_bits_per_key = 10},
-                  {.name = "parts", .block_bytes = 1024, .filter_bits_per_key = 10},
+                  {.name = "parts",
+                   .block_bytes = 1024,
+                   .filter_bits_per_key = 10,
+                   .codec = &prefix_codec},
                   {.name = "entries",
                    .compaction = LSM_TIME_RUNS,
                    .block_bytes = 2048,
                    .filter_bits_per_key = 10,
                    .filter_prefix_bytes = 4,
-                   .finger_prefix_bytes = 4}},
+                   .finger_prefix_bytes = 4,
+                   .codec = &prefix_codec}},
         .tree_count = TREES,
         .memtable_bytes = 96 << 10,
         .block_cache_bytes = 256 << 10,

@@ -30,7 +30,8 @@ void engine_history_copy(const struct engine_history *from, size_t count,
                          struct engine_history *to);
 void engine_history_release(struct engine_history *history);
 
-/* The trees, with small blocks, tables, memtables and segments, so that little data goes far. */
+/* The trees, with small blocks, tables, memtables and segments, so that little data goes far. Trees 1
+ * and 2 have encoded blocks (prefix_codec.h). */
 void engine_small_options(struct lsm_options *options);
 /* An upper bound of the bytes of keys and values of one batch. */
 size_t engine_batch_bytes(uint64_t seed, size_t index);

@@ -173,14 +173,14 @@ static inline enum status damage_verify(struct damage_fixture *f)
 {
     f->text[0] = 0;
     f->lines = f->findings = 0;
-    return lsm_verify(&f->env, "db", damage_note_finding, f);
+    return lsm_verify(&f->env, "db", NULL, damage_note_finding, f);
 }
 
 static inline enum status damage_repair(struct damage_fixture *f)
 {
     f->text[0] = 0;
     f->lines = 0;
-    return lsm_repair(&f->env, "db", damage_note_line, f);
+    return lsm_repair(&f->env, "db", NULL, damage_note_line, f);
 }
 
 /* Reads everything. Appends "key=value" lines; every value must be one that its key was given. */

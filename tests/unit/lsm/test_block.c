@@ -88,13 +88,49 @@ static void impossible_heads_are_refused(void **state)
     assert_true(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 10));
     assert_true(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2000));
     assert_false(parses(0, CODEC_PLAIN, 10, 10));
-    assert_false(parses(BLOCK_PROPERTIES + 1, CODEC_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_DICTIONARY + 1, CODEC_PLAIN, 10, 10));
     assert_false(parses(BLOCK_ROWS, CODEC_LZ4 + 1, 10, 10));
     assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 11));
     assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 0, 0));
     assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 10));
     assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2551)); /* LZ4 never shrinks so much */
     assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
+    /* An encoded one decodes to more than it has, however much that is. */
+    assert_true(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, 11));
+    assert_true(parses(BLOCK_ENCODED, CODEC_LZ4, 10, 1 << 20));
+    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_ENCODED, CODEC_LZ4, 10, 9));
+    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 0, 10));
+    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, BLOCK_RAW_BYTES_MAX + 1));
+}
+
+static void encoded_content_comes_back_as_it_is(void **state)
+{
+    (void)state;
+    uint8_t same[300] = {0};
+    for (int compress = 0; compress < 2; compress++) {
+        for (size_t raw_bytes = sizeof(same) + 1; raw_bytes > sizeof(same) - 1; raw_bytes--) {
+            struct buffer block = {0};
+            enum block_kind kind = 0;
+            uint8_t *content = NULL, place[8] = {0};
+            size_t size = 0;
+            block_seal_encoded(&block, compress, slice_make(same, sizeof(same)), sizeof(same) + 1,
+                               0);
+            /* With less room than the content needs it is none that was sealed. */
+            le32_store(block.data + 6, (uint32_t)raw_bytes);
+            uint32_t crc = crc32c_extend(crc32c(place, 8), block.data, 10);
+            crc = crc32c_extend(crc, block.data + BLOCK_HEAD_BYTES, block.size - BLOCK_HEAD_BYTES);
+            le32_store(block.data + 10, crc32c_mask(crc));
+            enum status status = block_unseal(buffer_slice(&block), 0, &kind, &content, &size);
+            assert_int_equal(status, raw_bytes > sizeof(same) ? STATUS_OK : STATUS_CORRUPT);
+            if (status == STATUS_OK) {
+                assert_int_equal(kind, BLOCK_ENCODED);
+                assert_true(slice_equal(slice_make(content, size), slice_make(same, sizeof(same))));
+            }
+            memory_free(content);
+            buffer_release(&block);
+        }
+    }
 }
 
 /* Before any memory is asked for. */
@@ -149,6 +185,7 @@ int main(void)
         cmocka_unit_test(block_is_sound_at_its_own_place_only),
         cmocka_unit_test(compressed_bytes_that_do_not_unfold_are_refused),
         cmocka_unit_test(impossible_heads_are_refused),
+        cmocka_unit_test(encoded_content_comes_back_as_it_is),
         cmocka_unit_test(huge_claims_are_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,7 +348,7 @@ static void verify_file(void *context, const char *name)
     char path[300];
     struct lsm_report report;
     snprintf(path, sizeof(path), "db/%s", name);
-    assert_int_equal(table_verify(&fixture->env, path, &report), STATUS_OK);
+    assert_int_equal(table_verify(&fixture->env, path, NULL, &report), STATUS_OK);
 }
 
 static void random_work(enum lsm_compaction kind)

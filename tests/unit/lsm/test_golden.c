@@ -224,7 +224,7 @@ static void golden_files_of_format_1_are_sound(void **state)
     (void)state;
     struct vfs *vfs = load_golden();
     struct env env = memory_env(vfs);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
     vfs_destroy(vfs);
 }
 
@@ -235,7 +235,7 @@ static void golden_files_of_format_1_read_as_they_did(void **state)
     struct env env = memory_env(vfs);
     expect_text(&env); /* opens, replays, flushes at the close */
     expect_text(&env);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
     vfs_destroy(vfs);
 }
 
@@ -244,7 +244,7 @@ static void what_is_written_today_reads_the_same(void **state)
     (void)state;
     struct vfs *vfs = generate();
     struct env env = memory_env(vfs);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL), STATUS_OK);
+    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
     expect_text(&env);
     vfs_destroy(vfs);
 }

@@ -398,9 +398,9 @@ static void an_empty_directory_and_an_endless_name_are_not_repaired(void **state
         name[i] = i % 10 == 9 ? '/' : 'n';
     damage_fixture_copy(f);
     assert_int_equal(f->copy->ops->make_directory(f->copy, "empty"), STATUS_OK);
-    assert_int_equal(lsm_repair(&f->env, "empty", damage_note_line, f), STATUS_NOT_FOUND);
-    assert_int_equal(lsm_repair(&f->env, name, damage_note_line, f), STATUS_INVALID);
-    assert_int_equal(lsm_verify(&f->env, name, damage_note_finding, f), STATUS_INVALID);
+    assert_int_equal(lsm_repair(&f->env, "empty", NULL, damage_note_line, f), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_repair(&f->env, name, NULL, damage_note_line, f), STATUS_INVALID);
+    assert_int_equal(lsm_verify(&f->env, name, NULL, damage_note_finding, f), STATUS_INVALID);
     damage_fixture_destroy(f);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Builder, reader, cursor and verification of tables together, against an array. */
+/* Builder, reader, cursor and verification of tables together, against an array; with blocks of rows
+ * and with encoded ones. */
 #include "lsm/table.h"
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "lib/prefix_codec.h"
 #include "lib/seed.h"
 #include "lsm/table_format.h"
 #include "unit/lsm/array_cursor.h"
@@ -25,6 +27,7 @@ struct fixture {
     struct vfs *memory, *vfs; /* vfs: the fault-injecting one above */
     struct env env;
     struct block_cache *cache;
+    const struct block_codec *codec; /* of the tables that are built; NULL: none */
     struct random random;
     char keys[ENTRIES_MAX][KEY_MAX];
     uint8_t text[4096];
@@ -43,6 +46,13 @@ static int setup(void **state)
     for (size_t i = 0; i < sizeof(fixture->text); i++)
         fixture->text[i] = (uint8_t)(i % 61 < 30 ? random_next(&fixture->random) : 'x');
     *state = fixture;
+    return 0;
+}
+
+static int setup_encoded(void **state)
+{
+    setup(state);
+    ((struct fixture *)*state)->codec = &prefix_codec;
     return 0;
 }
 
@@ -78,7 +88,9 @@ static enum status build(struct fixture *fixture, const struct table_options *op
                          struct table_properties *properties)
 {
     struct table_builder *builder = NULL;
-    enum status status = table_builder_create(&fixture->env, PATH, options, &builder);
+    struct table_options with_codec = *options;
+    with_codec.codec = fixture->codec;
+    enum status status = table_builder_create(&fixture->env, PATH, &with_codec, &builder);
     for (size_t i = 0; i < range_count && status == STATUS_OK; i++)
         status = table_builder_add_range_delete(builder, ranges[i]);
     for (size_t i = 0; i < fixture->count && status == STATUS_OK; i++) {
@@ -97,9 +109,10 @@ static struct table *build_and_open(struct fixture *fixture, const struct table_
     struct table *table;
     struct lsm_report report = {""};
     assert_int_equal(build(fixture, options, NULL, 0, &properties), STATUS_OK);
-    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table),
-                     STATUS_OK);
-    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, false, &report, &table),
+        STATUS_OK);
+    assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_OK);
     assert_int_equal(properties.entry_count, fixture->count);
     assert_true(slice_equal(buffer_slice(&properties.smallest), fixture->entries[0].key));
     assert_true(
@@ -291,8 +304,9 @@ static void open_table_without_filter_is_small(void **state)
     table_builder_destroy(builder);
     table_properties_release(&properties);
     struct table *table;
-    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, false, NULL, &table),
-                     STATUS_OK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, false, NULL, &table),
+        STATUS_OK);
     printf("an open table of 64 MiB takes %zu bytes\n", table_memory_bytes(table));
     assert_true(table_memory_bytes(table) <= 24 * 1024);
     table_close(table);
@@ -320,10 +334,11 @@ static void range_deletes_come_back_sorted(void **state)
     assert_true(properties.largest_is_exclusive);
     table_properties_release(&properties);
     struct lsm_report report;
-    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+    assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_OK);
     struct table *table;
-    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table),
-                     STATUS_OK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, false, &report, &table),
+        STATUS_OK);
     const struct range_delete *read;
     size_t count;
     table_range_deletes(table, &read, &count);
@@ -524,8 +539,9 @@ static void nowait_open_would_block(void **state)
     table_close(build_and_open(fixture, &options));
     struct table *table;
     hold(fixture);
-    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, true, NULL, &table),
-                     STATUS_WOULD_BLOCK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, true, NULL, &table),
+        STATUS_WOULD_BLOCK);
     vfs_fault_release(fixture->vfs);
 }
 
@@ -562,7 +578,8 @@ static void read_all_or_fail(struct fixture *fixture)
 {
     struct lsm_report report = {""};
     struct table *table;
-    if (table_open(&fixture->env, PATH, 7, NULL, false, &report, &table) != STATUS_OK)
+    if (table_open(&fixture->env, PATH, 7, NULL, prefix_codecs, false, &report, &table) !=
+        STATUS_OK)
         return;
     const struct table_read read = {0};
     struct cursor *cursor = table_cursor_create(table, &read);
@@ -603,7 +620,7 @@ static uint64_t make_small_table(struct fixture *fixture)
     uint64_t size = properties.file_bytes;
     table_properties_release(&properties);
     struct lsm_report report;
-    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+    assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_OK);
     return size;
 }
 
@@ -615,7 +632,7 @@ static void every_flipped_byte_is_detected(void **state)
         uint8_t mask = (uint8_t)(1 + random_below(&fixture->random, 255));
         struct lsm_report report = {""};
         assert_int_equal(vfs_memory_flip(fixture->memory, PATH, at, mask), STATUS_OK);
-        enum status status = table_verify(&fixture->env, PATH, &report);
+        enum status status = table_verify(&fixture->env, PATH, prefix_codecs, &report);
         assert_true(status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
         assert_non_null(strstr(report.text, PATH));
         assert_non_null(strstr(report.text, "offset"));
@@ -634,7 +651,7 @@ static void every_truncation_is_detected(void **state)
         assert_int_equal(vfs_truncate(file, kept), STATUS_OK);
         vfs_close(file);
         struct lsm_report report = {""};
-        assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_CORRUPT);
+        assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_CORRUPT);
         assert_non_null(strstr(report.text, PATH));
         read_all_or_fail(fixture);
     }
@@ -664,7 +681,7 @@ static void block_at_the_wrong_place_is_detected(void **state)
     assert_int_equal(vfs_write_at(file, 0, stored.data, stored.size), STATUS_OK);
     vfs_close(file);
     struct lsm_report report;
-    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_CORRUPT);
+    assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_CORRUPT);
     buffer_release(&stored);
     buffer_release(&file_bytes);
 }
@@ -710,7 +727,7 @@ static void failing_reads_are_told(void **state)
         struct block_pin pin = {NULL};
         vfs_fault_fail(fixture->vfs, calls, n, STATUS_IO, false);
         enum status status =
-            table_open(&fixture->env, PATH, 7, fixture->cache, false, NULL, &table);
+            table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, false, NULL, &table);
         if (status == STATUS_OK)
             status = table_get(table, fixture->entries[9].key, UINT64_MAX, &read, &kind, &found,
                                &value, &pin);
@@ -742,8 +759,8 @@ static void missing_memory_is_told_and_is_no_damage(void **state)
         struct slice value;
         struct block_pin pin = {NULL};
         memory_fail_try(n, n % 2 == 0);
-        enum status status =
-            table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table);
+        enum status status = table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs,
+                                        false, &report, &table);
         if (status == STATUS_OK)
             status = table_get(table, fixture->entries[9].key, UINT64_MAX, &read, &kind, &found,
                                &value, &pin);
@@ -753,9 +770,9 @@ static void missing_memory_is_told_and_is_no_damage(void **state)
         block_unpin(&pin);
         table_close(table);
         if (failed) {
-            assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
+            assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_OK);
             memory_fail_try(n, false);
-            status = table_verify(&fixture->env, PATH, &report);
+            status = table_verify(&fixture->env, PATH, prefix_codecs, &report);
             assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
             memory_fail_try(0, false);
         }
@@ -805,6 +822,10 @@ static void example_of_the_document_is_reproduced(void **state)
 }
 
 #define table_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define encoded_test(name)                                     \
+    {                                                          \
+#name ", encoded", name, setup_encoded, teardown, NULL \
+    }
 
 static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(void **state)
 {
@@ -829,9 +850,10 @@ static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(voi
     table_builder_destroy(builder);
     assert_int_equal(properties.entry_count, 3);
     assert_true(slice_equal(buffer_slice(&properties.smallest), slice_from("b")));
-    assert_int_equal(table_verify(&fixture->env, PATH, &report), STATUS_OK);
-    assert_int_equal(table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table),
-                     STATUS_OK);
+    assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, &report), STATUS_OK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs, false, &report, &table),
+        STATUS_OK);
     const struct table_read read = {0};
     enum entry_kind kind;
     lsn_t lsn;
@@ -870,7 +892,8 @@ static void a_table_with_a_large_tail_opens_or_says_why_not(void **state)
     for (;; n++) {
         struct table *table = NULL;
         vfs_fault_fail(fixture->vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
-        enum status status = table_open(&fixture->env, PATH, 7, fixture->cache, false, &report, &table);
+        enum status status = table_open(&fixture->env, PATH, 7, fixture->cache, prefix_codecs,
+                                        false, &report, &table);
         vfs_fault_fail(fixture->vfs, 0, 0, STATUS_OK, false);
         if (status == STATUS_OK) {
             assert_true(table_memory_bytes(table) > COUNT);
@@ -907,26 +930,38 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         table_test(cursor_moves_like_an_array),
+        encoded_test(cursor_moves_like_an_array),
         table_test(get_finds_the_newest_version_below),
+        encoded_test(get_finds_the_newest_version_below),
         table_test(random_get_costs_two_reads_at_most),
         table_test(prefix_filter_rules_out_other_objects),
         table_test(open_table_without_filter_is_small),
         table_test(range_deletes_come_back_sorted),
         table_test(ranges_widen_the_key_range),
+        encoded_test(ranges_widen_the_key_range),
         table_test(large_value_has_a_block_of_its_own),
+        encoded_test(large_value_has_a_block_of_its_own),
         table_test(a_table_with_a_large_tail_opens_or_says_why_not),
         table_test(a_fetch_from_a_wrong_place_is_damage),
+        encoded_test(a_fetch_from_a_wrong_place_is_damage),
         table_test(a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept),
         table_test(nowait_get_misses_and_succeeds_after_fetches),
+        encoded_test(nowait_get_misses_and_succeeds_after_fetches),
         table_test(nowait_cursor_is_placed_again_after_each_fetch),
+        encoded_test(nowait_cursor_is_placed_again_after_each_fetch),
         table_test(nowait_open_would_block),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
         table_test(every_flipped_byte_is_detected),
+        encoded_test(every_flipped_byte_is_detected),
         table_test(every_truncation_is_detected),
+        encoded_test(every_truncation_is_detected),
         table_test(block_at_the_wrong_place_is_detected),
         table_test(failing_calls_fail_the_build_and_leave_no_file),
+        encoded_test(failing_calls_fail_the_build_and_leave_no_file),
         table_test(failing_reads_are_told),
+        encoded_test(failing_reads_are_told),
         table_test(missing_memory_is_told_and_is_no_damage),
+        encoded_test(missing_memory_is_told_and_is_no_damage),
         table_test(unfinished_build_leaves_no_file),
         table_test(example_of_the_document_is_reproduced),
     };

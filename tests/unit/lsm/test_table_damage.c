@@ -328,7 +328,7 @@ struct reading {
 static struct reading read_with(struct env *env, struct block_cache *cache)
 {
     struct table *table = NULL;
-    struct reading reading = {.opened = table_open(env, PATH, 7, cache, false, NULL, &table)};
+    struct reading reading = {.opened = table_open(env, PATH, 7, cache, NULL, false, NULL, &table)};
     if (reading.opened != STATUS_OK)
         return reading;
     size_t blocks = 0;
@@ -392,7 +392,7 @@ static void a_table_put_together_right_is_sound(void **state)
     struct env *env = *state;
     struct lsm_report report = {""};
     make(env, NO_TWIST);
-    if (table_verify(env, PATH, &report) != STATUS_OK)
+    if (table_verify(env, PATH, NULL, &report) != STATUS_OK)
         fail_msg("%s", report.text);
     struct reading reading = read_with(env, NULL);
     assert_int_equal(reading.opened, STATUS_OK);
@@ -408,7 +408,7 @@ static void verify_says_what_is_wrong(void **state)
     for (size_t i = 0; i < TWIST_COUNT - 1; i++) {
         struct lsm_report report = {""};
         make(env, expected[i].twist);
-        assert_int_equal(table_verify(env, PATH, &report), STATUS_CORRUPT);
+        assert_int_equal(table_verify(env, PATH, NULL, &report), STATUS_CORRUPT);
         if (!strstr(report.text, expected[i].finding) || !strstr(report.text, "table.cwt: offset "))
             fail_msg("twist %d: \"%s\", not \"%s\"", expected[i].twist, report.text,
                      expected[i].finding);
@@ -440,7 +440,7 @@ static void a_scan_from_behind_ends_with_an_error_where_the_index_does(void **st
     const struct table_read read = {0};
     struct table *table = NULL;
     make(env, LEAF_MALFORMED_IN_FRONT);
-    assert_int_equal(table_open(env, PATH, 7, NULL, false, NULL, &table), STATUS_OK);
+    assert_int_equal(table_open(env, PATH, 7, NULL, NULL, false, NULL, &table), STATUS_OK);
     struct cursor *cursor = table_cursor_create(table, &read);
     cursor->ops->last(cursor);
     for (const char *key = "dc"; *key; key++) {

@@ -73,8 +73,9 @@ static struct table *build_and_open(struct fixture *fixture, const struct table_
     assert_true(properties.file_bytes > 2 * WRITE_BYTES);
     table_builder_destroy(builder);
     table_properties_release(&properties);
-    assert_int_equal(table_open(&fixture->env, PATH, NUMBER, fixture->cache, false, NULL, &table),
-                     STATUS_OK);
+    assert_int_equal(
+        table_open(&fixture->env, PATH, NUMBER, fixture->cache, NULL, false, NULL, &table),
+        STATUS_OK);
     return table;
 }
 
@@ -122,7 +123,7 @@ static void an_open_without_memory_for_a_block_says_so_and_of_no_damage(void **s
         uint64_t before = memory_failed_try_count();
         memory_fail_try(n, false);
         enum status status =
-            table_open(&fixture->env, PATH, NUMBER, fixture->cache, false, &report, &table);
+            table_open(&fixture->env, PATH, NUMBER, fixture->cache, NULL, false, &report, &table);
         memory_fail_try(0, false);
         table_close(table);
         if (memory_failed_try_count() == before) {

@@ -61,7 +61,7 @@ static void later_version_is_told_apart_from_damage(void **state)
     uint8_t bytes[TABLE_FOOTER_BYTES];
     struct table_footer footer;
     table_footer_encode(&sample_footer, bytes);
-    le32_store(bytes + 48, TABLE_VERSION + 1);
+    le32_store(bytes + 48, TABLE_VERSION_ENCODED + 1);
     le32_store(bytes + 52, crc32c_mask(crc32c(bytes, 52)));
     assert_int_equal(table_footer_decode(bytes, 2000, &footer), STATUS_UNSUPPORTED);
 }

@@ -48,9 +48,10 @@ static void an_empty_or_missing_directory_is_no_database(void **state)
     (void)state;
     struct damage_fixture *f = damage_fixture_create(true);
     damage_fixture_copy(f);
-    assert_int_equal(lsm_verify(&f->env, "nowhere", damage_note_finding, f), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_verify(&f->env, "nowhere", NULL, damage_note_finding, f),
+                     STATUS_NOT_FOUND);
     assert_int_equal(f->copy->ops->make_directory(f->copy, "empty"), STATUS_OK);
-    assert_int_equal(lsm_verify(&f->env, "empty", damage_note_finding, f), STATUS_NOT_FOUND);
+    assert_int_equal(lsm_verify(&f->env, "empty", NULL, damage_note_finding, f), STATUS_NOT_FOUND);
     damage_fixture_destroy(f);
 }
 
