@@ -50,11 +50,8 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     if (db->options.read_only || wal_is_poisoned(db->wal))
         return STATUS_READ_ONLY;
     enum status status = wal_reserve(db->wal, bytes_max + RECORD_OVERHEAD_BYTES, may_use_reserve);
-    if (status != STATUS_OK) {
-        if (status == STATUS_READ_ONLY)
-            db_poison(db);
+    if (status != STATUS_OK)
         return status;
-    }
     if (bytes_max > PAYLOAD_ASKED_BYTES) {
         buffer_clear(&writer->payload);
         status = buffer_try_reserve(&writer->payload, bytes_max + RECORD_OVERHEAD_BYTES);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
+#include "unit/lsm/db_fixture.h"
+
+static void a_large_batch_without_memory_is_refused_before_it_begins(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_writer *writer = NULL;
+    uint64_t tried = memory_try_count();
+    memory_fail_try(1, false);
+    lsm_lock(f->db);
+    assert_int_equal(lsm_write_begin(f->db, 3 << 20, false, &writer), STATUS_NO_MEMORY);
+    assert_null(writer);
+    lsm_unlock(f->db);
+    assert_int_equal(memory_try_count(), tried + 1);
+    db_fixture_put(f, 0, "small", "asks for none");
+    assert_int_equal(memory_try_count(), tried + 1);
+    lsm_lock(f->db);
+    assert_int_equal(lsm_write_begin(f->db, 3 << 20, false, &writer), STATUS_OK);
+    lsm_put(writer, 0, slice_from("large"), slice_from("has room"));
+    db_fixture_end(f, writer);
+    assert_string_equal(db_fixture_get_now(f, 0, "small"), "asks for none");
+    assert_string_equal(db_fixture_get_now(f, 0, "large"), "has room");
+}
+
+/* It has begun while the log was whole, and must end; nobody reads it then, neither now nor later. */
+static void a_batch_that_is_open_while_the_log_fails_is_never_seen(void **state)
+{
+    struct db_fixture *f = *state;
+    lsm_set_ack_durable(f->db, true);
+    db_fixture_put(f, 0, "a", "durable");
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_OK);
+    lsn_t durable = lsm_durable_lsn(f->db);
+    db_fixture_put(f, 0, "b", "not synced");
+    struct lsm_writer *writer = db_fixture_begin(f);
+    lsm_put(writer, 0, slice_from("c"), slice_from("open"));
+    vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, false);
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_READ_ONLY);
+    db_fixture_end(f, writer);
+    lsm_lock(f->db);
+    assert_int_equal(lsm_write_begin(f->db, 100, true, &writer), STATUS_READ_ONLY);
+    lsm_unlock(f->db);
+    assert_int_equal(lsm_durable_lsn(f->db), durable);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "durable");
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "(not found)");
+    assert_string_equal(db_fixture_get_now(f, 0, "c"), "(not found)");
+    db_fixture_crash(f, VFS_LOSE_UNSYNCED);
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "durable");
+    assert_string_equal(db_fixture_get_now(f, 0, "c"), "(not found)");
+}
+
+/* Its caller has counted wrongly, and there is no room to make up for it: what the log cannot hold is shown
+ * to nobody. */
+static void a_batch_beyond_its_bound_on_a_full_disk_is_never_seen(void **state)
+{
+    struct db_fixture *f = *state;
+    size_t size = 3 << 20;
+    uint8_t *large = memory_zeroed(1, size);
+    db_fixture_put(f, 0, "a", "written");
+    assert_int_equal(lsm_wal_write(f->db), STATUS_OK);
+    struct lsm_writer *writer = db_fixture_begin(f);
+    lsm_put(writer, 0, slice_from("b"), slice_make(large, size));
+    vfs_fault_set_free_bytes(f->fault, 0);
+    db_fixture_end(f, writer);
+    vfs_fault_set_free_bytes(f->fault, UINT64_MAX);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "written");
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "(not found)");
+    assert_int_equal(lsm_wal_write(f->db), STATUS_READ_ONLY);
+    db_fixture_crash(f, VFS_KEEP_ALL);
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "written");
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "(not found)");
+    memory_free(large);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_large_batch_without_memory_is_refused_before_it_begins,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_that_is_open_while_the_log_fails_is_never_seen,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_beyond_its_bound_on_a_full_disk_is_never_seen,
+                                        db_fixture_setup, db_fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
