@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* glibc's malloc keeps so small ones for each thread; its calloc goes past them. */
+enum { SMALL_BYTES = 1024 };
+
 static _Atomic uint64_t try_count, failed_try_count;
 static _Atomic uint64_t fail_at; /* the value of try_count that fails; 0: none does */
 static atomic_bool fail_for_good;
@@ -27,7 +30,10 @@ void *memory_allocate(size_t size)
 
 void *memory_zeroed(size_t count, size_t size)
 {
-    return memory_check(calloc(count ? count : 1, size ? size : 1), size);
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SMALL_BYTES)
+        return memory_check(calloc(count, size), size);
+    return memset(memory_allocate(bytes), 0, bytes);
 }
 
 void *memory_resize(void *block, size_t size)
