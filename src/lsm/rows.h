@@ -38,6 +38,20 @@ size_t rows_builder_size(const struct rows_builder *rows); /* as finish would gi
 /* The content; valid until the builder is cleared. Not empty before. */
 struct slice rows_builder_finish(struct rows_builder *rows);
 
+/* Going backward: the rows from one restart to the next. */
+struct rows_window {
+    uint32_t restart; /* which; UINT32_MAX: none */
+    uint32_t count;
+    uint32_t index;     /* the row shown last; count: none yet */
+    struct buffer keys; /* one behind the other */
+    struct {
+        uint32_t at, key_at, key_size;
+        enum entry_kind kind;
+        lsn_t lsn;
+        struct slice value;
+    } rows[ROWS_WINDOW_MAX];
+};
+
 /* A place in the content. Not to be copied. The content outlives it. A decoding error makes it
  * invalid and sets `damaged`, until the next attach. */
 struct rows_iter {
@@ -55,17 +69,7 @@ struct rows_iter {
     size_t at, next_at;     /* offsets of this row and of the next */
     uint8_t *key_bytes;     /* key_inline or from the heap */
     size_t key_capacity;
-    /* Going backward: the rows from one restart to the next. */
-    uint32_t window_restart; /* which; UINT32_MAX: none */
-    uint32_t window_count;
-    uint32_t window_index;     /* the row shown last; window_count: none yet */
-    struct buffer window_keys; /* one behind the other */
-    struct {
-        uint32_t at, key_at, key_size;
-        enum entry_kind kind;
-        lsn_t lsn;
-        struct slice value;
-    } window[ROWS_WINDOW_MAX];
+    struct rows_window *window; /* NULL before the first step backward */
     uint8_t key_inline[ROWS_KEY_INLINE_BYTES];
 };
 

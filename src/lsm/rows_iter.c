@@ -19,8 +19,7 @@ enum {
 
 void rows_iter_init(struct rows_iter *iter)
 {
-    memset(iter, 0, offsetof(struct rows_iter, window));
-    iter->window_restart = UINT32_MAX;
+    memset(iter, 0, offsetof(struct rows_iter, key_inline));
     iter->key_bytes = iter->key_inline;
     iter->key_capacity = sizeof(iter->key_inline);
 }
@@ -30,7 +29,11 @@ void rows_iter_release(struct rows_iter *iter)
     if (iter->key_bytes != iter->key_inline)
         memory_free(iter->key_bytes);
     iter->key_bytes = NULL;
-    buffer_release(&iter->window_keys);
+    if (iter->window) {
+        buffer_release(&iter->window->keys);
+        memory_free(iter->window);
+        iter->window = NULL;
+    }
     iter->valid = false;
 }
 
@@ -40,7 +43,8 @@ enum status rows_iter_attach(struct rows_iter *iter, struct slice content)
     iter->damaged = true;
     iter->entries = slice_make(NULL, 0);
     iter->restart_count = 0;
-    iter->window_restart = UINT32_MAX;
+    if (iter->window)
+        iter->window->restart = UINT32_MAX;
     uint64_t base_lsn;
     if (content.size < sizeof(uint32_t))
         return STATUS_CORRUPT;
@@ -116,6 +120,11 @@ __attribute__((always_inline)) static inline bool row_parse(const uint8_t *in, c
     return (head->tag & KIND_MASK) <= ENTRY_DELETE_RANGE;
 }
 
+static inline lsn_t row_lsn(const struct row_head *head, lsn_t before)
+{
+    return before + (uint64_t)zigzag_decode(head->tag >> ROW_KIND_BITS);
+}
+
 /* The same, in its place: behind a row with a key of `key_size` bytes and LSN `before`; a restart comes
  * behind one of 0 bytes and the base LSN. */
 __attribute__((always_inline)) static inline bool
@@ -129,7 +138,7 @@ row_parse_behind(const struct rows_iter *iter, size_t at, size_t key_size, lsn_t
         return false;
     if (head->shared > key_size || head->shared + head->unshared > LSM_KEY_BYTES_MAX)
         return false;
-    *lsn = before + (uint64_t)zigzag_decode(head->tag >> ROW_KIND_BITS);
+    *lsn = row_lsn(head, before);
     return *lsn <= ROWS_LSN_MAX;
 }
 
@@ -255,45 +264,54 @@ static inline void rows_prefetch_restart(const struct rows_iter *iter, uint32_t 
         __builtin_prefetch(iter->entries.data + at);
 }
 
-/* The last restart before (key, lsn), or 0. false: damaged. */
-static bool rows_find_restart(const struct rows_iter *iter, struct slice key, lsn_t lsn,
-                              uint32_t *found)
+/* Whether the row of a restart is before (key, lsn). false, too, if it is damaged: the scan from an
+ * earlier one will meet it. Only one with this very key needs its LSN. */
+static bool rows_restart_is_before(const struct rows_iter *iter, uint32_t index, struct slice key,
+                                   lsn_t lsn)
+{
+    struct row_head head;
+    size_t at = rows_restart(iter, index);
+    const uint8_t *rows = iter->entries.data;
+    if (at >= iter->entries.size || !row_parse(rows + at, rows + iter->entries.size, &head))
+        return false;
+    int order = slice_compare(slice_make(head.key_tail, head.unshared), key);
+    return order < 0 || (order == 0 && row_lsn(&head, iter->base_lsn) > lsn);
+}
+
+/* The last restart before (key, lsn), or 0. */
+static uint32_t rows_find_restart(const struct rows_iter *iter, struct slice key, lsn_t lsn)
 {
     uint32_t low = 0, high = iter->restart_count - 1;
     while (low < high) {
-        struct row_head head;
-        lsn_t row_lsn;
         uint32_t middle = low + (high - low + 1) / 2;
         rows_prefetch_restart(iter, low + (middle - low) / 2);
         rows_prefetch_restart(iter, middle + (high - middle + 1) / 2);
-        if (!row_parse_behind(iter, rows_restart(iter, middle), 0, iter->base_lsn, &head, &row_lsn))
-            return false;
-        if (entry_compare(slice_make(head.key_tail, head.unshared), row_lsn, key, lsn) < 0)
+        if (rows_restart_is_before(iter, middle, key, lsn))
             low = middle;
         else
             high = middle - 1;
     }
-    *found = low;
-    return true;
+    return low;
 }
 
 /* From a restart to the first row that is not before (key, lsn). Keys are compared as they lie: `match`
  * bytes of the row before, which is before the target, are the target's. A row that shares more with it
- * is on the same side of the target; one that shares less is behind it; of any other the tail
+ * is on the same side of the target; of any other the shared bytes are the target's, too, and its tail
  * decides. */
 static void rows_scan(struct rows_iter *iter, uint32_t restart, struct slice key, lsn_t lsn)
 {
     struct row_head head;
     size_t match = 0, key_size = 0, at = rows_restart(iter, restart);
-    lsn_t row_lsn = iter->base_lsn;
+    lsn_t found_lsn = iter->base_lsn;
     rows_set_restart(iter, restart);
     do {
+        bool is_misplaced = at > iter->restart_end; /* a restart that no row has */
         if (at == iter->restart_end) {
             rows_set_restart(iter, iter->restart_index + 1);
             key_size = 0;
-            row_lsn = iter->base_lsn;
+            found_lsn = iter->base_lsn;
         }
-        if (!row_parse_behind(iter, at, key_size, row_lsn, &head, &row_lsn)) {
+        if (is_misplaced || !row_parse_behind(iter, at, key_size, found_lsn, &head, &found_lsn)) {
             rows_iter_damaged(iter);
             return;
         }
@@ -301,9 +319,11 @@ static void rows_scan(struct rows_iter *iter, uint32_t restart, struct slice key
             struct slice tail = slice_make(head.key_tail, head.unshared);
             struct slice rest = slice_skip(key, head.shared);
             size_t more = shared_prefix(tail, rest);
-            if (entry_compare(slice_skip(tail, more), row_lsn, slice_skip(rest, more), lsn) >= 0) {
+            bool is_before =
+                entry_compare(slice_skip(tail, more), found_lsn, slice_skip(rest, more), lsn) < 0;
+            if (!is_before) {
                 iter->key = key;
-                row_show(iter, at, &head, row_lsn);
+                row_show(iter, at, &head, found_lsn);
                 return;
             }
             match = head.shared + more;
@@ -316,78 +336,83 @@ static void rows_scan(struct rows_iter *iter, uint32_t restart, struct slice key
 
 void rows_iter_seek(struct rows_iter *iter, struct slice key, lsn_t lsn)
 {
-    uint32_t restart;
-    if (iter->damaged)
-        return;
-    if (rows_find_restart(iter, key, lsn, &restart))
-        rows_scan(iter, restart, key, lsn);
-    else
-        rows_iter_damaged(iter);
+    if (!iter->damaged)
+        rows_scan(iter, rows_find_restart(iter, key, lsn), key, lsn);
 }
 
 /* ---- Backward ------------------------------------------------------------------------------ */
 
-/* Puts a row behind the others of the window; its shared part is the front of the last one's key. */
-static bool rows_window_add(struct rows_iter *iter, size_t at, const struct row_head *head,
-                            lsn_t lsn)
+/* Puts a row behind the others; its shared part is the front of the last one's key. false: full. */
+static bool window_add(struct rows_window *window, const struct row_head *head, size_t at,
+                       lsn_t lsn)
 {
-    struct buffer *keys = &iter->window_keys;
+    struct buffer *keys = &window->keys;
     size_t size = head->shared + head->unshared;
-    if (iter->window_count == ROWS_WINDOW_MAX || keys->size + size > ROWS_WINDOW_KEY_BYTES_MAX)
+    if (window->count == ROWS_WINDOW_MAX || keys->size + size > ROWS_WINDOW_KEY_BYTES_MAX)
         return false;
     buffer_reserve(keys, size);
-    uint32_t index = iter->window_count++;
+    uint32_t index = window->count++;
+    uint8_t *key = keys->data + keys->size;
     if (head->shared > 0)
-        memcpy(keys->data + keys->size, keys->data + iter->window[index - 1].key_at, head->shared);
+        memcpy(key, keys->data + window->rows[index - 1].key_at, head->shared);
     if (head->unshared > 0)
-        memcpy(keys->data + keys->size + head->shared, head->key_tail, head->unshared);
-    iter->window[index].at = (uint32_t)at;
-    iter->window[index].key_at = (uint32_t)keys->size;
-    iter->window[index].key_size = (uint32_t)size;
-    iter->window[index].kind = (enum entry_kind)(head->tag & KIND_MASK);
-    iter->window[index].lsn = lsn;
-    iter->window[index].value = slice_make(head->key_tail + head->unshared, head->value_size);
+        memcpy(key + head->shared, head->key_tail, head->unshared);
+    window->rows[index].at = (uint32_t)at;
+    window->rows[index].key_at = (uint32_t)keys->size;
+    window->rows[index].key_size = (uint32_t)size;
+    window->rows[index].kind = (enum entry_kind)(head->tag & KIND_MASK);
+    window->rows[index].lsn = lsn;
+    window->rows[index].value = slice_make(head->key_tail + head->unshared, head->value_size);
     keys->size += size;
     return true;
 }
 
 /* Decodes the rows from a restart to the next one. false: damaged, or more than the window holds. */
-static bool rows_open_window(struct rows_iter *iter, uint32_t restart)
+static bool rows_fill_window(struct rows_iter *iter, uint32_t restart)
 {
+    struct rows_window *window = iter->window;
     struct row_head head;
     size_t at = rows_restart(iter, restart), key_size = 0;
     lsn_t lsn = iter->base_lsn;
-    rows_set_restart(iter, restart);
-    if (iter->window_restart == restart)
-        return true;
-    iter->window_restart = UINT32_MAX;
-    iter->window_count = 0;
-    buffer_clear(&iter->window_keys);
+    window->restart = UINT32_MAX;
+    window->count = 0;
+    buffer_clear(&window->keys);
     do {
         if (!row_parse_behind(iter, at, key_size, lsn, &head, &lsn) ||
-            !rows_window_add(iter, at, &head, lsn))
+            !window_add(window, &head, at, lsn))
             return false;
         key_size = head.shared + head.unshared;
         at = row_end(iter, &head);
     } while (at < iter->restart_end);
-    iter->window_restart = restart;
-    iter->window_index = iter->window_count;
+    window->restart = restart;
+    window->index = window->count;
     return at == iter->restart_end;
+}
+
+static bool rows_open_window(struct rows_iter *iter, uint32_t restart)
+{
+    if (!iter->window) {
+        iter->window = memory_zeroed(1, sizeof(*iter->window));
+        iter->window->restart = UINT32_MAX;
+    }
+    rows_set_restart(iter, restart);
+    return iter->window->restart == restart || rows_fill_window(iter, restart);
 }
 
 static void rows_show_in_window(struct rows_iter *iter, uint32_t index)
 {
-    const uint8_t *keys = iter->window_keys.data;
-    iter->key = slice_make(keys + iter->window[index].key_at, iter->window[index].key_size);
-    iter->value = iter->window[index].value;
-    iter->kind = iter->window[index].kind;
-    iter->lsn = iter->window[index].lsn;
-    iter->at = iter->window[index].at;
+    struct rows_window *window = iter->window;
+    const uint8_t *keys = window->keys.data;
+    iter->key = slice_make(keys + window->rows[index].key_at, window->rows[index].key_size);
+    iter->value = window->rows[index].value;
+    iter->kind = window->rows[index].kind;
+    iter->lsn = window->rows[index].lsn;
+    iter->at = window->rows[index].at;
     iter->next_at = (size_t)(iter->value.data - iter->entries.data) + iter->value.size;
-    iter->window_index = index;
     iter->valid = true;
+    window->index = index;
     /* What lies one window before is wanted when that window is decoded. */
-    size_t window_bytes = iter->restart_end - iter->window[0].at;
+    size_t window_bytes = iter->restart_end - window->rows[0].at;
     if (iter->at > window_bytes + CACHE_LINE_BYTES) {
         __builtin_prefetch(iter->entries.data + iter->at - window_bytes);
         __builtin_prefetch(iter->entries.data + iter->at - window_bytes - CACHE_LINE_BYTES);
@@ -407,15 +432,15 @@ static void rows_walk_to(struct rows_iter *iter, uint32_t restart, size_t target
         rows_iter_damaged(iter);
 }
 
-/* The row of the window behind which `target` begins; window_count: none. */
-static uint32_t rows_window_find(const struct rows_iter *iter, size_t target)
+/* The row behind which `target` begins; window->count: none. */
+static uint32_t window_find(const struct rows_window *window, size_t target)
 {
-    uint32_t index = iter->window_index;
-    if (index == iter->window_count || iter->window[index].at != target)
-        index = iter->window_count;
-    while (index > 0 && iter->window[index - 1].at >= target)
+    uint32_t index = window->index;
+    if (index == window->count || window->rows[index].at != target)
+        index = window->count;
+    while (index > 0 && window->rows[index - 1].at >= target)
         index--;
-    return index > 0 ? index - 1 : iter->window_count;
+    return index > 0 ? index - 1 : window->count;
 }
 
 void rows_iter_prev(struct rows_iter *iter)
@@ -433,10 +458,10 @@ void rows_iter_prev(struct rows_iter *iter)
         rows_walk_to(iter, restart, target);
         return;
     }
-    uint32_t index = rows_window_find(iter, target);
-    if (index < iter->window_count)
+    uint32_t index = window_find(iter->window, target);
+    if (index < iter->window->count)
         rows_show_in_window(iter, index);
-    if (index == iter->window_count || iter->next_at != target)
+    if (index == iter->window->count || iter->next_at != target)
         rows_iter_damaged(iter);
 }
 
@@ -445,7 +470,7 @@ void rows_iter_last(struct rows_iter *iter)
     if (iter->damaged)
         return;
     if (rows_open_window(iter, iter->restart_count - 1))
-        rows_show_in_window(iter, iter->window_count - 1);
+        rows_show_in_window(iter, iter->window->count - 1);
     else
         rows_walk_to(iter, iter->restart_count - 1, iter->entries.size);
 }

@@ -89,7 +89,7 @@ enum status table_fetch(const struct table_miss *miss, struct block_pin *pin);
 
 /* false: no version of the key is in the table (the filter says so); reads no data block. */
 bool table_may_contain(struct table *table, struct slice key);
-/* The newest version of `key` with an LSN <= lsn. STATUS_NOT_FOUND if none. *value lies in a cached
+/* The newest version of `key` with an LSN <= lsn. STATUS_NOT_FOUND if none. Does not ask the filter. *value lies in a cached
  * block that is pinned: *pin is released by block_unpin. */
 enum status table_get(struct table *table, struct slice key, lsn_t lsn,
                       const struct table_read *read, enum entry_kind *kind, lsn_t *found_lsn,

@@ -545,7 +545,7 @@ enum status table_get(struct table *table, struct slice key, lsn_t lsn,
                       const struct table_read *read, enum entry_kind *kind, lsn_t *found_lsn,
                       struct slice *value, struct block_pin *pin)
 {
-    if (!table_may_contain(table, key))
+    if (table->top_index.size == 0)
         return STATUS_NOT_FOUND;
     struct rows_iter top, leaf, rows;
     struct block_pin leaf_pin = {NULL}, rows_pin = {NULL};

@@ -209,6 +209,10 @@ static void malformed_frames_are_refused(void **state)
     assert_true(iter.damaged);
     rows_iter_first(&iter);
     assert_false(iter.valid);
+    rows_iter_last(&iter);
+    assert_false(iter.valid);
+    rows_iter_seek(&iter, slice_from("a"), 1);
+    assert_false(iter.valid);
     rows_iter_release(&iter);
 }
 
