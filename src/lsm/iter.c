@@ -159,10 +159,46 @@ static enum status add_level(struct lsm_iter *iter, unsigned tree, unsigned dept
         first++;
     while (end > first && !table_overlaps(iter, level->tables[end - 1]))
         end--;
+    if (end - first == 1)
+        return add_table(iter, tree, level->tables[first], read, sources);
     if (end > first)
         sources_add(sources, level_cursor_create(iter->reader->db->versions, level->tables + first,
                                                  end - first, read));
     return STATUS_OK;
+}
+
+/* Whether the cursor of a memtable has something to show between the bounds. */
+static bool has_entries(const struct lsm_iter *iter, struct cursor *cursor)
+{
+    if (iter->has_lower)
+        cursor->ops->seek(cursor, buffer_slice(&iter->lower), iter->reader->lsn);
+    else
+        cursor->ops->first(cursor);
+    return cursor->valid &&
+           (!iter->has_upper || slice_compare(cursor->key, buffer_slice(&iter->upper)) < 0);
+}
+
+/* Of several sources, a memtable with nothing between the bounds is left out: what comes in later is not
+ * visible to this reader, unless it is the writer's. The first `memtable_count` cursors are of
+ * memtables. Returns how many of these are left. */
+static size_t drop_empty_memtables(const struct lsm_iter *iter, struct sources *sources,
+                                   size_t memtable_count)
+{
+    size_t kept = 0, left = sources->count;
+    if (!iter->reader->slot)
+        return memtable_count;
+    for (size_t i = 0; i < sources->count; i++) {
+        struct cursor *cursor = sources->cursors[i];
+        if (i >= memtable_count || left == 1 || has_entries(iter, cursor)) {
+            sources->cursors[kept++] = cursor;
+            continue;
+        }
+        cursor->ops->destroy(cursor);
+        left--;
+    }
+    memtable_count -= sources->count - kept;
+    sources->count = kept;
+    return memtable_count;
 }
 
 static enum status open_sources(struct lsm_iter *iter, unsigned tree, bool ignore_ranges,
@@ -185,12 +221,14 @@ static enum status open_sources(struct lsm_iter *iter, unsigned tree, bool ignor
              range = range->next)
             add_range(iter, &range->range);
     }
+    size_t memtable_count = sources.count;
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX && status == STATUS_OK; depth++) {
         status = add_level(iter, tree, depth, &read, &sources);
         if (status == STATUS_OK && !ignore_ranges)
             status = add_table_ranges(iter, &view->version->trees[tree].levels[depth]);
     }
-    iter->keys_are_unique = sources.count == 1; /* the active memtable's cursor is always there */
+    memtable_count = drop_empty_memtables(iter, &sources, memtable_count);
+    iter->keys_are_unique = sources.count == 1 && memtable_count == 1;
     iter->cursor = merge_cursor_create(sources.cursors, sources.count);
     memory_free(sources.cursors);
     return status;
@@ -229,10 +267,14 @@ void lsm_iter_close(struct lsm_iter *iter)
 
 /* ---- Settling on what is visible ----------------------------------------------------------- */
 
-static void save_key(struct lsm_iter *iter, struct slice key)
+static void save(struct buffer *saved, struct slice bytes)
 {
-    buffer_clear(&iter->saved_key);
-    buffer_append_slice(&iter->saved_key, key);
+    buffer_clear(saved);
+    if (saved->capacity < bytes.size)
+        buffer_reserve(saved, bytes.size);
+    if (bytes.size > 0)
+        memcpy(saved->data, bytes.data, bytes.size);
+    saved->size = bytes.size;
 }
 
 static bool is_hidden(const struct lsm_iter *iter, struct slice key, lsn_t lsn)
@@ -266,7 +308,7 @@ static void skip_key(struct lsm_iter *iter)
         cursor->ops->next(cursor);
         return;
     }
-    save_key(iter, cursor->key);
+    save(&iter->saved_key, cursor->key);
     struct slice key = buffer_slice(&iter->saved_key);
     do
         cursor->ops->next(cursor);
@@ -285,7 +327,8 @@ static void settle_forward(struct lsm_iter *iter)
             continue;
         }
         reader_reveal(iter->reader, cursor->lsn);
-        if (cursor->kind == ENTRY_PUT && !is_hidden(iter, cursor->key, cursor->lsn)) {
+        if (cursor->kind == ENTRY_PUT &&
+            (iter->range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
             iter->key = cursor->key;
             iter->value = cursor->value;
             iter->valid = true;
@@ -304,7 +347,7 @@ static void settle_backward(struct lsm_iter *iter)
     while (cursor->valid) {
         if (iter->has_lower && slice_compare(cursor->key, buffer_slice(&iter->lower)) < 0)
             break;
-        save_key(iter, cursor->key);
+        save(&iter->saved_key, cursor->key);
         struct slice key = buffer_slice(&iter->saved_key);
         lsn_t lsn = 0;
         enum entry_kind kind = ENTRY_DELETE;
@@ -312,8 +355,7 @@ static void settle_backward(struct lsm_iter *iter)
             if (cursor->lsn <= iter->reader->lsn && cursor->lsn > lsn) {
                 lsn = cursor->lsn;
                 kind = cursor->kind;
-                buffer_clear(&iter->saved_value);
-                buffer_append_slice(&iter->saved_value, cursor->value);
+                save(&iter->saved_value, cursor->value);
             }
             cursor->ops->prev(cursor);
         } while (cursor->valid && slice_equal(cursor->key, key));
@@ -322,7 +364,7 @@ static void settle_backward(struct lsm_iter *iter)
         if (!lsn)
             continue;
         reader_reveal(iter->reader, lsn);
-        if (kind == ENTRY_PUT && !is_hidden(iter, key, lsn)) {
+        if (kind == ENTRY_PUT && (iter->range_count == 0 || !is_hidden(iter, key, lsn))) {
             iter->key = key;
             iter->value = buffer_slice(&iter->saved_value);
             iter->valid = true;
@@ -343,7 +385,8 @@ static void settle_backward_unique(struct lsm_iter *iter)
         if (iter->has_lower && slice_compare(cursor->key, buffer_slice(&iter->lower)) < 0)
             break;
         reader_reveal(iter->reader, cursor->lsn);
-        if (cursor->kind == ENTRY_PUT && !is_hidden(iter, cursor->key, cursor->lsn)) {
+        if (cursor->kind == ENTRY_PUT &&
+            (iter->range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
             iter->key = cursor->key;
             iter->value = cursor->value;
             iter->valid = true;
@@ -440,7 +483,7 @@ void lsm_iter_prev(struct lsm_iter *iter)
     if (iter->keys_are_unique) {
         cursor->ops->prev(cursor);
     } else if (!iter->backward) {
-        save_key(iter, iter->key);
+        save(&iter->saved_key, iter->key);
         struct slice key = buffer_slice(&iter->saved_key);
         cursor->ops->seek_for_prev(cursor, key);
         while (cursor->valid && slice_equal(cursor->key, key))

@@ -15,6 +15,7 @@ struct merge_cursor {
     struct cursor **heap; /* the valid children; heap[0] is current */
     size_t child_count;
     size_t heap_count;
+    size_t second; /* of heap[1] and [2] the one nearer to the root; 0: not known */
     bool backward;
 };
 
@@ -35,6 +36,7 @@ static void merge_sift_down(struct merge_cursor *merge, size_t at)
 {
     struct cursor **heap = merge->heap;
     struct cursor *moving = heap[at];
+    merge->second = 0;
     for (;;) {
         size_t below = 2 * at + 1;
         if (below >= merge->heap_count)
@@ -74,7 +76,7 @@ static void merge_fail(struct merge_cursor *merge, enum status status)
 static void merge_rebuild(struct merge_cursor *merge, bool backward)
 {
     merge->backward = backward;
-    merge->heap_count = 0;
+    merge->heap_count = merge->second = 0;
     merge->base.status = STATUS_OK;
     for (size_t i = 0; i < merge->child_count; i++) {
         struct cursor *child = merge->children[i];
@@ -151,6 +153,16 @@ static bool merge_turn(struct merge_cursor *merge, bool backward)
     return merge->base.status == STATUS_OK;
 }
 
+/* Whether the root is still the nearest: as long as it is, the others stay as they are, and the second
+ * of them is looked for once. */
+static bool merge_root_stays(struct merge_cursor *merge)
+{
+    struct cursor **heap = merge->heap;
+    if (merge->second == 0)
+        merge->second = merge->heap_count > 2 && merge_is_above(merge, heap[2], heap[1]) ? 2 : 1;
+    return !merge_is_above(merge, heap[merge->second], heap[0]);
+}
+
 /* The root has moved. */
 static void merge_settle(struct merge_cursor *merge)
 {
@@ -161,7 +173,7 @@ static void merge_settle(struct merge_cursor *merge)
     }
     if (!root->valid)
         merge->heap[0] = merge->heap[--merge->heap_count];
-    if (merge->heap_count > 1)
+    if (merge->heap_count > 1 && !(root->valid && merge_root_stays(merge)))
         merge_sift_down(merge, 0);
     merge_show(merge);
 }
