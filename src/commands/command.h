@@ -18,6 +18,7 @@
 #ifndef COMMANDS_COMMAND_H
 #define COMMANDS_COMMAND_H
 
+#include "base/release.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "commands/service.h"
@@ -30,7 +31,6 @@
 
 /* What INFO and HELLO say. Clients branch on redis_version. */
 #define REDIS_VERSION    "7.2.4"
-#define CORDWOOD_VERSION "0.1.0"
 
 enum command_flags {
     /* As COMMAND INFO shows them. */
