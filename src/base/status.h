@@ -17,7 +17,8 @@
     X(INVALID, "invalid argument")                                                                 \
     X(NO_MEMORY, "out of memory")                                                                  \
     X(UNSUPPORTED, "not supported by this build or format version")                                \
-    X(WRONG_TYPE, "the key holds another type")
+    X(WRONG_TYPE, "the key holds another type")                                                    \
+    X(CONFLICT, "another transaction was first")
 
 enum status {
 #define STATUS_ENUM(name, text) STATUS_##name,

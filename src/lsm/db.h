@@ -68,6 +68,10 @@ struct lsm_reader {
     struct table_miss miss;    /* of the read under way */
     struct table_miss noted_miss; /* what lsm_reader_fetch_missing reads; see miss_view */
     struct view *miss_view;    /* keeps the miss's table; NULL: nothing is missing */
+    const struct memtable_set *overlay; /* a transaction's writes, above all of the view; or NULL */
+    /* > 0: only what was written above this LSN counts. Tables and memtables without it are left out,
+     * and range deletions above it are revealed whether or not they hide something. */
+    lsn_t newer_than;
 };
 
 struct lsm_writer {
@@ -177,6 +181,13 @@ void db_switch_memtables(struct lsm *db, bool always);
 void reader_bind_writer(struct lsm_reader *reader, struct lsm *db);
 void reader_release(struct lsm_reader *reader);
 void reader_refresh_view(struct lsm_reader *reader);
+/* Lets go of what the slices given so far lie in. */
+void reader_unpin(struct lsm_reader *reader);
+/* Is what holds nothing above `newest` of no interest to this reader? */
+static inline bool reader_skips(const struct lsm_reader *reader, lsn_t newest)
+{
+    return reader->newer_than && newest <= reader->newer_than;
+}
 /* Notes what a WOULD_BLOCK lacked; keeps the view. */
 void reader_note_miss(struct lsm_reader *reader);
 static inline void reader_reveal(struct lsm_reader *reader, lsn_t lsn)

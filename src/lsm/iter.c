@@ -14,6 +14,7 @@
 
 struct lsm_iter {
     struct lsm_reader *reader;
+    unsigned tree;
     struct cursor *cursor;
     struct buffer lower, upper;
     bool has_lower, has_upper;
@@ -26,6 +27,7 @@ struct lsm_iter {
     struct buffer saved_key, saved_value;
     struct range_delete *ranges;
     size_t range_count, range_capacity;
+    const struct memtable_range *overlay_ranges; /* those from here on are among the ranges */
 };
 
 /* ---- Sources ------------------------------------------------------------------------------- */
@@ -51,6 +53,8 @@ static void add_range(struct lsm_iter *iter, const struct range_delete *range)
         (iter->has_upper && slice_compare(range->from, buffer_slice(&iter->upper)) >= 0) ||
         (iter->has_lower && slice_compare(range->to, buffer_slice(&iter->lower)) <= 0))
         return;
+    if (iter->reader->newer_than && range->lsn > iter->reader->newer_than)
+        reader_reveal(iter->reader, range->lsn);
     if (iter->range_count == iter->range_capacity) {
         iter->range_capacity = iter->range_capacity ? 2 * iter->range_capacity : 8;
         iter->ranges = memory_resize(iter->ranges,
@@ -62,7 +66,8 @@ static void add_range(struct lsm_iter *iter, const struct range_delete *range)
 static bool table_overlaps(const struct lsm_iter *iter, const struct table_ref *ref)
 {
     const struct table_properties *p = &ref->properties;
-    return (!iter->has_upper ||
+    return !reader_skips(iter->reader, p->lsn_max) &&
+           (!iter->has_upper ||
             slice_compare(buffer_slice(&p->smallest), buffer_slice(&iter->upper)) < 0) &&
            (!iter->has_lower ||
             slice_compare(buffer_slice(&p->largest), buffer_slice(&iter->lower)) >= 0);
@@ -143,7 +148,8 @@ static enum status add_level(struct lsm_iter *iter, unsigned tree, unsigned dept
                              const struct table_read *read, struct sources *sources)
 {
     const struct version_level *level = &iter->reader->view->version->trees[tree].levels[depth];
-    bool disjoint = depth > 0 && iter->reader->db->options.trees[tree].compaction == LSM_LEVELED;
+    bool disjoint = depth > 0 && iter->reader->db->options.trees[tree].compaction == LSM_LEVELED &&
+                    !iter->reader->newer_than;
     if (!disjoint) {
         for (size_t i = 0; i < level->count; i++) {
             enum status status = STATUS_OK;
@@ -211,8 +217,13 @@ static enum status open_sources(struct lsm_iter *iter, unsigned tree, bool ignor
     struct sources sources = {0};
     enum status status = STATUS_OK;
     reader->miss = (struct table_miss){0};
+    if (reader->overlay)
+        sources_add(&sources, memtable_cursor_create(reader->overlay->trees[tree], reader->lsn));
     for (unsigned i = 0; i <= view->flushing_count; i++) {
-        struct memtable *table = (i ? view->flushing[i - 1] : view->active)->trees[tree];
+        const struct memtable_set *set = i ? view->flushing[i - 1] : view->active;
+        struct memtable *table = set->trees[tree];
+        if (i && reader_skips(reader, set->end_lsn - 1))
+            continue;
         if (memtable_node_count(table) || i == 0)
             sources_add(&sources, memtable_cursor_create(table, reader->lsn));
         if (ignore_ranges)
@@ -241,6 +252,7 @@ struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
     assert(tree < reader->db->options.tree_count);
     struct lsm_iter *iter = memory_zeroed(1, sizeof(struct lsm_iter));
     iter->reader = reader;
+    iter->tree = tree;
     iter->has_lower = options->lower.size > 0;
     iter->has_upper = options->upper.size > 0;
     buffer_append_slice(&iter->lower, options->lower);
@@ -408,10 +420,24 @@ static void settle_backward_any(struct lsm_iter *iter)
 
 /* ---- Moves --------------------------------------------------------------------------------- */
 
-static bool sources_are_open(struct lsm_iter *iter)
+/* A transaction may have deleted ranges since the last seek. */
+static void take_overlay_ranges(struct lsm_iter *iter)
 {
-    if (iter->open_status == STATUS_OK)
+    const struct memtable_range *newest =
+        memtable_ranges(iter->reader->overlay->trees[iter->tree]);
+    for (const struct memtable_range *range = newest; range != iter->overlay_ranges;
+         range = range->next)
+        add_range(iter, &range->range);
+    iter->overlay_ranges = newest;
+}
+
+static bool begin_seek(struct lsm_iter *iter)
+{
+    if (iter->open_status == STATUS_OK) {
+        if (iter->reader->overlay)
+            take_overlay_ranges(iter);
         return true;
+    }
     iter->valid = false;
     iter->status = iter->open_status;
     return false;
@@ -419,7 +445,7 @@ static bool sources_are_open(struct lsm_iter *iter)
 
 void lsm_iter_seek(struct lsm_iter *iter, struct slice key)
 {
-    if (!sources_are_open(iter))
+    if (!begin_seek(iter))
         return;
     if (iter->has_lower && slice_compare(key, buffer_slice(&iter->lower)) < 0)
         key = buffer_slice(&iter->lower);
@@ -429,7 +455,7 @@ void lsm_iter_seek(struct lsm_iter *iter, struct slice key)
 
 void lsm_iter_seek_first(struct lsm_iter *iter)
 {
-    if (!sources_are_open(iter))
+    if (!begin_seek(iter))
         return;
     if (iter->has_lower)
         iter->cursor->ops->seek(iter->cursor, buffer_slice(&iter->lower), iter->reader->lsn);
@@ -440,7 +466,7 @@ void lsm_iter_seek_first(struct lsm_iter *iter)
 
 void lsm_iter_seek_for_prev(struct lsm_iter *iter, struct slice key)
 {
-    if (!sources_are_open(iter))
+    if (!begin_seek(iter))
         return;
     if (iter->has_upper && slice_compare(key, buffer_slice(&iter->upper)) >= 0) {
         lsm_iter_seek_last(iter);
@@ -452,7 +478,7 @@ void lsm_iter_seek_for_prev(struct lsm_iter *iter, struct slice key)
 
 void lsm_iter_seek_last(struct lsm_iter *iter)
 {
-    if (!sources_are_open(iter))
+    if (!begin_seek(iter))
         return;
     struct cursor *cursor = iter->cursor;
     if (iter->has_upper) {

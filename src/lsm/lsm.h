@@ -27,11 +27,14 @@ struct lsm_writer;
 struct lsm_reader;
 struct lsm_iter;
 struct lsm_snapshot;
+struct lsm_batch;
+struct lsm_transaction;
 
 enum {
     LSM_TREES_MAX = 8,
     LSM_KEY_BYTES_MAX = 1 << 20,      /* asserted; hosts bound their keys first */
     LSM_READERS_MAX = 256,
+    LSM_BATCH_BYTES_MAX = 1 << 30,    /* of one batch's keys and values */
 };
 
 enum lsm_compaction { LSM_LEVELED, LSM_TIME_RUNS };
@@ -97,6 +100,22 @@ lsn_t lsm_writer_lsn(const struct lsm_writer *writer);
 bool lsm_writer_is_empty(const struct lsm_writer *writer);
 /* Publishes. Returns the batch's LSN, 0 if it was empty (then nothing is logged). */
 lsn_t lsm_write_end(struct lsm_writer *writer);
+
+/* A batch that one thread makes ahead, without the lock, of at most `bytes_max` bytes of keys and values
+ * (up to LSM_BATCH_BYTES_MAX; a few bytes a record count too). Adding to it: STATUS_TOO_LARGE,
+ * _NO_MEMORY; the batch is as before then. */
+struct lsm_batch *lsm_batch_create(size_t bytes_max);
+void lsm_batch_destroy(struct lsm_batch *batch);
+void lsm_batch_clear(struct lsm_batch *batch);
+enum status lsm_batch_put(struct lsm_batch *batch, unsigned tree, struct slice key,
+                          struct slice value);
+enum status lsm_batch_delete(struct lsm_batch *batch, unsigned tree, struct slice key);
+enum status lsm_batch_delete_range(struct lsm_batch *batch, unsigned tree, struct slice from,
+                                   struct slice to);
+uint64_t lsm_batch_count(const struct lsm_batch *batch);
+size_t lsm_batch_bytes(const struct lsm_batch *batch);
+/* Its records in order, as part of an open batch that was begun for lsm_batch_bytes at least. */
+void lsm_write_batch(struct lsm_writer *writer, const struct lsm_batch *batch);
 
 /* Microseconds a writer should be held back now so that flush and compaction keep up: 0 .. 1000000,
  * growing smoothly. The host waits (or parks its client); the engine never sleeps. */
@@ -176,6 +195,45 @@ struct slice lsm_iter_value(const struct lsm_iter *iter);
 struct lsm_snapshot *lsm_snapshot_acquire(struct lsm *db);
 void lsm_snapshot_release(struct lsm_snapshot *snapshot);
 lsn_t lsm_snapshot_lsn(const struct lsm_snapshot *snapshot);
+
+/* ---- Transactions -------------------------------------------------------------------------- */
+
+struct lsm_transaction_options {
+    size_t bytes_max; /* of keys and values written and noted as read; up to LSM_BATCH_BYTES_MAX */
+    bool serializable;
+};
+
+/* A transaction reads at one snapshot, its own writes laid over it, and writes them at once when it is
+ * committed, unless somebody has written one of its keys since the snapshot: the first committer wins
+ * (snapshot isolation). `serializable`: nor may anything have changed that was noted as read.
+ * One thread at a time. While it lives, the versions that it can see are kept. */
+struct lsm_transaction *lsm_transaction_create(struct lsm *db,
+                                               const struct lsm_transaction_options *options);
+/* What was not committed never happened. No reader is inside. NULL is fine. */
+void lsm_transaction_destroy(struct lsm_transaction *transaction);
+/* STATUS_TOO_LARGE, _NO_MEMORY: nothing has changed. A range deletion costs the records so far. */
+enum status lsm_transaction_put(struct lsm_transaction *transaction, unsigned tree,
+                                struct slice key, struct slice value);
+enum status lsm_transaction_delete(struct lsm_transaction *transaction, unsigned tree,
+                                   struct slice key);
+enum status lsm_transaction_delete_range(struct lsm_transaction *transaction, unsigned tree,
+                                         struct slice from, struct slice to);
+size_t lsm_transaction_bytes(const struct lsm_transaction *transaction); /* of what it writes */
+/* As lsm_read_begin_at: the reader sees the snapshot and the transaction's writes. An iterator sees those
+ * that were made before its last seek, of later ones any part. */
+void lsm_read_begin_in(struct lsm_reader *reader, struct lsm_transaction *transaction);
+/* The caller has relied on what it was shown in [from, to) (`to` empty: up to the end), that keys are
+ * missing there too; for serializable ones, otherwise nothing. STATUS_TOO_LARGE, _NO_MEMORY. */
+enum status lsm_transaction_note_key(struct lsm_transaction *transaction, unsigned tree,
+                                     struct slice key);
+enum status lsm_transaction_note_range(struct lsm_transaction *transaction, unsigned tree,
+                                       struct slice from, struct slice to);
+/* Writes it as one batch with *lsn (0: it wrote nothing). Takes the write lock itself; what must be read
+ * from disk is read before, through `reader`, which is not active. STATUS_CONFLICT, or what
+ * lsm_write_begin and reads may return: nothing was written. Once committed a transaction takes no more
+ * writes; after an error but STATUS_CONFLICT it may be committed again. */
+enum status lsm_transaction_commit(struct lsm_transaction *transaction, struct lsm_reader *reader,
+                                   lsn_t *lsn);
 
 /* ---- Checkpoints --------------------------------------------------------------------------- */
 

@@ -56,6 +56,11 @@ static void unpin_all(struct block_pin *pins, size_t *count)
     *count = 0;
 }
 
+void reader_unpin(struct lsm_reader *reader)
+{
+    unpin_all(reader->pins, &reader->pin_count);
+}
+
 void reader_release(struct lsm_reader *reader)
 {
     assert(!reader->active);
@@ -123,7 +128,8 @@ void lsm_read_end(struct lsm_reader *reader)
 {
     assert(reader->active);
     reader->active = false;
-    unpin_all(reader->pins, &reader->pin_count);
+    reader->overlay = NULL;
+    reader_unpin(reader);
     if (!reader->miss_view)
         unpin_all(reader->fetched, &reader->fetched_count);
     if (reader->slot)
@@ -286,14 +292,15 @@ static enum status get_from_tables(struct lsm_reader *reader, unsigned tree, str
         enum status status = STATUS_OK;
         if (depth > 0 && !overlaps_everywhere) {
             struct table_ref *ref = find_in_level(level, key);
-            if (ref)
+            if (ref && !reader_skips(reader, ref->properties.lsn_max))
                 status = get_from_table(reader, ref, key, found);
             if (status != STATUS_OK)
                 return status;
         } else {
             for (size_t i = 0; i < level->count; i++) {
                 if (!table_covers(level->tables[i], key) ||
-                    level->tables[i]->properties.lsn_max <= found->lsn)
+                    level->tables[i]->properties.lsn_max <= found->lsn ||
+                    reader_skips(reader, level->tables[i]->properties.lsn_max))
                     continue;
                 status = get_from_table(reader, level->tables[i], key, found);
                 if (status != STATUS_OK)
@@ -314,22 +321,31 @@ static lsn_t newest_cover(lsn_t newest, const struct range_delete *range, struct
     return range->lsn;
 }
 
+static lsn_t newest_in_memtable(lsn_t newest, const struct memtable *table, struct slice key,
+                                lsn_t lsn)
+{
+    for (const struct memtable_range *range = memtable_ranges(table); range; range = range->next)
+        newest = newest_cover(newest, &range->range, key, lsn);
+    return newest;
+}
+
 /* The newest range deletion over the key that this reader sees; 0: none. */
 static enum status find_range_delete(struct lsm_reader *reader, unsigned tree, struct slice key,
                                      lsn_t *newest)
 {
     const struct view *view = reader->view;
+    if (reader->overlay)
+        *newest = newest_in_memtable(*newest, reader->overlay->trees[tree], key, reader->lsn);
     for (unsigned i = 0; i <= view->flushing_count; i++) {
         const struct memtable_set *set = i ? view->flushing[i - 1] : view->active;
-        for (const struct memtable_range *range = memtable_ranges(set->trees[tree]); range;
-             range = range->next)
-            *newest = newest_cover(*newest, &range->range, key, reader->lsn);
+        *newest = newest_in_memtable(*newest, set->trees[tree], key, reader->lsn);
     }
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
         const struct version_level *level = &view->version->trees[tree].levels[depth];
         for (size_t i = 0; i < level->count && level->range_delete_count; i++) {
             struct table_ref *ref = level->tables[i];
-            if (!ref->properties.range_delete_count || !table_covers(ref, key))
+            if (!ref->properties.range_delete_count || !table_covers(ref, key) ||
+                reader_skips(reader, ref->properties.lsn_max))
                 continue;
             struct table *table;
             enum status status =
@@ -357,8 +373,11 @@ enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice k
     assert(tree < reader->db->options.tree_count);
     const struct view *view = reader->view;
     struct found found = {0};
-    bool in_memory = memtable_get(view->active->trees[tree], key, reader->lsn, &found.kind,
-                                  &found.lsn, &found.value);
+    bool in_memory = reader->overlay && memtable_get(reader->overlay->trees[tree], key, reader->lsn,
+                                                     &found.kind, &found.lsn, &found.value);
+    if (!in_memory)
+        in_memory = memtable_get(view->active->trees[tree], key, reader->lsn, &found.kind,
+                                 &found.lsn, &found.value);
     for (unsigned i = 0; i < view->flushing_count && !in_memory; i++)
         in_memory = memtable_get(view->flushing[i]->trees[tree], key, reader->lsn, &found.kind,
                                  &found.lsn, &found.value);
