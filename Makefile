@@ -61,6 +61,7 @@ LIBS_lsm := lsm vfs base
 LIBS_runner := runner lsm vfs base
 LIBS_types := types lsm vfs base
 LIBS_commands := commands types runner lsm json resp vfs base
+LIBS_lib := lib types runner lsm vfs base
 LIBS_server := server $(LIBS_commands)
 LIBS_tool := tool $(LIBS_commands)
 LIBS_tests := $(LIBS_server)
