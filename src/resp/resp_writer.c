@@ -3,6 +3,8 @@
  * it. */
 #include "resp/resp.h"
 
+#include "base/decimal.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
@@ -14,37 +16,6 @@ enum {
     DEFERRED_BYTES_MIN = 4, /* a marker, one digit, line end */
 };
 
-static const char digit_pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233"
-    "34353637383940414243444546474849505152535455565758596061626364656667"
-    "6869707172737475767778798081828384858687888990919293949596979899";
-
-static unsigned digit_count(uint64_t value)
-{
-    unsigned count = 1;
-    for (; value >= 10000; value /= 10000)
-        count += 4;
-    return count + (value >= 10) + (value >= 100) + (value >= 1000);
-}
-
-/* Writes decimal digits; returns the end. */
-static uint8_t *put_digits(uint8_t *at, uint64_t value)
-{
-    if (value < 10) {
-        *at = (uint8_t)('0' + value);
-        return at + 1;
-    }
-    uint8_t *end = at + digit_count(value);
-    uint8_t *p = end;
-    for (; value >= 100; value /= 100)
-        memcpy(p -= 2, digit_pairs + value % 100 * 2, 2);
-    if (value >= 10)
-        memcpy(p - 2, digit_pairs + value * 2, 2);
-    else
-        p[-1] = (uint8_t)('0' + value);
-    return end;
-}
-
 static inline uint8_t *put_line_end(uint8_t *at)
 {
     at[0] = '\r';
@@ -55,7 +26,7 @@ static inline uint8_t *put_line_end(uint8_t *at)
 static inline uint8_t *put_header(uint8_t *at, char marker, uint64_t value)
 {
     *at++ = (uint8_t)marker;
-    return put_line_end(put_digits(at, value));
+    return put_line_end(decimal_put(at, value));
 }
 
 /* Room for `more` bytes at the end; the caller tells by finish_at how far it wrote. */
@@ -130,7 +101,7 @@ void resp_integer(struct resp_writer *w, int64_t value)
     if (value < 0)
         *at++ = '-';
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    finish_at(w->out, put_line_end(put_digits(at, magnitude)));
+    finish_at(w->out, put_line_end(decimal_put(at, magnitude)));
 }
 
 void resp_bulk(struct resp_writer *w, struct slice bytes)
@@ -152,8 +123,8 @@ void resp_bulk_u64(struct resp_writer *w, uint64_t value)
 {
     uint8_t *at = room(w->out, 2 * HEADER_BYTES_MAX);
 
-    at = put_header(at, '$', digit_count(value));
-    finish_at(w->out, put_line_end(put_digits(at, value)));
+    at = put_header(at, '$', decimal_size(value));
+    finish_at(w->out, put_line_end(decimal_put(at, value)));
 }
 
 void resp_null(struct resp_writer *w)
@@ -253,7 +224,7 @@ void resp_push(struct resp_writer *w, size_t count)
 size_t resp_deferred_expecting(struct resp_writer *w, size_t count)
 {
     size_t mark = w->out->size;
-    size_t width = DEFERRED_BYTES_MIN - 1 + digit_count(count);
+    size_t width = DEFERRED_BYTES_MIN - 1 + decimal_size(count);
 
     uint8_t *at = room(w->out, width);
     memset(at, 0, width);

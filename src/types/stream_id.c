@@ -2,7 +2,8 @@
 /* Order, text and successors of stream IDs. */
 #include "types/stream_id.h"
 
-#include <assert.h>
+#include "base/decimal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -34,26 +35,13 @@ bool stream_id_decrement(struct stream_id *id)
     return true;
 }
 
-static size_t format_u64(uint64_t value, char *at)
-{
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + value % 10);
-    while (value /= 10);
-    for (size_t i = 0; i < count; i++)
-        at[i] = digits[count - 1 - i];
-    return count;
-}
-
 size_t stream_id_format(struct stream_id id, char at[STREAM_ID_TEXT_MAX])
 {
-    size_t size = format_u64(id.ms, at);
-    at[size++] = '-';
-    size += format_u64(id.seq, at + size);
-    at[size] = '\0';
-    assert(size < STREAM_ID_TEXT_MAX);
-    return size;
+    uint8_t *end = decimal_put((uint8_t *)at, id.ms);
+    *end++ = '-';
+    end = decimal_put(end, id.seq);
+    *end = '\0';
+    return (size_t)(end - (uint8_t *)at);
 }
 
 /* Redis hands what is not a plain number to strtoull, so spaces, a plus and leading zeros pass;
