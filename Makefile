@@ -151,6 +151,9 @@ WRAPPED_CALLS := pread pwrite preadv2 fdatasync fsync ftruncate flock fstat stat
 	open opendir readdir
 $(B)/tests/unit/vfs/test_vfs_posix_calls: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED_CALLS))
 
+# This one knows when a thread waits.
+$(B)/tests/unit/lsm/test_wal_waiting: LDFLAGS += -Wl,--wrap=pthread_cond_wait
+
 FUZZ_DRIVER := $(if $(filter fuzz,$(VARIANT)),,$(B)/obj/tests/fuzz/driver.o)
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(B)/libtests.a $(call libs_of,$(LIBS_tests))
 	@mkdir -p $(@D)
