@@ -6,8 +6,6 @@
 enum {
     LEVEL_1_TABLES = 4,
     LEVEL_FACTOR = 10,
-    RUNS_ASKED = 4,
-    DEAD_PERCENT = 50,
 };
 
 void compaction_memory_release(struct compaction_memory *memory)
@@ -60,140 +58,7 @@ void compaction_pick_describe(const struct compaction_pick *pick, struct buffer 
         buffer_printf(text, " -> L%u", pick->output_level);
 }
 
-/* ---- Tables that lie under range deletions -------------------------------------------------- */
-
-/* A number that differs, all but surely, for different sets of tables. */
-static uint64_t fingerprint(const struct version_tree *tables)
-{
-    uint64_t sum = 1;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
-        for (size_t i = 0; i < tables->levels[depth].count; i++) {
-            uint64_t number = tables->levels[depth].tables[i]->number + 1;
-            sum += (number * 0x9e3779b97f4a7c15u) ^ (number << 32);
-        }
-    }
-    return sum;
-}
-
-/* A table of nothing but range deletions that everybody sees, with nothing left for them to
- * hide. */
-static bool is_spent(const struct version_tree *tables, const struct table_ref *table,
-                     lsn_t spent_max)
-{
-    if (table->properties.entry_count > 0 || table->properties.lsn_max > spent_max)
-        return false;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
-        for (size_t i = 0; i < tables->levels[depth].count; i++) {
-            const struct table_ref *other = tables->levels[depth].tables[i];
-            if (other->properties.entry_count > 0 &&
-                other->properties.lsn_min < table->properties.lsn_max && overlap(table, other))
-                return false;
-        }
-    }
-    return true;
-}
-
-static struct compaction_pick *find_covered(const struct version_tree *tables, unsigned tree,
-                                            const struct range_map *map, lsn_t spent_max)
-{
-    struct compaction_pick *pick = NULL;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
-        const struct version_level *level = &tables->levels[depth];
-        for (size_t i = 0; i < level->count; i++) {
-            if (!range_map_covers(map, &level->tables[i]->properties) &&
-                !is_spent(tables, level->tables[i], spent_max))
-                continue;
-            if (!pick)
-                pick = pick_new(tree, 0);
-            pick->kind = COMPACTION_DROP;
-            pick_add(pick, depth, level->tables[i]);
-        }
-    }
-    return pick;
-}
-
-static unsigned dead_percent(const struct compaction_request *request, struct table_ref *table,
-                             const struct range_map *map)
-{
-    const struct range_delete *last = &map->pieces[map->count - 1];
-    if (slice_compare(largest_of(table), map->pieces[0].from) < 0 ||
-        slice_compare(smallest_of(table), last->to) >= 0)
-        return 0;
-    return request->dead_percent(request->context, table, map);
-}
-
-/* Asks the oldest merged run, and RUNS_ASKED that come after the one asked last, for its dead part.
- * Runs are told apart by their newest LSN. */
-static struct compaction_pick *pick_dead(const struct version_tree *tables, unsigned tree,
-                                         const struct compaction_request *request,
-                                         const struct range_map *map)
-{
-    lsn_t *asked = &request->memory->asked_lsn[tree], turn = *asked;
-    unsigned asks_left = RUNS_ASKED;
-    bool is_oldest = true;
-    for (unsigned depth = LSM_LEVELS_MAX - 1; depth > 0; depth--) {
-        const struct version_level *level = &tables->levels[depth];
-        for (size_t i = level->count; i-- > 0; is_oldest = false) { /* newest are first */
-            struct table_ref *table = level->tables[i];
-            bool in_turn = asks_left > 0 && table->properties.lsn_max > *asked;
-            if (!in_turn && !is_oldest)
-                continue;
-            if (in_turn) {
-                asks_left--;
-                turn = table->properties.lsn_max;
-            }
-            if (dead_percent(request, table, map) < DEAD_PERCENT)
-                continue;
-            struct compaction_pick *pick = pick_new(tree, depth);
-            pick_add(pick, depth, table);
-            return pick;
-        }
-    }
-    *asked = asks_left > 0 ? 0 : turn; /* at the end: from the start next time */
-    return NULL;
-}
-
-static struct compaction_pick *pick_covered(const struct version_tree *tables,
-                                            const struct compaction_request *request, unsigned tree)
-{
-    struct compaction_memory *memory = request->memory;
-    struct range_delete *ranges = request->ranges[tree];
-    size_t count = request->range_counts[tree];
-    lsn_t spent_max = request->oldest_read, newest = 0;
-    if (count == 0)
-        return NULL;
-    if (request->durable <= spent_max)
-        spent_max = request->durable ? request->durable - 1 : 0;
-    for (size_t i = 0; i < count; i++) {
-        if (ranges[i].lsn <= spent_max && ranges[i].lsn > newest)
-            newest = ranges[i].lsn;
-    }
-    uint64_t tables_now = fingerprint(tables);
-    if (memory->uncovered_tables[tree] == tables_now && memory->uncovered_lsn[tree] == newest)
-        return NULL;
-    struct range_map map;
-    range_map_init(&map, ranges, count, spent_max);
-    struct compaction_pick *pick = find_covered(tables, tree, &map, spent_max);
-    bool is_runs = request->options->trees[tree].compaction == LSM_TIME_RUNS;
-    if (!pick && is_runs && request->dead_percent && map.count > 0)
-        pick = pick_dead(tables, tree, request, &map);
-    range_map_release(&map);
-    if (!pick) {
-        memory->uncovered_tables[tree] = tables_now;
-        memory->uncovered_lsn[tree] = newest;
-    }
-    return pick;
-}
-
 /* ---- Leveled ------------------------------------------------------------------------------- */
-
-static uint64_t level_bytes(const struct version_level *level)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < level->count; i++)
-        bytes += level->tables[i]->properties.file_bytes;
-    return bytes;
-}
 
 /* In percent of what makes a compaction due. The last level has nowhere to go. */
 static uint64_t leveled_score(const struct version_tree *tree, unsigned depth,
@@ -209,8 +74,7 @@ static uint64_t leveled_score(const struct version_tree *tree, unsigned depth,
     return level_bytes(&tree->levels[depth]) * 100 / (target + 1);
 }
 
-/* Adds the tables of the output level that overlap the inputs' hull. */
-static void add_overlaps(struct compaction_pick *pick, const struct version_level *output)
+void pick_add_overlaps(struct compaction_pick *pick, const struct version_level *output)
 {
     struct slice low = smallest_of(pick->inputs[0].table), high = largest_of(pick->inputs[0].table);
     for (size_t i = 1; i < pick->input_count; i++) {
@@ -242,11 +106,6 @@ static struct table_ref *next_in_turn(const struct version_level *level, struct 
     return level->tables[index];
 }
 
-static bool has_deletions(const struct table_ref *table)
-{
-    return table->properties.delete_count + table->properties.range_delete_count > 0;
-}
-
 static bool overlaps_another(const struct version_level *level, const struct table_ref *table)
 {
     for (size_t i = 0; i < level->count; i++) {
@@ -276,9 +135,9 @@ static struct compaction_pick *pick_moves(const struct version_tree *tables, uns
     return pick;
 }
 
-static struct compaction_pick *pick_level(const struct version_tree *tables,
-                                          const struct compaction_request *request, unsigned tree,
-                                          unsigned depth)
+struct compaction_pick *leveled_pick(const struct version_tree *tables,
+                                     const struct compaction_request *request, unsigned tree,
+                                     unsigned depth)
 {
     const struct version_level *level = &tables->levels[depth];
     struct compaction_pick *pick = depth == 0 ? pick_moves(tables, tree, request->options) : NULL;
@@ -289,7 +148,7 @@ static struct compaction_pick *pick_level(const struct version_tree *tables,
         pick_add_level(pick, depth, level);
     else
         pick_add(pick, depth, next_in_turn(level, &request->memory->next_key[tree][depth]));
-    add_overlaps(pick, &tables->levels[depth + 1]);
+    pick_add_overlaps(pick, &tables->levels[depth + 1]);
     if (pick->input_count == 1 && !has_deletions(pick->inputs[0].table))
         pick->kind = COMPACTION_MOVE;
     return pick;
@@ -363,7 +222,7 @@ static struct compaction_pick *pick_most_urgent(const struct version *version,
         return NULL;
     const struct version_tree *tables = &version->trees[best_tree];
     return is_leveled(request, best_tree)
-               ? pick_level(tables, request, best_tree, best_depth)
+               ? leveled_pick(tables, request, best_tree, best_depth)
                : runs_pick(tables, request->options, best_tree, best_depth);
 }
 
@@ -371,11 +230,18 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
                                                const struct compaction_request *request)
 {
     struct compaction_pick *pick = NULL;
+    request->memory->is_asking = false;
     for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
-        pick = pick_covered(&version->trees[tree], request, tree);
+        pick = reclaim_pick_covered(&version->trees[tree], request, tree);
     if (!pick && request->everything)
         pick = pick_all(version, request);
-    return pick ? pick : pick_most_urgent(version, request);
+    if (!pick)
+        pick = pick_most_urgent(version, request);
+    for (unsigned tree = 0; tree < version->tree_count && !pick && request->quiet; tree++)
+        pick = is_leveled(request, tree)
+                   ? reclaim_pick_leveled(&version->trees[tree], request, tree)
+                   : NULL;
+    return pick;
 }
 
 unsigned compaction_debt_percent(const struct version *version, const struct lsm_options *options)

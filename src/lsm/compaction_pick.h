@@ -13,12 +13,14 @@
  *                 (compaction_objects.h); what remains, the slow streams beside a fast one, makes
  *                 small tables, and RUNS_MERGED of those that overlap go on to the next level, so
  *                 that a slow stream is not spread over all runs.
- *                 A merged run of which half lies under range deletions is written once more: a few
- *                 runs are asked each time that deletions have come.
  *   both          tables that lie under newer range deletions are dropped unread, before all else,
- *                 and so are tables of range deletions that have nothing left to hide. Of what is
- *                 due the most urgent level of all trees goes first. On request everything is
- *                 merged into one level. */
+ *                 and so are tables of range deletions that have nothing left to hide. A table of
+ *                 which half lies under them is written once more: a few are asked each time that
+ *                 deletions have come. Of what is due the most urgent level of all trees goes
+ *                 first. On request everything is merged into one level.
+ *   quiet         when little is written, all tables are asked, for a third; in leveled trees
+ *                 deletions sink to what they delete, and what may be old is pushed down, until
+ *                 it is in proportion to the last level. */
 #ifndef LSM_COMPACTION_PICK_H
 #define LSM_COMPACTION_PICK_H
 
@@ -48,22 +50,28 @@ struct compaction_pick {
     size_t input_count;
 };
 
+/* How far a tree was gone through for tables under range deletions. Until its tables, or the
+ * deletions that count, change it is not looked through again, except for the tables left. */
+struct compaction_turn {
+    uint64_t tables; /* in one number */
+    lsn_t newest;    /* of the deletions */
+    uint64_t asked;  /* number of the table that was asked last for its dead part */
+    size_t left;     /* tables that were not asked since the deletions changed */
+};
+
 /* What one pick leaves for the next. Zeroed at first. */
 struct compaction_memory {
     /* Where the last pick of a level ended, so that a level is gone through in turn. */
     struct buffer next_key[LSM_TREES_MAX][LSM_LEVELS_MAX];
-    /* A tree in which no table was covered: its tables, in one number, and the deletions that
-     * counted. Until one of them changes it is not looked through again. */
-    uint64_t uncovered_tables[LSM_TREES_MAX];
-    lsn_t uncovered_lsn[LSM_TREES_MAX];
-    /* Newest LSN of the run that was asked last for its dead part. */
-    lsn_t asked_lsn[LSM_TREES_MAX];
+    struct compaction_turn turns[LSM_TREES_MAX];
+    bool is_asking; /* the last pick left tables to be asked, which the next one goes on with */
 };
 void compaction_memory_release(struct compaction_memory *memory);
 
 struct compaction_request {
     const struct lsm_options *options;
     bool everything;   /* lsm_request_compact */
+    bool quiet;        /* little is written: time to give room back */
     lsn_t oldest_read; /* nobody reads at a lower LSN; UINT64_MAX: only at the newest */
     lsn_t durable;     /* range deletions at or above it do not count yet */
     /* The range deletions in the tables of each tree; sorted by the call. */
@@ -81,6 +89,9 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
 void compaction_pick_destroy(struct compaction_pick *pick); /* NULL is fine */
 /* One line for logs and tests: "tree 0: merge L0:3 L0:2 L1:7 -> L1". */
 void compaction_pick_describe(const struct compaction_pick *pick, struct buffer *text);
+/* Whether a tree holds too many deletions, these besides those in its tables, for what they delete to be
+ * kept. */
+bool compaction_deletions_are_many(const struct version_tree *tables, uint64_t more);
 /* How far compaction is behind, in percent: 100: some level 0 is as long as it may become. */
 unsigned compaction_debt_percent(const struct version *version, const struct lsm_options *options);
 

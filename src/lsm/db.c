@@ -432,6 +432,7 @@ enum status lsm_open(const struct env *env, const char *directory, const struct 
         snprintf(report->text, sizeof(report->text), "%.400s: the log cannot be written to: %s",
                  directory, status_text(status));
 done:
+    db->pace = (struct log_pace){.looked_us = env_monotonic_us(env), .visible = lsm_visible_lsn(db)};
     if (status != STATUS_OK) {
         if (!report->text[0])
             snprintf(report->text, sizeof(report->text), "%.400s: %s", directory,

@@ -90,6 +90,14 @@ struct lsm_snapshot {
     struct lsm_snapshot *previous, *next;
 };
 
+/* Whether little is written: looked at once a second. */
+struct log_pace {
+    uint64_t looked_us;
+    lsn_t visible;           /* then */
+    bool is_quiet;
+    uint64_t may_flush_us;   /* from then on deletions alone may cause a flush again */
+};
+
 /* What flushes and compactions did to a tree, in this run. */
 struct tree_counters {
     atomic_ullong flush_bytes, compaction_read_bytes, compaction_write_bytes, tables_moved,
@@ -134,6 +142,7 @@ struct lsm {
     struct compaction *compaction;
     bool compaction_busy;
     struct compaction_memory compaction_memory;
+    struct log_pace pace; /* of whoever has claimed compaction_busy */
     uint64_t retry_us;            /* after an error, background work rests until then */
     enum status background_error;
 

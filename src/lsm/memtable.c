@@ -176,6 +176,11 @@ static void node_push_version(struct memtable *table, struct mem_node *node, lsn
         memcpy(version->bytes, value.data, value.size);
     atomic_store_explicit(&version->older, current, memory_order_relaxed);
     atomic_store_explicit(&node->newest, version, memory_order_release);
+    bool was_deleted = current && current->kind == ENTRY_DELETE;
+    if (kind == ENTRY_DELETE && !was_deleted)
+        atomic_fetch_add_explicit(&table->delete_count, 1, memory_order_relaxed);
+    if (kind != ENTRY_DELETE && was_deleted)
+        atomic_fetch_sub_explicit(&table->delete_count, 1, memory_order_relaxed);
     if (!current)
         return;
     /* Replaced within its own batch: the batch's own reader may still look at it. */
@@ -557,6 +562,11 @@ uint64_t memtable_node_count(const struct memtable *table)
 uint64_t memtable_version_count(const struct memtable *table)
 {
     return atomic_load_explicit(&table->version_count, memory_order_relaxed);
+}
+
+uint64_t memtable_delete_count(const struct memtable *table)
+{
+    return atomic_load_explicit(&table->delete_count, memory_order_relaxed);
 }
 
 bool memtable_is_empty(const struct memtable *table)

@@ -62,6 +62,7 @@ const struct memtable_range *memtable_ranges(const struct memtable *table);
 size_t memtable_bytes(const struct memtable *table);
 uint64_t memtable_node_count(const struct memtable *table);
 uint64_t memtable_version_count(const struct memtable *table); /* in use, recycled ones not */
+uint64_t memtable_delete_count(const struct memtable *table);  /* keys that are deleted here */
 bool memtable_is_empty(const struct memtable *table);           /* neither keys nor ranges */
 /* Order of keys and versions, links, counts, index; all LSNs in [first, end). STATUS_CORRUPT and a
  * sentence about the first fault. No writer is at work. */

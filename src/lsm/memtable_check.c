@@ -9,7 +9,7 @@ struct memtable_check {
     const struct memtable *table;
     lsn_t first, end;
     struct lsm_report *report;
-    uint64_t nodes, versions, heap_versions, heap_bytes; /* counted */
+    uint64_t nodes, versions, deletions, heap_versions, heap_bytes; /* counted */
 };
 
 static enum status key_finding(struct memtable_check *check, const struct mem_node *node,
@@ -25,6 +25,7 @@ static enum status check_versions(struct memtable_check *check, const struct mem
     lsn_t newer = UINT64_MAX;
     if (!version)
         return key_finding(check, node, "it has no version");
+    check->deletions += version->kind == ENTRY_DELETE;
     for (; version; version = atomic_load_explicit(&version->older, memory_order_acquire)) {
         check->versions++;
         if (version->size_class == CLASS_COUNT) {
@@ -142,6 +143,10 @@ static enum status check_counts(struct memtable_check *check)
         return finding(check->report, "the memtable counts %llu versions and has %llu",
                        (unsigned long long)memtable_version_count(table),
                        (unsigned long long)check->versions);
+    if (check->deletions != memtable_delete_count(table))
+        return finding(check->report, "the memtable counts %llu deleted keys and has %llu",
+                       (unsigned long long)memtable_delete_count(table),
+                       (unsigned long long)check->deletions);
     if (check->heap_versions != table->heap_version_count)
         return finding(check->report, "the memtable counts %zu large versions and has %llu",
                        table->heap_version_count, (unsigned long long)check->heap_versions);

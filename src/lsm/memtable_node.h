@@ -70,7 +70,7 @@ struct memtable {
     size_t heap_version_count; /* alive, too large for the arena; the writer's */
 
     atomic_size_t heap_bytes;
-    atomic_ullong node_count, version_count;
+    atomic_ullong node_count, version_count, delete_count;
 };
 
 static inline struct slice node_key(const struct mem_node *node)

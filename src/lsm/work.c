@@ -8,7 +8,12 @@
 #include "base/memory.h"
 
 
-enum { RETRY_AFTER_ERROR_US = 1000000 };
+enum {
+    RETRY_AFTER_ERROR_US = 1000000,
+    LOOK_AGAIN_US = 1000000,
+    QUIET_SHARE = 64, /* of memtable_bytes: more than this in a second is not quiet */
+    DELETIONS_FLUSHED_AGAIN_US = 60000000,
+};
 
 /* ---- Holding writers back ------------------------------------------------------------------ */
 
@@ -68,6 +73,59 @@ static enum status collect_ranges(struct lsm *db, const struct version_tree *tre
     return STATUS_OK;
 }
 
+/* ---- Giving room back when little is written ------------------------------------------------ */
+
+static void look_at_pace(struct lsm *db)
+{
+    struct log_pace *pace = &db->pace;
+    uint64_t now_us = env_monotonic_us(&db->env);
+    if (now_us - pace->looked_us < LOOK_AGAIN_US)
+        return;
+    lsn_t visible = lsm_visible_lsn(db);
+    pace->is_quiet = visible - pace->visible < db->options.memtable_bytes / QUIET_SHARE;
+    pace->visible = visible;
+    pace->looked_us = now_us;
+}
+
+static bool hides_tables(const struct memtable *memtable, const struct version_tree *tree)
+{
+    for (const struct memtable_range *r = memtable_ranges(memtable); r; r = r->next) {
+        for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+            for (size_t i = 0; i < tree->levels[depth].count; i++) {
+                const struct table_properties *table = &tree->levels[depth].tables[i]->properties;
+                if (slice_compare(r->range.from, buffer_slice(&table->largest)) <= 0 &&
+                    slice_compare(buffer_slice(&table->smallest), r->range.to) < 0)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Deletions give room back only once they are flushed. */
+static bool holds_deletions(struct lsm *db)
+{
+    struct view *view = db_view(db);
+    bool holds = false;
+    for (unsigned tree = 0; tree < db->options.tree_count && !holds; tree++)
+        holds = hides_tables(view->active->trees[tree], &view->version->trees[tree]) ||
+                compaction_deletions_are_many(&view->version->trees[tree],
+                                              memtable_delete_count(view->active->trees[tree]));
+    view_unref(view);
+    return holds;
+}
+
+/* Has the memtables flushed for the sake of their deletions. false: no need, or not again so soon. */
+static bool flush_deletions(struct lsm *db)
+{
+    struct log_pace *pace = &db->pace;
+    if (!pace->is_quiet || pace->looked_us < pace->may_flush_us || !holds_deletions(db))
+        return false;
+    pace->may_flush_us = pace->looked_us + DELETIONS_FLUSHED_AGAIN_US;
+    atomic_store(&db->flush_requested, true);
+    return true;
+}
+
 /* *compaction stays NULL when none is due. */
 static enum status start_compaction(struct lsm *db, struct compaction **compaction)
 {
@@ -80,6 +138,7 @@ static enum status start_compaction(struct lsm *db, struct compaction **compacti
     struct compaction_request request = {
         .options = &db->options,
         .everything = atomic_load(&db->compact_requested),
+        .quiet = db->pace.is_quiet,
         .oldest_read = count ? lsns[0] : UINT64_MAX,
         .durable = durable,
         .dead_percent = compaction_dead_percent,
@@ -130,10 +189,11 @@ static enum status install_compaction(struct lsm *db, struct compaction *compact
 static enum status compaction_work(struct lsm *db, size_t budget, bool *idle)
 {
     enum status status = STATUS_OK;
+    look_at_pace(db);
     if (!db->compaction)
         status = start_compaction(db, &db->compaction);
-    *idle = !db->compaction;
-    if (*idle)
+    *idle = !db->compaction && !db->compaction_memory.is_asking && !flush_deletions(db);
+    if (!db->compaction)
         return status;
     bool finished = false;
     status = compaction_step(db->compaction, budget, &finished);

@@ -128,6 +128,24 @@ static inline void space_put_entries(struct space *space, unsigned stream, unsig
         space_put(space, SPACE_ENTRIES, space_entry(stream, number, text));
 }
 
+static inline void space_delete_range(struct space *space, unsigned tree, struct slice from,
+                                      struct slice to)
+{
+    struct lsm_writer *writer = space_begin(space);
+    lsm_delete_range(writer, tree, from, to);
+    space_end(space, writer);
+}
+
+static inline void space_delete_keys(struct space *space, unsigned from, unsigned to)
+{
+    char text[24];
+    for (unsigned number = from; number < to; number++) {
+        struct lsm_writer *writer = space_begin(space);
+        lsm_delete(writer, SPACE_KEYS, space_key(number, text));
+        space_end(space, writer);
+    }
+}
+
 static inline void space_work(struct space *space)
 {
     while (lsm_work(space->db, 64 << 10))
@@ -138,6 +156,15 @@ static inline void space_flush(struct space *space)
 {
     lsm_request_flush(space->db);
     space_work(space);
+}
+
+/* Nothing is written for some seconds. */
+static inline void space_rest(struct space *space)
+{
+    for (int second = 0; second < 3; second++) {
+        space->now_us += 1000000;
+        space_work(space);
+    }
 }
 
 static inline struct lsm_tree_stats space_tree(struct space *space, unsigned tree)

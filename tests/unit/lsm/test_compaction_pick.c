@@ -356,8 +356,88 @@ static void merged_runs_are_asked_in_turn_for_their_dead_part(void **state)
     assert_next_asked(&fixture, 71, "none", " 6 16");
     assert_next_asked(&fixture, 72, "none", " 6 8 10 12");
     add_table(&fixture, "L1 17: a-z 1 @70");
-    assert_next_asked(&fixture, 72, "tree 0: merge L1:17 -> L1", " 6 17");
+    assert_next_asked(&fixture, 72, "tree 0: merge L1:17 -> L1", " 6 16 17");
     release(&fixture);
+}
+
+/* A third is enough then. */
+static unsigned dead_if_old(void *context, struct table_ref *table, const struct range_map *map)
+{
+    (void)map;
+    buffer_printf(context, " %u", (unsigned)table->number);
+    return table->number < 10 ? 33 : 32;
+}
+
+/* Flushed runs too, a few a pick, until each was asked. */
+static void all_runs_are_asked_when_little_is_written(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct buffer asked = {0};
+    parse(&fixture, "tree 0 runs\nL0 20: a-z 1 @66\nL0 18: a-z 1 @65\nL1 16: a-z 1 @64\n"
+                    "L1 14: a-z 1 @63\nL1 12: a-z 1 @62\nL2 10: a-z 1 @61");
+    fixture.ranges[0] = (struct range_delete){slice_from("b"), slice_from("d"), 70};
+    struct compaction_request request = {.oldest_read = UINT64_MAX,
+                                         .durable = 1000,
+                                         .ranges = {fixture.ranges},
+                                         .range_counts = {1},
+                                         .dead_percent = dead_if_old,
+                                         .context = &asked,
+                                         .quiet = true};
+    assert_next_pick(&fixture, request, "none");
+    assert_true(fixture.memory.is_asking);
+    assert_next_pick(&fixture, request, "none");
+    assert_false(fixture.memory.is_asking);
+    assert_next_pick(&fixture, request, "none");
+    buffer_append_byte(&asked, 0);
+    assert_string_equal((const char *)asked.data, " 10 12 14 16 10 18 20");
+    add_table(&fixture, "L1 9: a-z 1");
+    assert_next_pick(&fixture, request, "tree 0: merge L1:9 -> L1");
+    request.quiet = false;
+    assert_next_pick(&fixture, request, "none");
+    buffer_release(&asked);
+    release(&fixture);
+}
+
+static void assert_quiet_pick(const char *version, lsn_t oldest_read, const char *expected)
+{
+    struct fixture fixture;
+    parse(&fixture, version);
+    const struct compaction_request request = {
+        .oldest_read = oldest_read, .durable = 1000, .quiet = true};
+    assert_next_pick(&fixture, request, expected);
+    release(&fixture);
+}
+
+static void deletions_sink_when_little_is_written(void **state)
+{
+    (void)state;
+    assert_quiet_pick("tree 0 leveled\nL1 3: c-d 1\nL1 1: a-b 1 +d\nL2 2: a-z 64", UINT64_MAX,
+                      "tree 0: merge L1:1 L2:2 -> L2");
+    assert_quiet_pick("tree 0 leveled\nL0 1: a-b 1 +d\nL0 3: e-f 1\nL1 2: a-c 64", UINT64_MAX,
+                      "tree 0: merge L0:1 L0:3 L1:2 -> L1");
+    /* At the last level they go, unless somebody reads below them. */
+    assert_quiet_pick("tree 0 leveled\nL2 2: a-z 64 +d", 50, "tree 0: merge L2:2 -> L2");
+    assert_quiet_pick("tree 0 leveled\nL2 2: a-z 64 +d", 49, "none");
+    /* One of seven entries is not many. */
+    assert_quiet_pick("tree 0 leveled\nL1 1: a-b 1 +d\nL2 2: a-b 9\nL2 3: c-d 9\nL2 4: e-f 9\n"
+                      "L2 5: g-h 9\nL2 6: i-j 9",
+                      UINT64_MAX, "none");
+}
+
+static void levels_are_kept_in_proportion_when_little_is_written(void **state)
+{
+    (void)state;
+    assert_quiet_pick("tree 0 leveled\nL1 1: a-b 22\nL2 2: a-z 64", 0,
+                      "tree 0: merge L1:1 L2:2 -> L2");
+    assert_quiet_pick("tree 0 leveled\nL1 1: a-b 21\nL2 2: a-z 64", 0, "none");
+    assert_quiet_pick("tree 0 leveled\nL0 3: a-b 12\nL1 1: a-b 10\nL3 2: a-z 64", 0,
+                      "tree 0: move L1:1 -> L2");
+    assert_quiet_pick("tree 0 leveled\nL0 2: a-z 10\nL0 1: a-z 20", 0,
+                      "tree 0: merge L0:2 L0:1 -> L1");
+    assert_quiet_pick("tree 0 leveled\nL0 1: a-z 20", 0, "none");
+    assert_pick("tree 0 leveled\nL0 2: a-z 10\nL0 1: a-z 20", "none");
+    assert_quiet_pick("tree 0 runs\nL0 2: a-z 10\nL0 1: a-z 20", 0, "none");
 }
 
 static void debt_is_the_length_of_level_0(void **state)
@@ -389,6 +469,9 @@ int main(void)
         cmocka_unit_test(range_deletions_with_nothing_to_hide_are_dropped),
         cmocka_unit_test(uncovered_tables_are_looked_through_again_after_a_change),
         cmocka_unit_test(merged_runs_are_asked_in_turn_for_their_dead_part),
+        cmocka_unit_test(all_runs_are_asked_when_little_is_written),
+        cmocka_unit_test(deletions_sink_when_little_is_written),
+        cmocka_unit_test(levels_are_kept_in_proportion_when_little_is_written),
         cmocka_unit_test(debt_is_the_length_of_level_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -289,6 +289,9 @@ static void damage_of_a_memtable_is_found(void **state)
     atomic_fetch_add(&table->version_count, 1);
     expect("versions and has");
     atomic_fetch_sub(&table->version_count, 1);
+    atomic_fetch_add(&table->delete_count, 1);
+    expect("counts 1 deleted keys and has 0");
+    atomic_fetch_sub(&table->delete_count, 1);
     assert_found(table->heap_version_count, 1, "counts 1 large versions and has 0");
     atomic_fetch_add(&table->heap_bytes, 8);
     expect("bytes of the heap and has");

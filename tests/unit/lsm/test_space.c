@@ -159,6 +159,137 @@ static void a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks(void **st
     space_release(&space);
 }
 
+/* ---- Room given back ------------------------------------------------------------------------ */
+
+enum { LOADS = 12, STREAMS = 100, KEYS_A_LOAD = 300 };
+
+/* Entries of streams [0, streams), from number `from` of the LOADS * 4 of each on, and keys. */
+static void load(struct space *space, unsigned streams, unsigned from, unsigned keys)
+{
+    for (unsigned i = 0; i < LOADS; i++) {
+        for (unsigned stream = 0; stream < streams; stream++)
+            for (unsigned number = 4 * i; number < 4 * (i + 1); number++)
+                if (number >= from)
+                    space_put_entries(space, stream * (STREAMS / streams), number, number + 1);
+        space_put_keys(space, i * KEYS_A_LOAD, i * KEYS_A_LOAD + keys);
+        space_flush(space);
+    }
+}
+
+static uint64_t bytes_of_fresh_load(unsigned tree, unsigned streams, unsigned from, unsigned keys)
+{
+    struct space space;
+    space_init(&space, NULL);
+    load(&space, streams, from, keys);
+    space_rest(&space);
+    uint64_t bytes = space_tree(&space, tree).table_bytes;
+    space_release(&space);
+    return bytes;
+}
+
+static void assert_small(struct space *space, unsigned tree, uint64_t fresh)
+{
+    uint64_t bytes = space_tree(space, tree).table_bytes;
+    if (bytes > fresh * 3 / 2)
+        fail_msg("tree %u: %llu bytes, of a fresh load %llu", tree, (unsigned long long)bytes,
+                 (unsigned long long)fresh);
+}
+
+static void deleted_streams_leave_the_disk_without_another_write(void **state)
+{
+    (void)state;
+    struct space space;
+    char from[24], to[24];
+    space_init(&space, NULL);
+    load(&space, STREAMS, 0, 0);
+    for (unsigned stream = 0; stream < STREAMS; stream++)
+        if (stream % 10)
+            space_delete_range(&space, SPACE_ENTRIES, space_entry(stream, 0, from),
+                               space_entry(stream + 1, 0, to));
+    space_rest(&space);
+    assert_small(&space, SPACE_ENTRIES, bytes_of_fresh_load(SPACE_ENTRIES, STREAMS / 10, 0, 0));
+    space_release(&space);
+}
+
+static void trimmed_streams_leave_the_disk_without_another_write(void **state)
+{
+    (void)state;
+    struct space space;
+    char from[24], to[24];
+    space_init(&space, NULL);
+    load(&space, STREAMS, 0, 0);
+    for (unsigned stream = 0; stream < STREAMS; stream++)
+        space_delete_range(&space, SPACE_ENTRIES, space_entry(stream, 0, from),
+                           space_entry(stream, 43, to));
+    space_rest(&space);
+    assert_small(&space, SPACE_ENTRIES, bytes_of_fresh_load(SPACE_ENTRIES, STREAMS, 43, 0));
+    space_release(&space);
+}
+
+static void deleted_keys_leave_the_disk_without_another_write(void **state)
+{
+    (void)state;
+    struct space space;
+    space_init(&space, NULL);
+    load(&space, 1, 0, KEYS_A_LOAD);
+    for (unsigned i = 0; i < LOADS; i++)
+        space_delete_keys(&space, i * KEYS_A_LOAD + KEYS_A_LOAD / 10, (i + 1) * KEYS_A_LOAD);
+    space_rest(&space);
+    assert_small(&space, SPACE_KEYS, bytes_of_fresh_load(SPACE_KEYS, 1, 0, KEYS_A_LOAD / 10));
+    assert_int_equal(space_tree(&space, SPACE_KEYS).entry_count, LOADS * KEYS_A_LOAD / 10);
+    space_release(&space);
+}
+
+/* As lists trimmed: ranges in a leveled tree. */
+static void trimmed_ranges_of_keys_leave_the_disk_without_another_write(void **state)
+{
+    (void)state;
+    struct space space;
+    char from[24], to[24];
+    space_init(&space, NULL);
+    load(&space, 1, 0, KEYS_A_LOAD);
+    for (unsigned i = 0; i < LOADS; i++)
+        space_delete_range(&space, SPACE_KEYS, space_key(i * KEYS_A_LOAD + KEYS_A_LOAD / 10, from),
+                           space_key((i + 1) * KEYS_A_LOAD, to));
+    space_rest(&space);
+    assert_small(&space, SPACE_KEYS, bytes_of_fresh_load(SPACE_KEYS, 1, 0, KEYS_A_LOAD / 10));
+    space_release(&space);
+}
+
+static void all_deleted_leaves_no_table(void **state)
+{
+    (void)state;
+    struct space space;
+    struct lsm_stats stats;
+    space_init(&space, NULL);
+    load(&space, STREAMS, 0, KEYS_A_LOAD);
+    lsm_get_stats(space.db, &stats);
+    uint64_t read_bytes = stats.compaction_read_bytes;
+    for (unsigned tree = 0; tree < 2; tree++)
+        space_delete_range(&space, tree, slice_from("0"), slice_from("9"));
+    space_rest(&space);
+    lsm_get_stats(space.db, &stats);
+    assert_int_equal(stats.trees[0].table_count + stats.trees[1].table_count, 0);
+    assert_int_equal(stats.compaction_read_bytes, read_bytes); /* unread */
+    space_release(&space);
+}
+
+static void overwritten_keys_leave_the_disk_without_another_write(void **state)
+{
+    (void)state;
+    struct space space;
+    uint64_t fresh = bytes_of_fresh_load(SPACE_KEYS, 1, 0, KEYS_A_LOAD);
+    space_init(&space, NULL);
+    for (unsigned pass = 0; pass < 5; pass++) {
+        load(&space, 1, 0, KEYS_A_LOAD);
+        /* Without a rest: level 0 may be full. */
+        assert_true(space_tree(&space, SPACE_KEYS).table_bytes < 3 * fresh);
+    }
+    space_rest(&space);
+    assert_small(&space, SPACE_KEYS, fresh);
+    space_release(&space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +299,12 @@ int main(void)
         cmocka_unit_test(a_lone_fast_log_is_written_once),
         cmocka_unit_test(slow_streams_beside_a_fast_one_cost_their_share),
         cmocka_unit_test(a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks),
+        cmocka_unit_test(deleted_streams_leave_the_disk_without_another_write),
+        cmocka_unit_test(trimmed_streams_leave_the_disk_without_another_write),
+        cmocka_unit_test(deleted_keys_leave_the_disk_without_another_write),
+        cmocka_unit_test(trimmed_ranges_of_keys_leave_the_disk_without_another_write),
+        cmocka_unit_test(all_deleted_leaves_no_table),
+        cmocka_unit_test(overwritten_keys_leave_the_disk_without_another_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
