@@ -5,6 +5,7 @@
  *      cordwood repair DIR     0: sound now, 1: not, 2: usage */
 #include "base/status.h"
 #include "lsm/lsm.h"
+#include "types/store.h"
 #include "types/store_repair.h"
 #include "vfs/vfs.h"
 
@@ -51,7 +52,7 @@ static void print_finding(void *context, const char *file, const char *finding)
 static int verify(const struct env *env, const char *directory)
 {
     struct summary summary = {0};
-    enum status status = lsm_verify(env, directory, NULL, print_finding, &summary);
+    enum status status = lsm_verify(env, directory, store_codecs, print_finding, &summary);
     if (status != STATUS_OK && status != STATUS_CORRUPT)
         return fail(directory, status);
     if (summary.finding_count == 0) {
@@ -71,10 +72,10 @@ static void print_line(void *context, const char *line)
 
 static int repair(const struct env *env, const char *directory)
 {
-    enum status status = lsm_repair(env, directory, NULL, print_line, NULL);
+    enum status status = lsm_repair(env, directory, store_codecs, print_line, NULL);
     if (status != STATUS_OK)
         return fail(directory, status);
-    status = lsm_verify(env, directory, NULL, NULL, NULL);
+    status = lsm_verify(env, directory, store_codecs, NULL, NULL);
     if (status == STATUS_OK)
         status = store_repair(env, directory, print_line, NULL);
     if (status != STATUS_OK)

@@ -4,10 +4,13 @@
 
 #include "base/memory.h"
 #include "types/encoding.h"
+#include "types/entry_codec.h"
 #include "types/store_state.h"
 
 #include <assert.h>
 #include <stdio.h>
+
+const struct block_codec *const store_codecs[] = {&entry_codec, NULL};
 
 static void engine_options_fill(struct lsm_options *engine, const struct store_options *options)
 {
@@ -30,7 +33,8 @@ static void engine_options_fill(struct lsm_options *engine, const struct store_o
                                   .block_bytes = options->block_bytes,
                                   .filter_bits_per_key = filter_bits,
                                   .filter_prefix_bytes = OBJECT_PREFIX_BYTES,
-                                  .finger_prefix_bytes = OBJECT_PREFIX_BYTES},
+                                  .finger_prefix_bytes = OBJECT_PREFIX_BYTES,
+                                  .codec = &entry_codec},
             },
         .tree_count = TREE_COUNT,
         .memtable_bytes = options->memtable_bytes,

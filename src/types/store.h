@@ -33,6 +33,9 @@ struct store_options {
     bool compares_copies; /* for repairs: the newest copy of the store's own records counts */
 };
 
+/* The codecs of the trees, then NULL: for lsm_verify and lsm_repair. */
+extern const struct block_codec *const store_codecs[];
+
 /* STATUS_UNSUPPORTED: written by a newer format; otherwise as lsm_open, with a report. */
 enum status store_open(const struct env *env, const char *directory,
                        const struct store_options *options, struct lsm_report *report,

@@ -404,7 +404,7 @@ static void check_next_start(struct rig *rig)
             broken(rig, "after the next start", rig->text);
         assert_int_equal(rig_stop(rig), STATUS_OK);
     }
-    if (lsm_verify(&rig->env, "/data", NULL, NULL, NULL) != STATUS_OK)
+    if (lsm_verify(&rig->env, "/data", store_codecs, NULL, NULL) != STATUS_OK)
         broken(rig, "verify", "");
 }
 

@@ -293,7 +293,7 @@ static void check_checkpoint(struct sim *sim, const char *directory)
         sim_fail(sim, "a checkpoint's invariants: %s", report.text);
     status = store_close(store);
     if (!status)
-        status = lsm_verify(&sim->env, directory, NULL, NULL, NULL);
+        status = lsm_verify(&sim->env, directory, store_codecs, NULL, NULL);
     if (status)
         sim_fail(sim, "closing and verifying a checkpoint: %s", status_text(status));
 }
@@ -428,7 +428,7 @@ static void end(struct sim *sim)
     enum status status = sim_stop(sim);
     if (status)
         sim_fail(sim, "the last stop: %s", status_text(status));
-    status = lsm_verify(&sim->env, "/db", NULL, count_verify, sim);
+    status = lsm_verify(&sim->env, "/db", store_codecs, count_verify, sim);
     if (status)
         sim_fail(sim, "verify: %s", status_text(status));
     count(sim, SIM_VERIFIED);
