@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Which objects take much room in the inputs of a compaction. An object is all keys of one prefix.
- * Tables are cut where such an object begins and ends: what is merged again later is then the small
- * objects alone. */
+ * Tables are cut where such an object begins and ends. In time runs what is merged again later is then
+ * the small objects alone; in a leveled tree an object that grows at either end, as a list does, makes
+ * tables that no table of others spans, so that they are moved. */
 #ifndef LSM_COMPACTION_OBJECTS_H
 #define LSM_COMPACTION_OBJECTS_H
 

@@ -38,7 +38,7 @@ struct compaction {
     size_t map_hint;
     struct range_delete *carried; /* to be written again: what is left of the ranges */
     size_t carried_count;
-    struct large_objects objects; /* of time runs: tables are cut at their ends */
+    struct large_objects objects; /* tables are cut at their ends */
     uint64_t output_bytes_max;
     struct table_builder *builder;
     uint64_t number;            /* of the table being built */
@@ -230,10 +230,9 @@ static enum status plan_outputs(struct compaction *c)
     const struct lsm_tree_options *tree = &c->host.options->trees[c->pick->tree];
     uint64_t bytes_max = c->host.options->table_bytes_max;
     c->output_bytes_max = bytes_max;
-    if (tree->compaction != LSM_TIME_RUNS)
-        return STATUS_OK;
     uint64_t tables = (c->counts.read_bytes + bytes_max - 1) / bytes_max;
-    c->output_bytes_max = c->counts.read_bytes / (tables ? tables : 1) + 1;
+    if (tree->compaction == LSM_TIME_RUNS && tables)
+        c->output_bytes_max = c->counts.read_bytes / tables + 1;
     if (!tree->filter_prefix_bytes)
         return STATUS_OK;
     return large_objects_find(c->host.versions, c->pick, tree->filter_prefix_bytes,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A database for tests of what work writes, and of what it leaves on the disk, by counters. Tree 0:
- * keys of 8 digits, leveled; tree 1: entries of streams, 4 digits and 8 more, time runs. Values do
- * not compress. The clock stands where the test puts it. */
+ * keys of 8 digits, leveled; trees 1 and 2: entries of streams, 4 digits and 8 more, in time runs,
+ * and leveled. Values do not compress. The clock stands where the test puts it. */
 #ifndef TESTS_SPACE_FIXTURE_H
 #define TESTS_SPACE_FIXTURE_H
 
@@ -17,7 +17,13 @@
 
 #include <cmocka.h>
 
-enum { SPACE_KEYS, SPACE_ENTRIES, SPACE_VALUE_BYTES = 100, SPACE_TABLE_BYTES = 64 << 10 };
+enum {
+    SPACE_KEYS,
+    SPACE_ENTRIES,
+    SPACE_PARTS,
+    SPACE_VALUE_BYTES = 100,
+    SPACE_TABLE_BYTES = 64 << 10
+};
 
 struct space {
     struct vfs *memory, *vfs; /* vfs: the faulty one over memory */
@@ -57,8 +63,14 @@ static inline void space_init(struct space *space, void (*change)(struct lsm_opt
                    .block_bytes = 1024,
                    .filter_bits_per_key = 10,
                    .filter_prefix_bytes = 4,
+                   .finger_prefix_bytes = 4},
+                  {.name = "parts",
+                   .compaction = LSM_LEVELED,
+                   .block_bytes = 1024,
+                   .filter_bits_per_key = 10,
+                   .filter_prefix_bytes = 4,
                    .finger_prefix_bytes = 4}},
-        .tree_count = 2,
+        .tree_count = 3,
         .memtable_bytes = 64 << 20,
         .block_cache_bytes = 64 << 10,
         .wal_segment_bytes = 256 << 10,

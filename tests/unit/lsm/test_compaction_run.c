@@ -48,7 +48,7 @@ static void open_set(struct fixture *fixture, enum lsm_compaction kind)
                    .compaction = kind,
                    .block_bytes = 128,
                    .filter_bits_per_key = 10,
-                   .filter_prefix_bytes = kind == LSM_TIME_RUNS ? 3 : 0}}, /* objects of ten keys */
+                   .filter_prefix_bytes = 3}}, /* objects of ten keys */
         .tree_count = 1,
         .table_bytes_max = 600,
     };

@@ -37,6 +37,28 @@ static void small_tables_in_order_are_merged(void **state)
     space_release(&space);
 }
 
+/* A list that grows at its low end, from a record on that is before it, and beside another. */
+static void a_list_that_grows_downward_is_moved(void **state)
+{
+    enum { PASSES = 60, A_PASS = 100 };
+    (void)state;
+    struct space space;
+    char text[24];
+    space_init(&space, NULL);
+    space_put(&space, SPACE_PARTS, slice_from("0000"));
+    for (unsigned i = 0; i < 20; i++)
+        space_put(&space, SPACE_PARTS, space_entry(3, i, text));
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        for (unsigned i = 0; i < A_PASS; i++)
+            space_put(&space, SPACE_PARTS, space_entry(5, 1000000 - pass * A_PASS - i, text));
+        space_flush(&space);
+    }
+    struct lsm_tree_stats stats = space_tree(&space, SPACE_PARTS);
+    assert_true(space_write_percent(&space, SPACE_PARTS) <= 115);
+    assert_true(stats.tables_moved >= PASSES - 8);
+    space_release(&space);
+}
+
 /* ---- Logs ---------------------------------------------------------------------------------- */
 
 enum { FLUSHES = 192, FAST_A_FLUSH = 300, SLOW_STREAMS = 20, EQUAL_STREAMS = 50 };
@@ -295,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_in_order_are_written_once),
         cmocka_unit_test(small_tables_in_order_are_merged),
+        cmocka_unit_test(a_list_that_grows_downward_is_moved),
         cmocka_unit_test(appended_logs_are_written_twice_at_most),
         cmocka_unit_test(a_lone_fast_log_is_written_once),
         cmocka_unit_test(slow_streams_beside_a_fast_one_cost_their_share),
