@@ -285,10 +285,9 @@ static enum status add_range_parts(struct compaction *c, const struct slice *end
         if (slice_compare(part.from, part.to) >= 0)
             continue;
         enum status status = c->builder ? STATUS_OK : begin_output(c);
-        if (status == STATUS_OK)
-            status = table_builder_add_range_delete(c->builder, part);
         if (status != STATUS_OK)
             return status;
+        table_builder_add_range_delete(c->builder, part);
     }
     return STATUS_OK;
 }

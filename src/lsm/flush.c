@@ -69,11 +69,8 @@ static enum status begin_tree(struct lsm *db, struct flush_job *job)
     enum status status = table_builder_create(&db->env, path, &options, &job->builder);
     if (status != STATUS_OK)
         return status;
-    for (const struct memtable_range *range = memtable_ranges(table); range; range = range->next) {
-        status = table_builder_add_range_delete(job->builder, range->range);
-        if (status != STATUS_OK)
-            return status;
-    }
+    for (const struct memtable_range *range = memtable_ranges(table); range; range = range->next)
+        table_builder_add_range_delete(job->builder, range->range);
     job->cursor = memtable_cursor_create_all(table);
     job->cursor->ops->first(job->cursor);
     version_filter_restart(&job->filter);

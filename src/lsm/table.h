@@ -41,8 +41,8 @@ enum status table_builder_create(const struct env *env, const char *path,
                                  struct table_builder **builder);
 enum status table_builder_add(struct table_builder *builder, struct slice key, lsn_t lsn,
                               enum entry_kind kind, struct slice value);
-enum status table_builder_add_range_delete(struct table_builder *builder,
-                                           struct range_delete range);
+/* Copied, and written by finish. */
+void table_builder_add_range_delete(struct table_builder *builder, struct range_delete range);
 uint64_t table_builder_file_bytes(const struct table_builder *builder); /* so far, about */
 bool table_builder_is_empty(const struct table_builder *builder);
 /* Writes index, filter, properties and footer and syncs the file (not the directory). Fills

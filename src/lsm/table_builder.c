@@ -127,7 +127,7 @@ static uint64_t builder_offset(const struct table_builder *builder)
 
 static void builder_write_out(struct table_builder *builder)
 {
-    if (builder->status != STATUS_OK || builder->pending.size == 0)
+    if (builder->status != STATUS_OK)
         return;
     builder->status =
         vfs_write_at(builder->file, builder->written, builder->pending.data, builder->pending.size);
@@ -275,7 +275,7 @@ enum status table_builder_add(struct table_builder *builder, struct slice key, l
     return builder->status;
 }
 
-enum status table_builder_add_range_delete(struct table_builder *builder, struct range_delete range)
+void table_builder_add_range_delete(struct table_builder *builder, struct range_delete range)
 {
     assert(!builder->is_finished);
     assert(slice_compare(range.from, range.to) < 0);
@@ -289,7 +289,6 @@ enum status table_builder_add_range_delete(struct table_builder *builder, struct
         (struct held_range){builder->range_bytes.size, range.from.size, range.to.size, range.lsn};
     buffer_append_slice(&builder->range_bytes, range.from);
     buffer_append_slice(&builder->range_bytes, range.to);
-    return builder->status;
 }
 
 uint64_t table_builder_file_bytes(const struct table_builder *builder)

@@ -28,29 +28,37 @@ static bool same_tree(const struct manifest_tree *tree, const struct lsm_tree_op
     return strcmp(tree->name, options->name) == 0 && tree->compaction == options->compaction;
 }
 
-/* The manifest's trees must be the first of the options'; more of them join the database. */
-static enum status adopt_trees(struct manifest_content *content, const struct lsm_options *options,
-                               struct lsm_report *report)
+/* The manifest's trees must be the first of the options'. */
+static enum status check_trees(const struct manifest_content *content,
+                               const struct lsm_options *options, struct lsm_report *report)
 {
     if (content->tree_count > options->tree_count) {
         snprintf(report->text, sizeof(report->text), "The database has %u trees, %u are known.",
                  content->tree_count, options->tree_count);
         return STATUS_INVALID;
     }
-    for (unsigned i = 0; i < options->tree_count; i++) {
+    for (unsigned i = 0; i < content->tree_count; i++) {
         const struct lsm_tree_options *tree = &options->trees[i];
-        assert(strlen(tree->name) <= MANIFEST_TREE_NAME_MAX);
-        if (i < content->tree_count && !same_tree(&content->trees[i], tree)) {
+        if (!same_tree(&content->trees[i], tree)) {
             snprintf(report->text, sizeof(report->text),
                      "Tree %u of the database is %s with another name or compaction than %s.", i,
                      content->trees[i].name, tree->name);
             return STATUS_INVALID;
         }
+    }
+    return STATUS_OK;
+}
+
+/* All trees of the options are the database's from now on, those that it did not have too. */
+static void adopt_trees(struct manifest_content *content, const struct lsm_options *options)
+{
+    for (unsigned i = 0; i < options->tree_count; i++) {
+        const struct lsm_tree_options *tree = &options->trees[i];
+        assert(strlen(tree->name) <= MANIFEST_TREE_NAME_MAX);
         strcpy(content->trees[i].name, tree->name);
         content->trees[i].compaction = tree->compaction;
     }
     content->tree_count = options->tree_count;
-    return STATUS_OK;
 }
 
 static enum status start_database(struct version_set *set, const struct lsm_options *options,
@@ -68,9 +76,7 @@ static enum status start_database(struct version_set *set, const struct lsm_opti
     struct version_state *state = &set->log.state;
     while (state->store_id == 0)
         set->env->random_bytes(set->env->context, &state->store_id, sizeof(state->store_id));
-    enum status status = adopt_trees(&set->log, options, report);
-    if (status != STATUS_OK)
-        return status;
+    adopt_trees(&set->log, options);
     uint64_t number = 1;
     if (files->manifest_count)
         number = files->manifests[files->manifest_count - 1] + 1;
@@ -95,9 +101,10 @@ static enum status load_database(struct version_set *set, const struct lsm_optio
     if (status != STATUS_OK)
         return status;
     unsigned trees_before = set->log.tree_count;
-    status = adopt_trees(&set->log, options, report);
+    status = check_trees(&set->log, options, report);
     if (status != STATUS_OK)
         return status;
+    adopt_trees(&set->log, options);
     raise_next_number(&set->log.state, files);
     if (options->read_only || set->log.torn || trees_before != set->log.tree_count)
         return STATUS_OK; /* `file` stays NULL: a new manifest comes with the first edit */

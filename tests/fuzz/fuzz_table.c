@@ -299,7 +299,7 @@ static void build_seed(const struct block_codec *codec, struct buffer *file)
                                    slice_from("a value, a value, a value, a value, a value"));
     const struct range_delete range = {slice_from("a"), slice_from("b"), 1500};
     if (status == STATUS_OK)
-        status = table_builder_add_range_delete(builder, range);
+        table_builder_add_range_delete(builder, range);
     if (status == STATUS_OK)
         status = table_builder_finish(builder, &properties);
     assert(status == STATUS_OK);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit/lsm/db_fixture.h"
+
+enum { RETRY_US = 1100000 };
+
+static void note_name(void *context, const char *name)
+{
+    size_t length = strlen(name);
+    *(unsigned *)context += length > 4 && strcmp(name + length - 4, ".cwt") == 0;
+}
+
+static unsigned table_count(struct db_fixture *f)
+{
+    unsigned count = 0;
+    assert_int_equal(f->memory->ops->list(f->memory, "db", note_name, &count), STATUS_OK);
+    return count;
+}
+
+/* Its table is begun at the very end: every open of a file fails in turn until it is there. */
+static void a_merge_of_range_deletions_alone_that_fails_is_tried_again(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_stats stats;
+    struct lsm_snapshot *snapshot =
+        lsm_snapshot_acquire(f->db); /* sees what they hide, had there been any */
+    for (int i = 0; i < 2; i++) {
+        db_fixture_delete_range(f, 0, i ? "n" : "m", i ? "z" : "p");
+        db_fixture_work(f, false);
+    }
+    lsm_request_compact(f->db);
+    uint64_t n = 1;
+    for (;; n++) {
+        vfs_fault_fail(f->fault, 1u << VFS_CALL_OPEN, n, STATUS_IO, false);
+        while (lsm_work(f->db, 1 << 20))
+            ;
+        vfs_fault_fail(f->fault, 0, 0, STATUS_OK, false);
+        lsm_get_stats(f->db, &stats);
+        if (stats.compaction_count > 0)
+            break;
+        assert_int_equal(stats.background_error, STATUS_IO);
+        assert_int_equal(table_count(f), 2);
+        f->clock_us += RETRY_US;
+    }
+    assert_true(n > 1);
+    lsm_snapshot_release(snapshot);
+    assert_int_equal(stats.trees[0].l0_count, 0);
+    assert_int_equal(stats.trees[0].table_count, 1);
+    assert_int_equal(stats.trees[0].range_delete_count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_merge_of_range_deletions_alone_that_fails_is_tried_again,
+                                        db_fixture_setup, db_fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
