@@ -8,11 +8,12 @@
 #include <assert.h>
 
 enum {
-    TEMPLATES_ONE_BYTE = 0xe0, /* numbers below this take a byte */
+    LEARNED_ONE_BYTE = 0xe0, /* numbers of templates and patterns below this take a byte */
+    LEARNED_NUMBERS = LEARNED_ONE_BYTE + ((0x100 - LEARNED_ONE_BYTE) << 8),
 };
 
-_Static_assert(((0xff - TEMPLATES_ONE_BYTE) << 8 | 0xff) >= TEMPLATE_COUNT_MAX - TEMPLATES_ONE_BYTE,
-               "two bytes hold any other");
+_Static_assert((int)TEMPLATE_COUNT_MAX < (int)LEARNED_NUMBERS, "two bytes hold any other");
+_Static_assert((int)PATTERN_COUNT_MAX < (int)LEARNED_NUMBERS, "two bytes hold any other");
 
 /* Numbers in the same place of different columns have nothing to do with each other. */
 static inline uint32_t column_salt(uint32_t index)
@@ -78,59 +79,77 @@ static void write_plain(struct column_writer *writer, const struct slice *values
     }
 }
 
-static inline uint8_t *store_template(uint8_t *at, uint32_t number)
+static inline uint8_t *store_learned(uint8_t *at, uint32_t number)
 {
-    if (number < TEMPLATES_ONE_BYTE) {
+    if (number < LEARNED_ONE_BYTE) {
         *at++ = (uint8_t)number;
     } else {
-        number -= TEMPLATES_ONE_BYTE;
-        *at++ = (uint8_t)(TEMPLATES_ONE_BYTE | number >> 8);
+        number -= LEARNED_ONE_BYTE;
+        *at++ = (uint8_t)(LEARNED_ONE_BYTE + (number >> 8));
         *at++ = (uint8_t)number;
     }
     return at;
 }
 
-/* The codes of a value fill whole bytes, so that values of one shape look alike. */
-static void write_split(struct column_writer *writer, size_t count, uint32_t salt)
+/* Codes and payload of the numbers of one text. Few codes stand as they are; more of them as their
+ * pattern's number, or behind a 0. */
+static void write_numbers(struct column_writer *writer, const struct skeleton_number *numbers,
+                          size_t count, uint32_t salt)
 {
     struct buffer *codes = &writer->sections[SECTION_CODES];
     struct buffer *payload = &writer->sections[SECTION_PAYLOAD];
-    struct buffer *templates = &writer->sections[SECTION_TEMPLATES];
-    const struct skeleton_number *next = writer->skeleton.numbers;
-    size_t number_count = writer->skeleton.number_count;
-    buffer_reserve(codes, (number_count + count) / 2 + 1);
-    buffer_reserve(payload, NUMBER_PAYLOAD_BYTES_MAX * (number_count + 1));
-    buffer_reserve(templates, 2 * count);
-    uint8_t *code_at = codes->data + codes->size, *payload_at = payload->data + payload->size;
-    uint8_t *template_at = templates->data + templates->size;
+    size_t code_bytes = (count + 1) / 2;
+    buffer_reserve(codes, code_bytes + 2);
+    buffer_reserve(payload, NUMBER_PAYLOAD_BYTES_MAX * (count + 1));
+    uint8_t *learned_at = codes->data + codes->size, *payload_at = payload->data + payload->size;
+    uint8_t *code_at = learned_at + (code_bytes >= PATTERN_BYTES_MIN);
+    *learned_at = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct skeleton_number *end = next + writer->texts[i].number_count;
-        template_at = store_template(template_at, writer->texts[i].template_number);
-        for (unsigned shift = 0; next < end; next++, shift ^= 4) {
-            uint64_t bytes;
-            unsigned size;
-            unsigned code =
-                number_encode(&writer->contexts[next->place ^ salt], next->number, &bytes, &size);
-            le64_store(payload_at, bytes);
-            payload_at += size;
-            if (shift == 0)
-                *code_at++ = (uint8_t)code;
-            else
-                code_at[-1] |= (uint8_t)(code << 4);
-        }
+        uint64_t bytes;
+        unsigned size, code = number_encode(&writer->contexts[numbers[i].place ^ salt],
+                                            numbers[i].number, &bytes, &size);
+        le64_store(payload_at, bytes);
+        payload_at += size;
+        if (i & 1)
+            *code_at++ |= (uint8_t)(code << 4);
+        else
+            *code_at = (uint8_t)code;
+    }
+    code_at += count & 1;
+    payload->size = (size_t)(payload_at - payload->data);
+    if (code_bytes >= PATTERN_BYTES_MIN) {
+        uint32_t pattern = template_learner_find_pattern(writer->templates,
+                                                         slice_make(learned_at + 1, code_bytes));
+        if (pattern)
+            code_at = store_learned(learned_at, pattern);
     }
     codes->size = (size_t)(code_at - codes->data);
-    payload->size = (size_t)(payload_at - payload->data);
-    templates->size = (size_t)(template_at - templates->data);
 }
 
-/* The least and the most that the split column takes: if all numbers are predicted, if none is. */
+static void write_split(struct column_writer *writer, size_t count, uint32_t salt)
+{
+    struct buffer *templates = &writer->sections[SECTION_TEMPLATES];
+    const struct skeleton_number *numbers = writer->skeleton.numbers;
+    for (size_t i = 0; i < count; i++) {
+        const struct column_text *text = &writer->texts[i];
+        buffer_reserve(templates, 2);
+        templates->size =
+            (size_t)(store_learned(templates->data + templates->size, text->template_number) -
+                     templates->data);
+        write_numbers(writer, numbers, text->number_count, salt);
+        numbers += text->number_count;
+    }
+}
+
+/* The least and the most that the split column takes: if all numbers are predicted and all codes have
+ * patterns, if none is and none has. */
 static void bound_split(const struct column_writer *writer, size_t count, size_t skeleton_bytes,
                         size_t *least, size_t *most)
 {
     const struct skeleton *skeleton = &writer->skeleton;
-    *least = skeleton_bytes + count + skeleton->number_count / 2;
-    *most = *least + 2 * count; /* templates of two bytes, half codes */
+    *least = skeleton_bytes + count;
+    *most =
+        *least + skeleton->number_count / 2 + 3 * count; /* templates of two bytes, no patterns */
     for (size_t i = 0; i < skeleton->number_count; i++)
         *most += number_bytes(skeleton->numbers[i].number);
 }
@@ -189,7 +208,7 @@ enum column_form column_write(struct column_writer *writer, uint32_t index,
 /* What is needed of the reader while one text is put together; `at` has room. */
 struct text_reader {
     uint8_t *at;
-    const uint8_t *code_at, *payload_at;
+    const uint8_t *payload_at;
     const uint8_t *payload_end, *content_end;
     struct number_context *contexts;
     uint32_t salt;
@@ -247,7 +266,6 @@ static struct text_reader text_begin(struct column_reader *reader, uint32_t salt
 {
     return (struct text_reader){
         .at = reader->texts.data + reader->texts.size,
-        .code_at = reader->sections[SECTION_CODES].at,
         .payload_at = reader->sections[SECTION_PAYLOAD].at,
         .payload_end = reader->sections[SECTION_PAYLOAD].end,
         .content_end = reader->content_end,
@@ -259,13 +277,51 @@ static struct text_reader text_begin(struct column_reader *reader, uint32_t salt
 static void text_end(struct column_reader *reader, const struct text_reader *text)
 {
     reader->texts.size = (size_t)(text->at - reader->texts.data);
-    reader->sections[SECTION_CODES].at = text->code_at;
     reader->sections[SECTION_PAYLOAD].at = text->payload_at;
 }
 
 static size_t section_left(const struct column_section_reader *section)
 {
     return (size_t)(section->end - section->at);
+}
+
+/* The number of a template or pattern; false: damaged. */
+static inline bool take_learned(struct column_section_reader *section, uint32_t *number)
+{
+    if (section->at == section->end)
+        return false;
+    *number = *section->at++;
+    if (*number < LEARNED_ONE_BYTE)
+        return true;
+    if (section->at == section->end)
+        return false;
+    *number = LEARNED_ONE_BYTE + ((*number - LEARNED_ONE_BYTE) << 8 | *section->at++);
+    return true;
+}
+
+/* The codes of so many numbers, two a byte; NULL: damaged. */
+static const uint8_t *take_codes(struct column_reader *reader, size_t number_count)
+{
+    struct column_section_reader *section = &reader->sections[SECTION_CODES];
+    size_t size = (number_count + 1) / 2;
+    uint32_t pattern = 0;
+    if (size >= PATTERN_BYTES_MIN && !take_learned(section, &pattern))
+        return NULL;
+    if (pattern) {
+        if (!reader->dictionary || pattern > reader->dictionary->pattern_count ||
+            reader->dictionary->patterns[pattern - 1].size != size)
+            return NULL;
+        return reader->dictionary->patterns[pattern - 1].data;
+    }
+    if (size > section_left(section))
+        return NULL;
+    section->at += size;
+    return section->at - size;
+}
+
+static inline unsigned code_at(const uint8_t *codes, size_t index)
+{
+    return codes[index / 2] >> (index & 1 ? 4 : 0) & 15;
 }
 
 static enum status read_template(struct column_reader *reader, uint32_t number, uint32_t salt)
@@ -277,51 +333,48 @@ static enum status read_template(struct column_reader *reader, uint32_t number, 
     const struct template_number *next = dictionary->numbers + template->numbers_at;
     const uint8_t *literal = dictionary->literals + template->literals_at;
     const uint8_t *literals_end = literal + template->literal_bytes;
-    size_t number_count = template->number_count;
-    if ((number_count + 1) / 2 > section_left(&reader->sections[SECTION_CODES]))
+    size_t count = template->number_count;
+    const uint8_t *codes = take_codes(reader, count);
+    if (!codes)
         return STATUS_CORRUPT;
-    enum status status =
-        reserve_text(reader, template->literal_bytes + number_count * NUMBER_DIGITS_MAX);
+    enum status status = reserve_text(reader, template->literal_bytes + count * NUMBER_DIGITS_MAX);
     if (status != STATUS_OK)
         return status;
     struct text_reader text = text_begin(reader, salt);
-    for (size_t i = 0; i < number_count; i++, next++) {
+    for (size_t i = 0; i < count; i++, next++) {
         copy_literal(&text, literal, next->literal_bytes);
         literal += next->literal_bytes;
-        unsigned code = i & 1 ? *text.code_at++ >> 4 : *text.code_at & 15;
-        if (!read_number(&text, code, next->place, (enum number_kind)next->kind))
+        if (!read_number(&text, code_at(codes, i), next->place, (enum number_kind)next->kind))
             return STATUS_CORRUPT;
     }
-    text.code_at += number_count & 1;
     copy_literal(&text, literal, (size_t)(literals_end - literal));
     text_end(reader, &text);
     return STATUS_OK;
 }
 
-/* A byte of a skeleton that is no literal; false: damaged. */
-static bool read_skeleton_byte(struct column_reader *reader, struct text_reader *text,
-                               const uint8_t *start, const uint8_t *at, size_t number_index)
+static bool is_number(uint8_t byte)
 {
-    if (*at == SKELETON_ESCAPE) {
-        /* In front of SKELETON_END there is a byte behind any other. */
-        if (at[1] < SKELETON_ESCAPED || at[1] >= SKELETON_ESCAPED + SKELETON_LITERAL)
-            return false;
-        *text->at++ = at[1] - SKELETON_ESCAPED;
-        return true;
-    }
-    if (text->code_at == reader->sections[SECTION_CODES].end)
-        return false;
-    unsigned code = number_index & 1 ? *text->code_at++ >> 4 : *text->code_at & 15;
-    return read_number(text, code, skeleton_place(start, at), (enum number_kind) * at);
+    return byte > SKELETON_END && byte < SKELETON_ESCAPE;
 }
 
-static enum status read_skeleton(struct column_reader *reader, uint32_t salt)
+/* The byte of an escape behind SKELETON_ESCAPE; there is always one in front of SKELETON_END. */
+static bool read_escaped(struct text_reader *text, uint8_t byte)
 {
-    struct column_section_reader *section = &reader->sections[SECTION_TEXT];
-    const uint8_t *start = section->at;
-    const uint8_t *end = memchr(start, SKELETON_END, section_left(section));
-    size_t number_count = 0;
-    if (!end)
+    if (byte < SKELETON_ESCAPED || byte >= SKELETON_ESCAPED + SKELETON_LITERAL)
+        return false;
+    *text->at++ = byte - SKELETON_ESCAPED;
+    return true;
+}
+
+/* The skeleton from `start` to `end`, where its SKELETON_END is. */
+static enum status read_skeleton(struct column_reader *reader, const uint8_t *start,
+                                 const uint8_t *end, uint32_t salt)
+{
+    size_t count = 0, index = 0;
+    for (const uint8_t *at = start; at < end; at++)
+        count += is_number(*at);
+    const uint8_t *codes = take_codes(reader, count);
+    if (!codes)
         return STATUS_CORRUPT;
     for (const uint8_t *at = start; at < end;) {
         size_t literal = skeleton_literal_bytes(at, end);
@@ -332,31 +385,34 @@ static enum status read_skeleton(struct column_reader *reader, uint32_t salt)
         memcpy(text.at, at, literal);
         text.at += literal;
         at += literal;
-        if (at < end) {
-            if (!read_skeleton_byte(reader, &text, start, at, number_count))
+        if (at < end && is_number(*at)) {
+            if (!read_number(&text, code_at(codes, index++), skeleton_place(start, at),
+                             (enum number_kind) * at))
                 return STATUS_CORRUPT;
-            number_count += *at != SKELETON_ESCAPE;
-            at += *at == SKELETON_ESCAPE ? 2 : 1;
+            at++;
+        } else if (at < end) {
+            if (!read_escaped(&text, at[1]))
+                return STATUS_CORRUPT;
+            at += 2;
         }
         text_end(reader, &text);
     }
-    reader->sections[SECTION_CODES].at += number_count & 1;
-    section->at = end + 1;
     return STATUS_OK;
 }
 
 static enum status read_split(struct column_reader *reader, uint32_t salt)
 {
-    struct column_section_reader *templates = &reader->sections[SECTION_TEMPLATES];
-    if (templates->at == templates->end)
+    struct column_section_reader *text = &reader->sections[SECTION_TEXT];
+    uint32_t number;
+    if (!take_learned(&reader->sections[SECTION_TEMPLATES], &number))
         return STATUS_CORRUPT;
-    uint32_t number = *templates->at++;
-    if (number >= TEMPLATES_ONE_BYTE) {
-        if (templates->at == templates->end)
-            return STATUS_CORRUPT;
-        number = ((number - TEMPLATES_ONE_BYTE) << 8 | *templates->at++) + TEMPLATES_ONE_BYTE;
-    }
-    return number ? read_template(reader, number, salt) : read_skeleton(reader, salt);
+    if (number)
+        return read_template(reader, number, salt);
+    const uint8_t *start = text->at, *end = memchr(start, SKELETON_END, section_left(text));
+    if (!end)
+        return STATUS_CORRUPT;
+    text->at = end + 1;
+    return read_skeleton(reader, start, end, salt);
 }
 
 static enum status read_plain(struct column_reader *reader)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*   dictionary = u8 format (1) | varint count | { skeleton, SKELETON_END }... */
+/*   dictionary = u8 format (1) | varint templates | varint patterns | { skeleton, SKELETON_END }...
+ *              | { sized codes }... */
 #include "types/entry_templates.h"
 
 #include "base/coding.h"
@@ -25,43 +26,57 @@ void template_learner_init(struct template_learner *learner)
 void template_learner_release(struct template_learner *learner)
 {
     string_table_release(&learner->templates);
+    string_table_release(&learner->patterns);
     memory_free(learner->seen);
     *learner = (struct template_learner){0};
 }
 
-static bool template_fits(const struct template_learner *learner, struct slice skeleton)
+/* The number of a string in a table of what was learned; at its second sight it gets one, if it
+ * `fits`. */
+static uint32_t learn(struct template_learner *learner, struct string_table *table,
+                      struct slice string, uint64_t hash, bool fits)
 {
-    return skeleton.size <= TEMPLATE_BYTES_MAX && learner->templates.count < TEMPLATE_COUNT_MAX &&
-           learner->templates.bytes.size + skeleton.size <= TEMPLATES_BYTES_MAX;
+    uint32_t number = string_table_find(table, string, (uint32_t)hash);
+    if (number != STRING_NONE)
+        return number + 1;
+    uint32_t *seen = &learner->seen[hash >> (64 - SEEN_BITS)];
+    if (*seen == (uint32_t)hash && fits)
+        return string_table_add(table, string, (uint32_t)hash) + 1;
+    *seen = (uint32_t)hash;
+    return 0;
 }
 
 uint32_t template_learner_find(struct template_learner *learner, struct slice skeleton)
 {
-    uint64_t hash = hash64(skeleton, 0);
-    uint32_t number = string_table_find(&learner->templates, skeleton, (uint32_t)hash);
-    if (number != STRING_NONE)
-        return number + 1;
-    uint32_t *seen = &learner->seen[hash >> (64 - SEEN_BITS)];
-    if (*seen != (uint32_t)hash) {
-        *seen = (uint32_t)hash;
-        return 0;
-    }
-    if (!template_fits(learner, skeleton))
-        return 0;
-    return string_table_add(&learner->templates, skeleton, (uint32_t)hash) + 1;
+    struct string_table *templates = &learner->templates;
+    bool fits = skeleton.size <= TEMPLATE_BYTES_MAX && templates->count < TEMPLATE_COUNT_MAX &&
+                templates->bytes.size + skeleton.size <= TEMPLATES_BYTES_MAX;
+    return learn(learner, templates, skeleton, hash64(skeleton, 0), fits);
+}
+
+uint32_t template_learner_find_pattern(struct template_learner *learner, struct slice codes)
+{
+    struct string_table *patterns = &learner->patterns;
+    bool fits = codes.size <= PATTERN_BYTES_MAX && patterns->count < PATTERN_COUNT_MAX &&
+                patterns->bytes.size + codes.size <= PATTERNS_BYTES_MAX;
+    assert(codes.size >= PATTERN_BYTES_MIN);
+    return learn(learner, patterns, codes, hash64(codes, 1), fits);
 }
 
 void template_learner_finish(const struct template_learner *learner, struct buffer *out)
 {
-    const struct string_table *templates = &learner->templates;
-    if (templates->count == 0)
+    const struct string_table *templates = &learner->templates, *patterns = &learner->patterns;
+    if (templates->count + patterns->count == 0)
         return;
     buffer_append_byte(out, DICTIONARY_FORMAT);
     buffer_append_varint(out, templates->count);
+    buffer_append_varint(out, patterns->count);
     for (uint32_t i = 0; i < templates->count; i++) {
         buffer_append_slice(out, string_table_get(templates, i));
         buffer_append_byte(out, SKELETON_END);
     }
+    for (uint32_t i = 0; i < patterns->count; i++)
+        buffer_append_sized(out, string_table_get(patterns, i));
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -71,17 +86,23 @@ struct loader {
     uint32_t literal_bytes, number_count;
 };
 
-/* The bytes behind the format and the count; false: not a dictionary. */
-static bool dictionary_take_head(struct slice *bytes, uint32_t *count)
+struct counts {
+    uint32_t templates, patterns;
+};
+
+/* false: not a dictionary. */
+static bool dictionary_take_head(struct slice *bytes, struct counts *counts)
 {
     uint8_t format;
-    uint64_t found;
+    uint64_t templates, patterns;
     if (!slice_take_byte(bytes, &format) || format != DICTIONARY_FORMAT ||
-        !slice_take_varint(bytes, &found) || found == 0 || found > TEMPLATE_COUNT_MAX ||
-        bytes->size < found || bytes->size > TEMPLATES_BYTES_MAX + found)
+        !slice_take_varint(bytes, &templates) || !slice_take_varint(bytes, &patterns) ||
+        templates > TEMPLATE_COUNT_MAX || patterns > PATTERN_COUNT_MAX ||
+        bytes->size > TEMPLATES_BYTES_MAX + templates + PATTERNS_BYTES_MAX + 2 * patterns)
         return false;
-    *count = (uint32_t)found;
-    return true;
+    counts->templates = (uint32_t)templates;
+    counts->patterns = (uint32_t)patterns;
+    return templates + patterns > 0;
 }
 
 /* Takes a skeleton apart; the place behind its end, or NULL. */
@@ -124,42 +145,69 @@ static const uint8_t *load_template(struct loader *loader, const uint8_t *start,
     return NULL;
 }
 
-static struct template_dictionary *dictionary_allocate(uint32_t count, struct slice bytes,
-                                                       size_t *total)
+/* Patterns are kept where literals are, behind them. */
+static bool load_pattern(struct loader *loader, struct slice *bytes)
+{
+    struct template_dictionary *dictionary = loader->dictionary;
+    struct slice codes;
+    if (!slice_take_sized(bytes, &codes) || codes.size < PATTERN_BYTES_MIN ||
+        codes.size > PATTERN_BYTES_MAX)
+        return false;
+    uint8_t *at = dictionary->literals + loader->literal_bytes;
+    memcpy(at, codes.data, codes.size);
+    loader->literal_bytes += (uint32_t)codes.size;
+    dictionary->patterns[dictionary->pattern_count++] = slice_make(at, codes.size);
+    return true;
+}
+
+static struct template_dictionary *dictionary_allocate(const struct counts *counts,
+                                                       struct slice bytes, size_t *total)
 {
     size_t numbers = 0;
     for (size_t i = 0; i < bytes.size; i++)
         numbers += bytes.data[i] > SKELETON_END && bytes.data[i] < SKELETON_ESCAPE;
-    *total = sizeof(struct template_dictionary) + count * sizeof(struct entry_template) +
+    *total = sizeof(struct template_dictionary) + counts->patterns * sizeof(struct slice) +
+             counts->templates * sizeof(struct entry_template) +
              numbers * sizeof(struct template_number) + bytes.size + TEMPLATE_LITERAL_STEP;
     struct template_dictionary *made = memory_try_allocate(*total);
     if (!made)
         return NULL;
-    made->count = 0;
-    made->templates = (struct entry_template *)(made + 1);
-    made->numbers = (struct template_number *)(made->templates + count);
+    made->count = made->pattern_count = 0;
+    made->patterns = (struct slice *)(made + 1);
+    made->templates = (struct entry_template *)(made->patterns + counts->patterns);
+    made->numbers = (struct template_number *)(made->templates + counts->templates);
     made->literals = (uint8_t *)(made->numbers + numbers);
     return made;
+}
+
+static bool dictionary_load(struct loader *loader, const struct counts *counts, struct slice bytes)
+{
+    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    for (uint32_t i = 0; i < counts->templates; i++)
+        if (!(at = load_template(loader, at, end)))
+            return false;
+    bytes = slice_make(at, (size_t)(end - at));
+    for (uint32_t i = 0; i < counts->patterns; i++)
+        if (!load_pattern(loader, &bytes))
+            return false;
+    memset(loader->dictionary->literals + loader->literal_bytes, 0, TEMPLATE_LITERAL_STEP);
+    return bytes.size == 0;
 }
 
 enum status template_dictionary_open(struct slice bytes, struct template_dictionary **dictionary,
                                      size_t *memory_bytes)
 {
-    uint32_t count;
+    struct counts counts;
     size_t total;
-    if (!dictionary_take_head(&bytes, &count))
+    if (!dictionary_take_head(&bytes, &counts))
         return STATUS_CORRUPT;
-    struct loader loader = {.dictionary = dictionary_allocate(count, bytes, &total)};
+    struct loader loader = {.dictionary = dictionary_allocate(&counts, bytes, &total)};
     if (!loader.dictionary)
         return STATUS_NO_MEMORY;
-    const uint8_t *at = bytes.data, *end = at + bytes.size;
-    for (uint32_t i = 0; i < count && at; i++)
-        at = load_template(&loader, at, end);
-    if (at != end) {
+    if (!dictionary_load(&loader, &counts, bytes)) {
         template_dictionary_close(loader.dictionary);
         return STATUS_CORRUPT;
     }
-    memset(loader.dictionary->literals + loader.literal_bytes, 0, TEMPLATE_LITERAL_STEP);
     *dictionary = loader.dictionary;
     *memory_bytes = total;
     return STATUS_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Templates: the skeletons that the entries of one table share. A writer learns them as it goes; they
- * are stored once, as the table's dictionary, and a block names them by number. Bytes: ENCODING.md,
- * "Blocks of entries". */
+/* Templates: the skeletons that the entries of one table share; patterns: the codes that the numbers of
+ * one text have together. A writer learns both as it goes; they are stored once, as the table's
+ * dictionary, and a block names them by number. Bytes: ENCODING.md, "Blocks of entries". */
 #ifndef TYPES_ENTRY_TEMPLATES_H
 #define TYPES_ENTRY_TEMPLATES_H
 
@@ -14,14 +14,18 @@ enum {
     TEMPLATE_COUNT_MAX = 8160,
     TEMPLATE_BYTES_MAX = 4096,       /* of one skeleton */
     TEMPLATES_BYTES_MAX = 256 << 10, /* of all */
+    PATTERN_COUNT_MAX = 8160,
+    PATTERN_BYTES_MIN = 2, /* a shorter one is no longer than its number */
+    PATTERN_BYTES_MAX = 255,
+    PATTERNS_BYTES_MAX = 64 << 10,
 };
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* A skeleton becomes a template when it is met for the second time, so that what never repeats does not
- * fill the dictionary. */
+/* A skeleton becomes a template, and codes become a pattern, when they are met for the second time, so
+ * that what never repeats does not fill the dictionary. */
 struct template_learner {
-    struct string_table templates;
+    struct string_table templates, patterns;
     uint32_t *seen; /* by hash: what was met once */
 };
 
@@ -29,7 +33,9 @@ void template_learner_init(struct template_learner *learner);
 void template_learner_release(struct template_learner *learner);
 /* The number of the skeleton's template, from 1 on; 0: it has none. */
 uint32_t template_learner_find(struct template_learner *learner, struct slice skeleton);
-/* Appends the dictionary; nothing when there is no template. */
+/* The same for codes, of PATTERN_BYTES_MIN bytes or more. */
+uint32_t template_learner_find_pattern(struct template_learner *learner, struct slice codes);
+/* Appends the dictionary; nothing when nothing was learned. */
 void template_learner_finish(const struct template_learner *learner, struct buffer *out);
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -53,7 +59,8 @@ enum { TEMPLATE_LITERAL_STEP = 16 };
 
 struct template_dictionary {
     struct entry_template *templates; /* number 1 first */
-    uint32_t count;
+    struct slice *patterns;           /* the same */
+    uint32_t count, pattern_count;
     struct template_number *numbers;
     uint8_t *literals;
 };
