@@ -3,49 +3,18 @@
  * it. */
 #include "resp/resp.h"
 
-#include "base/decimal.h"
+#include "resp/resp_put.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    HEADER_BYTES_MAX = 24,  /* a marker, 20 digits or sign and 19, line end */
-    DEFERRED_BYTES_MIN = 4, /* a marker, one digit, line end */
-};
-
-static inline uint8_t *put_line_end(uint8_t *at)
-{
-    at[0] = '\r';
-    at[1] = '\n';
-    return at + 2;
-}
-
-static inline uint8_t *put_header(uint8_t *at, char marker, uint64_t value)
-{
-    *at++ = (uint8_t)marker;
-    return put_line_end(decimal_put(at, value));
-}
-
-/* Room for `more` bytes at the end; the caller tells by finish_at how far it wrote. */
-static inline uint8_t *room(struct buffer *out, size_t more)
-{
-    if (out->capacity - out->size < more)
-        buffer_reserve(out, more);
-    return out->data + out->size;
-}
-
-static inline void finish_at(struct buffer *out, const uint8_t *end)
-{
-    out->size = (size_t)(end - out->data);
-    assert(out->size <= out->capacity);
-}
+enum { DEFERRED_BYTES_MIN = 4 }; /* a marker, one digit, line end */
 
 static void write_header(struct resp_writer *w, char marker, uint64_t value)
 {
-    finish_at(w->out, put_header(room(w->out, HEADER_BYTES_MAX), marker, value));
+    resp_finish(w, resp_put_header(resp_room(w, RESP_HEADER_BYTES_MAX), marker, value));
 }
 
 static void write_text(struct resp_writer *w, const char *text)
@@ -56,11 +25,11 @@ static void write_text(struct resp_writer *w, const char *text)
 void resp_simple(struct resp_writer *w, const char *text)
 {
     size_t size = strlen(text);
-    uint8_t *at = room(w->out, size + 3);
+    uint8_t *at = resp_room(w, size + 3);
 
     *at++ = '+';
     memcpy(at, text, size);
-    finish_at(w->out, put_line_end(at + size));
+    resp_finish(w, resp_put_line_end(at + size));
 }
 
 /* Ends an error that began at `start`: a line end inside it would be a reply of its own. */
@@ -95,23 +64,18 @@ void resp_errorf(struct resp_writer *w, const char *format, ...)
 
 void resp_integer(struct resp_writer *w, int64_t value)
 {
-    uint8_t *at = room(w->out, HEADER_BYTES_MAX);
+    uint8_t *at = resp_room(w, RESP_HEADER_BYTES_MAX);
 
     *at++ = ':';
     if (value < 0)
         *at++ = '-';
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    finish_at(w->out, put_line_end(decimal_put(at, magnitude)));
+    resp_finish(w, resp_put_line_end(decimal_put(at, magnitude)));
 }
 
 void resp_bulk(struct resp_writer *w, struct slice bytes)
 {
-    uint8_t *at = room(w->out, HEADER_BYTES_MAX + bytes.size + 2);
-
-    at = put_header(at, '$', bytes.size);
-    if (bytes.size)
-        memcpy(at, bytes.data, bytes.size);
-    finish_at(w->out, put_line_end(at + bytes.size));
+    resp_finish(w, resp_put_bulk(resp_room(w, RESP_BULK_EXTRA_BYTES + bytes.size), bytes));
 }
 
 void resp_bulk_text(struct resp_writer *w, const char *text)
@@ -121,10 +85,10 @@ void resp_bulk_text(struct resp_writer *w, const char *text)
 
 void resp_bulk_u64(struct resp_writer *w, uint64_t value)
 {
-    uint8_t *at = room(w->out, 2 * HEADER_BYTES_MAX);
+    uint8_t *at = resp_room(w, 2 * RESP_HEADER_BYTES_MAX);
 
-    at = put_header(at, '$', decimal_size(value));
-    finish_at(w->out, put_line_end(decimal_put(at, value)));
+    at = resp_put_header(at, '$', decimal_size(value));
+    resp_finish(w, resp_put_line_end(decimal_put(at, value)));
 }
 
 void resp_null(struct resp_writer *w)
@@ -226,10 +190,10 @@ size_t resp_deferred_expecting(struct resp_writer *w, size_t count)
     size_t mark = w->out->size;
     size_t width = DEFERRED_BYTES_MIN - 1 + decimal_size(count);
 
-    uint8_t *at = room(w->out, width);
+    uint8_t *at = resp_room(w, width);
     memset(at, 0, width);
     at[0] = (uint8_t)width;
-    finish_at(w->out, at + width);
+    resp_finish(w, at + width);
     return mark;
 }
 
@@ -240,15 +204,15 @@ size_t resp_deferred(struct resp_writer *w)
 
 static void close_deferred(struct resp_writer *w, size_t mark, char marker, size_t count)
 {
-    uint8_t header[HEADER_BYTES_MAX];
-    size_t size = (size_t)(put_header(header, marker, count) - header);
+    uint8_t header[RESP_HEADER_BYTES_MAX];
+    size_t size = (size_t)(resp_put_header(header, marker, count) - header);
 
     assert(mark < w->out->size);
     size_t width = w->out->data[mark];
-    assert(width >= DEFERRED_BYTES_MIN && width < HEADER_BYTES_MAX);
+    assert(width >= DEFERRED_BYTES_MIN && width < RESP_HEADER_BYTES_MAX);
     assert(mark + width <= w->out->size);
     if (size != width) {
-        room(w->out, HEADER_BYTES_MAX);
+        resp_room(w, RESP_HEADER_BYTES_MAX);
         memmove(w->out->data + mark + size, w->out->data + mark + width,
                 w->out->size - mark - width);
         w->out->size = w->out->size - width + size;

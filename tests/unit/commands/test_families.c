@@ -103,6 +103,32 @@ static void the_longest_timeout_cuts_nothing_off(void **state)
     assert_string_equal(reply + strlen(reply) - 5, ", :0]");
 }
 
+/* Few fields are written in one piece, many one by one. */
+static void entries_with_any_number_of_fields_are_replied(void **state)
+{
+    struct session_fixture *f = *state;
+    struct buffer command = {0}, reply = {0};
+    for (int count = 1; count <= 40; count++) {
+        buffer_clear(&command);
+        buffer_clear(&reply);
+        buffer_printf(&command, "XADD s%d 18446744073709551615-18446744073709551615", count);
+        buffer_append_text(&reply, "[[\"18446744073709551615-18446744073709551615\", [");
+        for (int i = 0; i < count; i++) {
+            buffer_printf(&command, " name%d %0*d", i, 1 + 17 * i, i);
+            buffer_printf(&reply, "%s\"name%d\", \"%0*d\"", i ? ", " : "", i, 1 + 17 * i, i);
+        }
+        buffer_append_text(&reply, "]]]");
+        buffer_append_byte(&command, 0);
+        buffer_append_byte(&reply, 0);
+        fixture_ask(f, f->a, (const char *)command.data);
+        buffer_clear(&command);
+        buffer_printf(&command, "XRANGE s%d - +", count);
+        assert_reply(f, f->a, (const char *)command.data, (const char *)reply.data);
+    }
+    buffer_release(&command);
+    buffer_release(&reply);
+}
+
 static void a_line_of_zero_bytes_is_not_a_blank_line(void **state)
 {
     struct session_fixture *f = *state;
@@ -416,6 +442,7 @@ int main(void)
         TEST(set_keeps_or_replaces_the_time),
         TEST(a_time_in_the_past_deletes),
         TEST(the_longest_timeout_cuts_nothing_off),
+        TEST(entries_with_any_number_of_fields_are_replied),
         TEST(a_line_of_zero_bytes_is_not_a_blank_line),
         TEST(active_expiry_deletes_what_is_due_and_can_be_turned_off),
         TEST(expiry_wakes_those_who_wait_for_the_key),

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Pieces of a reply put one behind the other by who writes many: resp_room makes room for all of them, then
+ * nobody looks at it until resp_finish.
+ *
+ *     uint8_t *at = resp_room(w, RESP_HEADER_BYTES_MAX + RESP_BULK_BYTES_MAX(name) + ...);
+ *     at = resp_put_header(at, '*', 2);
+ *     at = resp_put_bulk(at, name);
+ *     ...
+ *     resp_finish(w, at); */
+#ifndef RESP_RESP_PUT_H
+#define RESP_RESP_PUT_H
+
+#include "base/decimal.h"
+#include "resp/resp.h"
+
+#include <assert.h>
+
+enum {
+    RESP_HEADER_BYTES_MAX = 24, /* a marker, 20 digits or sign and 19, line end */
+    RESP_BULK_EXTRA_BYTES = RESP_HEADER_BYTES_MAX + 2, /* of a bulk, besides its bytes */
+};
+
+/* Room for `more` bytes at the end. */
+static inline uint8_t *resp_room(struct resp_writer *w, size_t more)
+{
+    struct buffer *out = w->out;
+    if (out->capacity - out->size < more)
+        buffer_reserve(out, more);
+    return out->data + out->size;
+}
+
+/* What was put ends at `end`. */
+static inline void resp_finish(struct resp_writer *w, const uint8_t *end)
+{
+    w->out->size = (size_t)(end - w->out->data);
+    assert(w->out->size <= w->out->capacity);
+}
+
+static inline uint8_t *resp_put_line_end(uint8_t *at)
+{
+    at[0] = '\r';
+    at[1] = '\n';
+    return at + 2;
+}
+
+static inline uint8_t *resp_put_header(uint8_t *at, char marker, uint64_t value)
+{
+    *at++ = (uint8_t)marker;
+    return resp_put_line_end(decimal_put(at, value));
+}
+
+static inline uint8_t *resp_put_bulk(uint8_t *at, struct slice bytes)
+{
+    at = resp_put_header(at, '$', bytes.size);
+    if (bytes.size)
+        memcpy(at, bytes.data, bytes.size);
+    return resp_put_line_end(at + bytes.size);
+}
+
+#endif
