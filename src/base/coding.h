@@ -122,14 +122,19 @@ void buffer_append_be64(struct buffer *buffer, uint64_t value);
 void buffer_append_sized(struct buffer *buffer, struct slice value); /* varint size, bytes */
 
 /* Reads the varint at `at`, nothing at or behind `end`; the place behind it. NULL: too short or
- * malformed; *value is unchanged. Most are one byte. */
+ * malformed; *value is unchanged. Most are one byte, or two. */
 const uint8_t *varint_load_long(const uint8_t *at, const uint8_t *end, uint64_t *value);
 static inline const uint8_t *varint_load(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
-    if (at == end || *at >= 0x80)
-        return varint_load_long(at, end, value);
-    *value = *at;
-    return at + 1;
+    if (at < end && at[0] < 0x80) {
+        *value = at[0];
+        return at + 1;
+    }
+    if (end - at >= 2 && at[1] > 0 && at[1] < 0x80) {
+        *value = (at[0] & 0x7fu) | (uint64_t)at[1] << 7;
+        return at + 2;
+    }
+    return varint_load_long(at, end, value);
 }
 
 /* The number whose encoding begins `word`, 8 bytes loaded at once, and its size in bytes. 0: malformed, or
