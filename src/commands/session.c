@@ -263,6 +263,7 @@ static void execute_parsed(struct session *session, struct feed *feed, struct sl
     if (session->request.count == 0)
         return;
     session->raw = raw;
+    session_output_prepare(session);
     settle(session, session_execute(session, feed->thread, true, &session->output, &feed->lsn));
 }
 

@@ -96,6 +96,26 @@ lsn_t session_output_awaits(const struct session *session)
     return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
 }
 
+/* The output is empty. What it was used for is likely to be wanted again: the next reply begins with as
+ * much instead of growing from nothing. */
+static void give_back(struct session *session)
+{
+    struct buffer *output = &session->output;
+    if (output->capacity > OUTPUT_KEPT_BYTES) {
+        session->output_expected = output->size > OUTPUT_KEPT_BYTES ? output->size : 0;
+        if (session->output_expected > SESSION_OUTPUT_PAUSE_BYTES)
+            session->output_expected = SESSION_OUTPUT_PAUSE_BYTES;
+        buffer_release(output);
+    }
+    buffer_clear(output);
+}
+
+void session_output_prepare(struct session *session)
+{
+    if (session->output.capacity == 0 && session->output_expected > 0)
+        buffer_reserve(&session->output, session->output_expected);
+}
+
 void session_output_consume(struct session *session, size_t count)
 {
     assert(count <= session->output.size - session->output_offset);
@@ -108,9 +128,7 @@ void session_output_consume(struct session *session, size_t count)
     if (left == 0) {
         session->output_base += output->size;
         session->output_offset = 0;
-        buffer_clear(output);
-        if (output->capacity > OUTPUT_KEPT_BYTES)
-            buffer_release(output);
+        give_back(session);
     } else if (session->output_offset > OUTPUT_KEPT_BYTES && session->output_offset > left) {
         session->output_base += session->output_offset;
         buffer_consume(output, session->output_offset);

@@ -92,7 +92,8 @@ struct session {
 
     /* Output. */
     struct buffer output;
-    size_t output_offset;  /* bytes of `output` already consumed */
+    size_t output_offset;   /* bytes of `output` already consumed */
+    size_t output_expected; /* what a large output took before it was given back; 0: none was */
     uint64_t output_base;  /* position of output.data[0], as marks count */
     uint64_t released_end; /* position up to which marks were passed */
     struct gate_mark *marks;
@@ -133,6 +134,8 @@ void session_request_end(struct session *session);
 /* ---- session_output.c
  * ---------------------------------------------------------------------------- */
 
+/* Before a request: room as the last outputs took it. */
+void session_output_prepare(struct session *session);
 /* What was appended to the output since the last call reveals `lsn` (0: nothing). */
 void session_mark_output(struct session *session, lsn_t lsn);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */

@@ -3,6 +3,7 @@
 #include "unit/commands/session_fixture.h"
 
 #include "base/memory.h"
+#include "commands/session_state.h"
 #include "lib/soundness.h"
 
 #include <pthread.h>
@@ -435,6 +436,36 @@ static void a_client_that_does_not_read_pauses(void **state)
     assert_int_equal(replies, 100 * (sizeof "$50000\r\n\r\n" - 1 + 50000));
 }
 
+/* As much room as the last large reply took, once; an idle client keeps none. */
+static void room_for_a_large_reply_is_given_back_and_made_at_once(void **state)
+{
+    struct session_fixture *f = *state;
+    struct buffer value = {0};
+    buffer_append_text(&value, "SET k ");
+    for (int i = 0; i < 50000; i++)
+        buffer_append_byte(&value, 'v');
+    buffer_append_byte(&value, 0);
+    fixture_ask(f, f->a, (const char *)value.data);
+    buffer_release(&value);
+    fixture_feed(f->a, "GET k\r\nGET k\r\n");
+    size_t size = session_output(f->a).size;
+    session_output_consume(f->a, size);
+    assert_int_equal(f->a->output.capacity, 0);
+    fixture_feed(f->a, "PING\r\n");
+    assert_true(f->a->output.capacity >= size);
+    session_output_consume(f->a, session_output(f->a).size);
+    assert_int_equal(f->a->output.capacity, 0);
+    fixture_feed(f->a, "PING\r\n");
+    assert_true(f->a->output.capacity < size);
+    for (int i = 0; i < 100; i++)
+        fixture_feed(f->a, "GET k\r\n");
+    assert_true(session_output(f->a).size > SESSION_OUTPUT_PAUSE_BYTES);
+    session_output_consume(f->a, session_output(f->a).size);
+    assert_int_equal(f->a->output_expected, SESSION_OUTPUT_PAUSE_BYTES);
+    while (session_feed(f->a, slice_make(NULL, 0)), session_output(f->a).size > 0)
+        session_output_consume(f->a, session_output(f->a).size);
+}
+
 static void output_over_the_hard_limit_is_noticed(void **state)
 {
     struct session_fixture *f = *state;
@@ -650,6 +681,7 @@ int main(void)
         TEST(an_absence_is_revealed_too),
         TEST(later_replies_wait_behind_held_ones),
         TEST(a_client_that_does_not_read_pauses),
+        TEST(room_for_a_large_reply_is_given_back_and_made_at_once),
         TEST(output_over_the_hard_limit_is_noticed),
         TEST(output_over_the_soft_limit_is_noticed_after_its_time),
         TEST(a_password_is_asked_for),
