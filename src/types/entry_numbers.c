@@ -3,6 +3,8 @@
  * L terms), so all texts of L digits follow all those of L - 1. */
 #include "types/entry_numbers.h"
 
+#include "base/decimal.h"
+
 #include <assert.h>
 
 const uint8_t number_payload_bytes[NUMBER_CODES] = {
@@ -39,11 +41,6 @@ static uint64_t hex_first(size_t digits)
     return 0x1111111111111111u >> (64 - 4 * digits);
 }
 
-static const char digit_pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233"
-    "34353637383940414243444546474849505152535455565758596061626364656667"
-    "68697071727374757677787980818283848586878889909192939495969798990";
-
 static const char hex_digits[2][17] = {"0123456789abcdef", "0123456789ABCDEF"};
 
 uint64_t number_parse(enum number_kind kind, const uint8_t *digits, size_t count)
@@ -73,7 +70,7 @@ static size_t decimal_print(uint64_t number, uint8_t *at)
     uint64_t value = number - decimal_first[count];
     size_t left = count;
     for (; left >= 2; left -= 2, value /= 100)
-        memcpy(at + left - 2, digit_pairs + 2 * (value % 100), 2);
+        memcpy(at + left - 2, decimal_pairs + 2 * (value % 100), 2);
     if (left)
         at[0] = (uint8_t)('0' + value);
     return count;
