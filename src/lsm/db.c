@@ -432,6 +432,8 @@ enum status lsm_open(const struct env *env, const char *directory, const struct 
         snprintf(report->text, sizeof(report->text), "%.400s: the log cannot be written to: %s",
                  directory, status_text(status));
 done:
+    if (status == STATUS_OK && db->wal)
+        wal_leave_free(db->wal, db->options.memtable_bytes);
     db->pace = (struct log_pace){.looked_us = env_monotonic_us(env), .visible = lsm_visible_lsn(db)};
     if (status != STATUS_OK) {
         if (!report->text[0])

@@ -90,6 +90,13 @@ struct lsm_snapshot {
     struct lsm_snapshot *previous, *next;
 };
 
+/* A kind of background work; work_lock. */
+struct background_job {
+    bool busy;        /* somebody has claimed it */
+    uint64_t rest_us; /* after an error it rests until then */
+    enum status error;
+};
+
 /* Whether little is written: looked at once a second. */
 struct log_pace {
     uint64_t looked_us;
@@ -138,13 +145,11 @@ struct lsm {
     pthread_mutex_t work_lock;
     pthread_cond_t work_done;
     struct flush_job *flush;
-    bool flush_busy;
+    struct background_job flushing;
     struct compaction *compaction;
-    bool compaction_busy;
+    struct background_job compacting;
     struct compaction_memory compaction_memory;
-    struct log_pace pace; /* of whoever has claimed compaction_busy */
-    uint64_t retry_us;            /* after an error, background work rests until then */
-    enum status background_error;
+    struct log_pace pace; /* of whoever has claimed `compacting` */
 
     struct wal_tail recovered;
     uint64_t recovery_us, epoch;

@@ -97,6 +97,6 @@ void lsm_get_stats(struct lsm *db, struct lsm_stats *stats)
     stats->reader_count = db->reader_count;
     pthread_mutex_unlock(&db->view_lock);
     pthread_mutex_lock(&db->work_lock);
-    stats->background_error = db->background_error;
+    stats->background_error = db->flushing.error ? db->flushing.error : db->compacting.error;
     pthread_mutex_unlock(&db->work_lock);
 }

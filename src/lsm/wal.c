@@ -54,12 +54,13 @@ static enum status prepare_segment(struct wal *wal)
         .segment_bytes = wal->options.segment_bytes,
         .epoch = wal->epoch,
     };
+    uint64_t wanted_bytes = header.segment_bytes + wal->left_free_bytes;
     pthread_mutex_unlock(&wal->mutex);
     struct wal_segment *segment = NULL;
     uint64_t free_bytes = 0;
     /* Asked first, so that writers on a full disk do not fill and empty it again and again. */
     enum status status = wal->env->vfs->ops->free_bytes(wal->env->vfs, wal->directory, &free_bytes);
-    if (status == STATUS_OK && free_bytes < header.segment_bytes)
+    if (status == STATUS_OK && free_bytes < wanted_bytes)
         status = STATUS_NO_SPACE;
     if (status == STATUS_OK)
         status = wal_segment_create(wal->env, wal->directory, &header, &segment);
@@ -421,6 +422,13 @@ enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve)
     }
     pthread_mutex_unlock(&wal->mutex);
     return status;
+}
+
+void wal_leave_free(struct wal *wal, uint64_t bytes)
+{
+    pthread_mutex_lock(&wal->mutex);
+    wal->left_free_bytes = bytes;
+    pthread_mutex_unlock(&wal->mutex);
 }
 
 /* ---- Upkeep -------------------------------------------------------------------------------- */

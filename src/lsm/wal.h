@@ -114,6 +114,8 @@ bool wal_is_poisoned(const struct wal *wal);
  * poisoned the log. For an open, whose caller has not seen that error. */
 enum status wal_status_cause(struct wal *wal, enum status status);
 
+/* From now on new segments leave so much of the disk free: for a flush, without which no room comes back. */
+void wal_leave_free(struct wal *wal, uint64_t bytes);
 /* Starts a new segment with the next wal_reserve, unless the current one is empty. */
 void wal_request_rotate(struct wal *wal);
 /* Segments that end at or below `lsn` and are durable are recycled or removed, unless they are held;

@@ -53,6 +53,7 @@ struct wal {
     size_t segment_count, segment_capacity;
     size_t tail; /* index of the segment that the next frame goes to */
     lsn_t appended_lsn;
+    uint64_t left_free_bytes; /* of the disk, by new segments */
     struct pending *active, *idle;
     struct pending pending[2];
     struct sync_waiter *waiters; /* of the syncs behind the running one */

@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 
-
 enum {
     RETRY_AFTER_ERROR_US = 1000000,
     LOOK_AGAIN_US = 1000000,
@@ -126,6 +125,19 @@ static bool flush_deletions(struct lsm *db)
     return true;
 }
 
+/* A compaction leaves the room that a flush needs: without flushes no deletion counts, and no room
+ * comes back. */
+static enum status check_room(struct lsm *db, const struct compaction_pick *pick)
+{
+    uint64_t free_bytes = 0, wanted_bytes = db->options.memtable_bytes;
+    if (pick->kind != COMPACTION_MERGE)
+        return STATUS_OK;
+    for (size_t i = 0; i < pick->input_count; i++)
+        wanted_bytes += pick->inputs[i].table->properties.file_bytes;
+    enum status status = db->env.vfs->ops->free_bytes(db->env.vfs, db->directory, &free_bytes);
+    return status == STATUS_OK && free_bytes < wanted_bytes ? STATUS_NO_SPACE : status;
+}
+
 /* *compaction stays NULL when none is due. */
 static enum status start_compaction(struct lsm *db, struct compaction **compaction)
 {
@@ -153,11 +165,14 @@ static enum status start_compaction(struct lsm *db, struct compaction **compacti
     }
     struct compaction_pick *pick =
         status == STATUS_OK ? compaction_pick_create(view->version, &request) : NULL;
-    if (pick) {
+    if (pick)
+        status = check_room(db, pick);
+    if (pick && status == STATUS_OK) {
         const struct compaction_host host = {&db->env, db->directory, &db->options, db->versions};
         *compaction = compaction_create(&host, view->version, pick, lsns, count, durable);
     } else {
         memory_free(lsns);
+        compaction_pick_destroy(pick);
         if (status == STATUS_OK && view->flushing_count == 0 && !atomic_load(&db->flush_requested))
             atomic_store(&db->compact_requested, false);
     }
@@ -232,23 +247,23 @@ static void switch_if_requested(struct lsm *db)
     lsm_unlock(db);
 }
 
-/* Takes the right to work on a job; false: somebody else does. The work lock is held. */
-static bool claim(bool *busy)
+/* Takes the right to work on a job; false: somebody else does, or it rests. The work lock is held. */
+static bool claim(struct lsm *db, struct background_job *job)
 {
-    if (*busy)
+    if (job->busy || job->rest_us > env_monotonic_us(&db->env))
         return false;
-    *busy = true;
+    job->busy = true;
     return true;
 }
 
-static void finish(struct lsm *db, bool *busy, const char *what, enum status status)
+static void finish(struct lsm *db, struct background_job *job, const char *what, enum status status)
 {
     pthread_mutex_lock(&db->work_lock);
-    *busy = false;
-    bool is_new = status != STATUS_OK && db->background_error != status;
-    db->background_error = status;
+    job->busy = false;
+    bool is_new = status != STATUS_OK && job->error != status;
+    job->error = status;
     if (status != STATUS_OK)
-        db->retry_us = env_monotonic_us(&db->env) + RETRY_AFTER_ERROR_US;
+        job->rest_us = env_monotonic_us(&db->env) + RETRY_AFTER_ERROR_US;
     pthread_mutex_unlock(&db->work_lock);
     db_update_delay(db);
     if (is_new)
@@ -277,20 +292,19 @@ bool lsm_work(struct lsm *db, size_t budget)
     bool worked = wal_work(db->wal);
     bool flush_due = is_flush_due(db);
     pthread_mutex_lock(&db->work_lock);
-    bool resting = db->retry_us > env_monotonic_us(&db->env);
-    bool flushes = !resting && flush_due && claim(&db->flush_busy);
-    bool compacts = !resting && !flushes && claim(&db->compaction_busy);
+    bool flushes = flush_due && claim(db, &db->flushing);
+    bool compacts = !flushes && claim(db, &db->compacting);
     pthread_mutex_unlock(&db->work_lock);
     if (flushes) {
         bool finished;
         enum status status = flush_step(db, budget, &finished);
-        finish(db, &db->flush_busy, "flush", status);
+        finish(db, &db->flushing, "flush", status);
         return worked || status == STATUS_OK;
     }
     if (compacts) {
         bool idle;
         enum status status = compaction_work(db, budget, &idle);
-        finish(db, &db->compaction_busy, "compaction", status);
+        finish(db, &db->compacting, "compaction", status);
         worked = worked || (status == STATUS_OK && !idle);
     }
     if (!worked)
@@ -317,7 +331,7 @@ bool lsm_is_idle(struct lsm *db)
         is_flush_due(db))
         return false;
     pthread_mutex_lock(&db->work_lock);
-    bool busy = db->flush_busy || db->compaction_busy || db->compaction;
+    bool busy = db->flushing.busy || db->compacting.busy || db->compaction;
     pthread_mutex_unlock(&db->work_lock);
     return !busy;
 }

@@ -312,6 +312,68 @@ static void overwritten_keys_leave_the_disk_without_another_write(void **state)
     space_release(&space);
 }
 
+/* ---- A full disk ---------------------------------------------------------------------------- */
+
+static void use_small_memtables(struct lsm_options *options)
+{
+    options->memtable_bytes = 512 << 10;
+}
+
+static uint64_t free_bytes(struct space *space)
+{
+    uint64_t bytes = 0;
+    assert_int_equal(space->vfs->ops->free_bytes(space->vfs, "db", &bytes), STATUS_OK);
+    return bytes;
+}
+
+static enum status try_put(struct space *space, unsigned number)
+{
+    char text[24];
+    struct lsm_writer *writer;
+    lsm_lock(space->db);
+    enum status status = lsm_write_begin(space->db, 1000, false, &writer);
+    if (status == STATUS_OK) {
+        lsm_put(writer, SPACE_KEYS, space_key(number, text), slice_from("value"));
+        lsm_write_end(writer);
+    }
+    lsm_unlock(space->db);
+    return status;
+}
+
+/* The log and compaction leave room for the flush that makes deletions count. */
+static void a_full_disk_is_freed_by_deletions(void **state)
+{
+    (void)state;
+    struct space space;
+    struct lsm_stats stats;
+    struct lsm_writer *writer;
+    space_init(&space, use_small_memtables);
+    load(&space, STREAMS, 0, KEYS_A_LOAD);
+    vfs_fault_set_free_bytes(space.vfs, 900 << 10);
+    lsm_request_compact(space.db);
+    space_work(&space);
+    lsm_get_stats(space.db, &stats);
+    assert_int_equal(stats.background_error, STATUS_NO_SPACE);
+    unsigned number = 0;
+    while (try_put(&space, number) == STATUS_OK)
+        number++;
+    assert_true(free_bytes(&space) >= 512 << 10);
+    lsm_lock(space.db);
+    assert_int_equal(lsm_write_begin(space.db, 1000, true, &writer), STATUS_OK);
+    lsm_delete_range(writer, SPACE_ENTRIES, slice_from("0"), slice_from("9"));
+    lsm_write_end(writer);
+    lsm_unlock(space.db);
+    space_flush(&space); /* while compaction rests */
+    lsm_get_stats(space.db, &stats);
+    assert_int_equal(stats.background_error, STATUS_NO_SPACE);
+    space_rest(&space);
+    lsm_get_stats(space.db, &stats);
+    assert_int_equal(stats.background_error, STATUS_OK);
+    assert_int_equal(stats.trees[SPACE_ENTRIES].table_count, 0);
+    assert_int_equal(try_put(&space, number), STATUS_OK);
+    space_release(&space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +389,7 @@ int main(void)
         cmocka_unit_test(deleted_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(trimmed_ranges_of_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(all_deleted_leaves_no_table),
+        cmocka_unit_test(a_full_disk_is_freed_by_deletions),
         cmocka_unit_test(overwritten_keys_leave_the_disk_without_another_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
