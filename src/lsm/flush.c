@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Flush: the oldest frozen memtables become one table a tree, in pieces.
  *
- *   1. build a table a tree from all versions that somebody may still read
+ *   1. build a table a tree from all versions that somebody may still read; LSNs that nobody can tell
+ *      apart become one (lsn_intervals.h)
  *   2. sync the directory, sync the WAL up to here: tables never run ahead of the log
  *   3. one manifest edit: the tables, and `flushed_lsn`
  *   4. a new view without the memtables; WAL segments below flushed_lsn are free */
 #include "lsm/db.h"
+#include "lsm/lsn_intervals.h"
 #include "lsm/version_filter.h"
 
 #include "base/memory.h"
@@ -20,6 +22,7 @@ struct flush_job {
     struct table_builder *builder;
     uint64_t number;
     struct version_filter filter;
+    struct lsn_intervals intervals; /* of the tree's LSNs */
     struct version_edit edit;
 };
 
@@ -55,8 +58,20 @@ static void flush_job_destroy(struct lsm *db, struct flush_job *job, bool instal
     }
     version_edit_release(&job->edit);
     version_filter_release(&job->filter);
+    lsn_intervals_release(&job->intervals);
     view_unref(job->view);
     memory_free(job);
+}
+
+/* A new database's first memtables begin at LSN 0, which no row may have. */
+static void find_intervals(struct flush_job *job, const struct memtable_range *ranges)
+{
+    lsn_intervals_begin(&job->intervals, job->set->first_lsn ? job->set->first_lsn : 1);
+    for (size_t i = 0; i < job->filter.read_count; i++)
+        lsn_intervals_cut(&job->intervals, job->filter.read_lsns[i] + 1);
+    for (; ranges; ranges = ranges->next)
+        lsn_intervals_cut(&job->intervals, ranges->range.lsn);
+    lsn_intervals_finish(&job->intervals);
 }
 
 static enum status begin_tree(struct lsm *db, struct flush_job *job)
@@ -74,6 +89,7 @@ static enum status begin_tree(struct lsm *db, struct flush_job *job)
     job->cursor = memtable_cursor_create_all(table);
     job->cursor->ops->first(job->cursor);
     version_filter_restart(&job->filter);
+    find_intervals(job, memtable_ranges(table));
     return STATUS_OK;
 }
 
@@ -98,8 +114,9 @@ static enum status build_some(struct flush_job *job, size_t *budget)
     struct cursor *cursor = job->cursor;
     while (cursor->valid && *budget > 0) {
         if (version_filter_keeps(&job->filter, cursor->key, cursor->lsn)) {
-            enum status status = table_builder_add(job->builder, cursor->key, cursor->lsn,
-                                                   cursor->kind, cursor->value);
+            lsn_t lsn = lsn_intervals_start(&job->intervals, cursor->lsn);
+            enum status status =
+                table_builder_add(job->builder, cursor->key, lsn, cursor->kind, cursor->value);
             if (status != STATUS_OK)
                 return status;
         }

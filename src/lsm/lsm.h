@@ -165,7 +165,9 @@ void lsm_reader_reset_revealed(struct lsm_reader *reader);
 
 /* STATUS_NOT_FOUND, _WOULD_BLOCK, _CORRUPT, _IO. *value is valid until lsm_read_end. */
 enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, struct slice *value);
-/* The same, and the LSN of the version found. */
+/* The same, and the LSN of the version found. A flush may lower it, but not past an LSN at which somebody
+ * reads, nor past what another flush has written (FORMAT.md, "LSNs of a flush"): compare it with the LSN
+ * of a snapshot or reader that is still held, or with that of a copy, to know the newer one. */
 enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice key,
                         struct slice *value, lsn_t *lsn);
 
