@@ -22,6 +22,8 @@ enum {
 /* 0 < count <= the kind's maximum; digits of that kind only. Distinct texts, also of distinct lengths,
  * give distinct numbers, from 1 on: the shorter ones come first. */
 uint64_t number_parse(enum number_kind kind, const uint8_t *digits, size_t count);
+/* The first decimal number of each length; the last of them ends the longest. */
+extern const uint64_t number_decimal_first[NUMBER_DECIMAL_DIGITS_MAX + 2];
 /* Writes the digits; how many. 0: no text of that kind has this number. */
 size_t number_print(enum number_kind kind, uint64_t number, uint8_t at[NUMBER_DIGITS_MAX]);
 

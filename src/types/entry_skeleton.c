@@ -95,19 +95,25 @@ uint32_t skeleton_place(const uint8_t *start, const uint8_t *at)
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
+static inline void put_number(struct splitter *s, enum number_kind kind, uint64_t number,
+                              size_t digits)
+{
+    s->next->number = number;
+    s->next->place = number_place(le64_load(s->out - SKELETON_CONTEXT_BYTES));
+    s->next++;
+    s->at += digits;
+    *s->out++ = (uint8_t)kind;
+}
+
 /* The run up to `end` as numbers of one kind. */
-static void take_number(struct splitter *s, enum number_kind kind, const uint8_t *end)
+static void take_run(struct splitter *s, enum number_kind kind, const uint8_t *end)
 {
     size_t most = kind == NUMBER_DECIMAL ? NUMBER_DECIMAL_DIGITS_MAX : NUMBER_HEX_DIGITS_MAX;
     while (s->at < end) {
         size_t count = (size_t)(end - s->at);
         if (count > most)
             count = most;
-        s->next->number = number_parse(kind, s->at, count);
-        s->next->place = number_place(le64_load(s->out - SKELETON_CONTEXT_BYTES));
-        s->next++;
-        s->at += count;
-        *s->out++ = (uint8_t)kind;
+        put_number(s, kind, number_parse(kind, s->at, count), count);
     }
 }
 
@@ -140,7 +146,7 @@ static bool take_hex(struct splitter *s)
         (stop = hex_run(word + 2, s->end, &kind))) {
         *s->out++ = *s->at++;
         *s->out++ = *s->at++;
-        take_number(s, kind, stop);
+        take_run(s, kind, stop);
         return true;
     }
     stop = hex_run(word, s->end, &kind);
@@ -150,18 +156,26 @@ static bool take_hex(struct splitter *s)
     }
     s->out -= s->at - word;
     s->at = word;
-    take_number(s, kind, stop);
+    take_run(s, kind, stop);
     return true;
 }
 
-static void take_digits(struct splitter *s)
+static inline void take_digits(struct splitter *s)
 {
-    const uint8_t *stop = run_end(s->at + 1, s->end, DIGIT);
+    const uint8_t *stop = s->at;
+    uint64_t value = 0;
+    do
+        value = 10 * value + (*stop++ - '0');
+    while (stop < s->end && classes[*stop] == DIGIT);
+    size_t count = (size_t)(stop - s->at);
     bool touches_letters = (stop < s->end && (classes[*stop] & LETTER)) ||
                            (s->at > s->start && (classes[s->at[-1]] & LETTER));
     if (touches_letters && s->at >= s->no_hex_before && take_hex(s))
         return;
-    take_number(s, NUMBER_DECIMAL, stop);
+    if (count <= NUMBER_DECIMAL_DIGITS_MAX)
+        put_number(s, NUMBER_DECIMAL, value + number_decimal_first[count], count);
+    else
+        take_run(s, NUMBER_DECIMAL, stop);
 }
 
 static void reserve(struct skeleton *skeleton, size_t text_bytes)
