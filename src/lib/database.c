@@ -114,13 +114,6 @@ enum cordwood_status cordwood_checkpoint(struct cordwood *db, const char *direct
     return library_status(status);
 }
 
-static void say_nothing_of_file(void *context, const char *file, const char *finding)
-{
-    (void)context;
-    (void)file;
-    (void)finding;
-}
-
 enum cordwood_status
 cordwood_verify(const char *directory,
                 void (*each)(void *context, const char *file, const char *finding), void *context)
@@ -128,16 +121,9 @@ cordwood_verify(const char *directory,
     struct env env;
     struct vfs *vfs = vfs_posix_create();
     env_init_posix(&env, vfs);
-    enum status status =
-        lsm_verify(&env, directory, library_codecs, each ? each : say_nothing_of_file, context);
+    enum status status = lsm_verify(&env, directory, library_codecs, each, context);
     vfs_destroy(vfs);
     return library_status(status);
-}
-
-static void say_nothing(void *context, const char *line)
-{
-    (void)context;
-    (void)line;
 }
 
 enum cordwood_status cordwood_repair(const char *directory,
@@ -146,8 +132,7 @@ enum cordwood_status cordwood_repair(const char *directory,
     struct env env;
     struct vfs *vfs = vfs_posix_create();
     env_init_posix(&env, vfs);
-    enum status status =
-        lsm_repair(&env, directory, library_codecs, each ? each : say_nothing, context);
+    enum status status = lsm_repair(&env, directory, library_codecs, each, context);
     vfs_destroy(vfs);
     return library_status(status);
 }

@@ -9,12 +9,13 @@
 #include <stdio.h>
 
 /* The engine's names and the public numbers; texts are the engine's. */
-#define STATUSES(X)                                                                        \
-    X(OK)                                                                                  \
-    X(NOT_FOUND)                                                                           \
-    X(CONFLICT)                                                                            \
-    X(INVALID) X(TOO_LARGE) X(NO_MEMORY) X(NO_SPACE) X(IO) X(CORRUPT) X(READ_ONLY) X(BUSY) \
-        X(EXISTS) X(UNSUPPORTED) X(WRONG_TYPE)
+#define STATUSES(X)                                                                       \
+    X(OK)                                                                                 \
+    X(NOT_FOUND)                                                                          \
+    X(CONFLICT)                                                                           \
+    X(INVALID)                                                                            \
+    X(TOO_LARGE) X(NO_MEMORY) X(NO_SPACE) X(IO) X(CORRUPT) X(READ_ONLY) X(BUSY) X(EXISTS) \
+        X(UNSUPPORTED) X(WRONG_TYPE)
 
 enum cordwood_status library_status(enum status status)
 {
