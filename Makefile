@@ -2,6 +2,7 @@
 # `make help` lists the targets. Sources are found by folder: a new .c file needs no line here.
 #
 #   src/<layer>/*.c      -> $(B)/lib<layer>.a          (order of the layers: src/LAYERS)
+#   src/lib and what is below it -> $(B)/libcordwood.a, libcordwood.so
 #   src/server/main.c    -> $(B)/cordwood-server       src/tool/main.c -> $(B)/cordwood
 #   tests/unit/<layer>/test_*.c -> $(B)/tests/unit/<layer>/test_*   linked with its layer and those below
 #   tests/server/test_*.c, tests/fault/test_*.c, tests/sim/test_*.c -> one program each
@@ -66,7 +67,9 @@ LIBS_server := server $(LIBS_commands)
 LIBS_tool := tool $(LIBS_commands)
 LIBS_tests := $(LIBS_server)
 LIBS_bench := bench base
+comma := ,
 SYSTEM_LIBS := -llz4 -lxxhash -luv -lm
+LIBRARY_LIBS := -llz4 -lm
 TEST_LIBS := -lcmocka -lhiredis -ljson-c
 
 sources = $(filter-out %/main.c,$(wildcard src/$(1)/*.c))
@@ -117,6 +120,67 @@ $(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
 
+# ---- The library ---------------------------------------------------------------------------------
+
+# libcordwood: its layers compiled once more, position-independent and with nothing to be seen from outside
+# but what src/lib/cordwood.map names. The static one is a single object, so that other names stay inside.
+LIBRARY_VERSION := $(shell sed -n 's/^\#define CORDWOOD_VERSION "\(.*\)"/\1/p' src/base/release.h)
+LIBRARY_SONAME := libcordwood.so.$(firstword $(subst ., ,$(LIBRARY_VERSION)))
+LIBRARY_OBJECTS := $(foreach layer,$(LIBS_lib),$(patsubst src/%.c,$(B)/obj/library/%.o,$(call sources,$(layer))))
+LIBRARY_HEADERS := cordwood.h cordwood_log.h
+LIBRARY := $(B)/libcordwood.a $(B)/libcordwood.so.$(LIBRARY_VERSION) $(B)/$(LIBRARY_SONAME) $(B)/libcordwood.so \
+	$(B)/cordwood.pc $(addprefix $(B)/include/,$(LIBRARY_HEADERS))
+$(B)/obj/library/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+$(B)/libcordwood.so.$(LIBRARY_VERSION): $(LIBRARY_OBJECTS) src/lib/cordwood.map
+	$(call say,LD)
+	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(LIBRARY_SONAME) -Wl,--version-script=src/lib/cordwood.map $(if $(VARIANT),,-Wl$(comma)-z$(comma)defs) \
+		$(LIBRARY_OBJECTS) -o $@ $(LIBRARY_LIBS)
+$(B)/$(LIBRARY_SONAME) $(B)/libcordwood.so: $(B)/libcordwood.so.$(LIBRARY_VERSION)
+	@ln -sf $(<F) $@
+$(B)/libcordwood.a: $(LIBRARY_OBJECTS)
+	$(call say,AR)
+	$(Q)ld -r $^ -o $(B)/obj/library/cordwood.o
+	$(Q)objcopy --localize-hidden $(B)/obj/library/cordwood.o
+	@rm -f $@
+	@ar rcs $@ $(B)/obj/library/cordwood.o
+$(B)/cordwood.pc: src/lib/cordwood.pc.in src/base/release.h Makefile
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(LIBRARY_VERSION)|' $< >$@
+$(B)/include/%.h: src/lib/%.h
+	@mkdir -p $(@D)
+	@sed 's|#include "lib/|#include "|' $< >$@
+
+.PHONY: library
+library: $(LIBRARY) ## libcordwood, static and shared, beside its headers in build/include
+
+PREFIX ?= /usr/local
+INSTALL_LIB := $(DESTDIR)$(PREFIX)/lib
+INSTALL_INCLUDE := $(DESTDIR)$(PREFIX)/include
+INSTALL_BIN := $(DESTDIR)$(PREFIX)/bin
+.PHONY: install uninstall
+install: $(LIBRARY) $(PROGRAMS) ## programs, library and headers under PREFIX= (/usr/local), below DESTDIR=
+	@rm -f $(B)/cordwood.pc
+	@$(MAKE) --no-print-directory -s $(B)/cordwood.pc
+	install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(INSTALL_INCLUDE)
+	install -m 755 $(PROGRAMS) $(INSTALL_BIN)
+	install -m 644 $(addprefix $(B)/include/,$(LIBRARY_HEADERS)) $(INSTALL_INCLUDE)
+	install -m 644 $(B)/libcordwood.a $(INSTALL_LIB)
+	install -m 755 $(B)/libcordwood.so.$(LIBRARY_VERSION) $(INSTALL_LIB)
+	ln -sf libcordwood.so.$(LIBRARY_VERSION) $(INSTALL_LIB)/$(LIBRARY_SONAME)
+	ln -sf $(LIBRARY_SONAME) $(INSTALL_LIB)/libcordwood.so
+	install -m 644 $(B)/cordwood.pc $(INSTALL_LIB)/pkgconfig
+uninstall: ## removes what install has put there
+	rm -f $(addprefix $(INSTALL_BIN)/,$(notdir $(PROGRAMS))) $(addprefix $(INSTALL_INCLUDE)/,$(LIBRARY_HEADERS)) \
+		$(INSTALL_LIB)/libcordwood.a $(INSTALL_LIB)/libcordwood.so $(INSTALL_LIB)/$(LIBRARY_SONAME) \
+		$(INSTALL_LIB)/libcordwood.so.$(LIBRARY_VERSION) $(INSTALL_LIB)/pkgconfig/cordwood.pc
+
+# Its symbols, its headers in C and C++, the examples, an installed tree and what uninstall leaves of it.
+.PHONY: check-library
+check-library: $(LIBRARY) $(PROGRAMS) ## the library as its users have it: symbols, headers, examples, install
+	@utils/check-library $(B)
+
 # What the benches share; tests/unit/bench tests it.
 $(B)/libbench.a: $(patsubst %,$(B)/obj/utils/bench/%.o,latency results disk values ycsb)
 	@rm -f $@
@@ -146,7 +210,6 @@ endef
 $(foreach layer,$(LAYERS) bench,$(eval $(call unit_rules,$(layer))))
 
 # This test answers system calls itself.
-comma := ,
 WRAPPED_CALLS := pread pwrite preadv2 fdatasync fsync ftruncate flock fstat stat statvfs unlink rename link mkdir rmdir \
 	open opendir readdir
 $(B)/tests/unit/vfs/test_vfs_posix_calls: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED_CALLS))
