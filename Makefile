@@ -179,7 +179,7 @@ uninstall: ## removes what install has put there
 # Its symbols, its headers in C and C++, the examples, an installed tree and what uninstall leaves of it.
 .PHONY: check-library
 check-library: $(LIBRARY) $(PROGRAMS) ## the library as its users have it: symbols, headers, examples, install
-	@utils/check-library $(B)
+	+@utils/check-library $(B)
 
 # What the benches share; tests/unit/bench tests it.
 $(B)/libbench.a: $(patsubst %,$(B)/obj/utils/bench/%.o,latency results disk values ycsb)

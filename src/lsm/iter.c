@@ -185,7 +185,7 @@ static bool has_entries(const struct lsm_iter *iter, struct cursor *cursor)
 }
 
 /* Of several sources, a memtable with nothing between the bounds is left out: what comes in later is not
- * visible to this reader, unless it is the writer's. The first `memtable_count` cursors are of
+ * visible to this reader, unless it is the writer's or a transaction's own. The first `memtable_count` cursors are of
  * memtables. Returns how many of these are left. */
 static size_t drop_empty_memtables(const struct lsm_iter *iter, struct sources *sources,
                                    size_t memtable_count)
@@ -195,7 +195,8 @@ static size_t drop_empty_memtables(const struct lsm_iter *iter, struct sources *
         return memtable_count;
     for (size_t i = 0; i < sources->count; i++) {
         struct cursor *cursor = sources->cursors[i];
-        if (i >= memtable_count || left == 1 || has_entries(iter, cursor)) {
+        bool is_overlay = i == 0 && iter->reader->overlay; /* more may come into it */
+        if (i >= memtable_count || left == 1 || is_overlay || has_entries(iter, cursor)) {
             sources->cursors[kept++] = cursor;
             continue;
         }
