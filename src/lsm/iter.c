@@ -185,8 +185,8 @@ static bool has_entries(const struct lsm_iter *iter, struct cursor *cursor)
 }
 
 /* Of several sources, a memtable with nothing between the bounds is left out: what comes in later is not
- * visible to this reader, unless it is the writer's or a transaction's own. The first `memtable_count` cursors are of
- * memtables. Returns how many of these are left. */
+ * visible to this reader, unless it is the writer's or a transaction's own. The first `memtable_count`
+ * cursors are of memtables. Returns how many of these are left. */
 static size_t drop_empty_memtables(const struct lsm_iter *iter, struct sources *sources,
                                    size_t memtable_count)
 {
