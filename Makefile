@@ -364,6 +364,20 @@ bench-engine-smoke:
 	BENCH_DIR=$(B) BENCH_SECONDS=0.01 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_BUFFER_MIB=1 \
 		$(B)/bench_engine $(B)/bench-engine-smoke.tsv
 
+# The blocks of entries without the engine; CORPUS as for acceptance.
+BENCH_CODEC := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/codec/*.c))
+$(B)/bench_codec: $(BENCH_CODEC) $(call libs_of,types lsm vfs base)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+.PHONY: bench-codec
+bench-codec: $(B)/bench_codec ## bytes and time an entry in blocks of entries (CORPUS=folder with *.log and gendata.py, BENCH_ENTRIES= BENCH_BLOCK= BENCH_ONLY=)
+	@deps/install.sh profile
+	@mkdir -p $(B)/codec
+	@$(CORPUS)/gendata.py $(or $(BENCH_ENTRIES),500000) $(B)/codec $(CORPUS) >/dev/null
+	@head -n 20000 $(B)/codec/logs.txt >$(B)/codec/some.txt
+	$(B)/bench_codec $(B)/codec/logs.txt
+	utils/bench/codec/instructions $(B)/bench_codec $(B)/codec/some.txt
+
 .PHONY: profile
 profile: ## instructions a command by layer, by callgrind (DOCUMENT=src/README.md: writes its table)
 	@deps/install.sh profile
