@@ -24,9 +24,10 @@ struct stress_guests {
 
 void *stress_administrate(void *guests); /* a thread; one at a time */
 void *stress_visit(void *guests);        /* another, with its own struct */
-/* Every command that the server lists (COMMAND LIST) was sent, as far as the guests and the
- * operations send them; false: *missing gets the others. */
-bool stress_covers_all(struct stress_life *life, const char *const *others, struct buffer *missing);
+/* Every command that the server lists (COMMAND LIST) is one that the guests or the operations send, and,
+ * when `must_be_sent`, operations did send it; false: *missing gets the others. */
+bool stress_covers_all(struct stress_life *life, const char *const *others, bool must_be_sent,
+                       struct buffer *missing);
 uint64_t info_number(const struct buffer *info, const char *name);
 
 #endif
