@@ -56,7 +56,13 @@ static void close_store(struct memory_store *ms)
 
 void memory_store_open(struct memory_store *ms, const struct store_options *options)
 {
-    ms->memory = vfs_memory_create();
+    memory_store_open_in(ms, vfs_memory_create(), options);
+}
+
+void memory_store_open_in(struct memory_store *ms, struct vfs *memory,
+                          const struct store_options *options)
+{
+    ms->memory = memory;
     ms->vfs = vfs_fault_create(ms->memory);
     ms->now_ms = 1000000;
     ms->options = *options;

@@ -22,6 +22,9 @@ struct memory_store {
 
 /* Asserts that all goes well, as everything here does. */
 void memory_store_open(struct memory_store *ms, const struct store_options *options);
+/* In a file system in memory that it takes over; the store is in /data, if there is one. */
+void memory_store_open_in(struct memory_store *ms, struct vfs *memory,
+                          const struct store_options *options);
 void memory_store_reopen(struct memory_store *ms);
 /* As after kill -9 (VFS_KEEP_ALL) or a power loss. */
 void memory_store_crash(struct memory_store *ms, enum vfs_power_loss mode, uint64_t seed);

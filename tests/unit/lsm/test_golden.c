@@ -2,6 +2,7 @@
 /* Databases that earlier versions wrote (tests/golden/README.md) open, are sound, and read as they
  * did. `test_golden --write DIR` makes the files of a new format version. */
 #include "base/memory.h"
+#include "lib/golden_files.h"
 #include "lib/soundness.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
@@ -16,7 +17,7 @@
 static const char GOLDEN_DIRECTORY[] = "tests/golden/format-1";
 static const char GOLDEN_TEXT[] = "tests/golden/format-1.txt";
 
-enum { KEYS = 60, BIG_BYTES = 9000, FILE_BYTES_MAX = 1 << 20 };
+enum { KEYS = 60, BIG_BYTES = 9000 };
 
 static const struct lsm_options OPTIONS = {
     .trees = {{.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
@@ -116,50 +117,6 @@ static struct vfs *generate(void)
     return found;
 }
 
-/* ---- Copies -------------------------------------------------------------------------------- */
-
-struct copy {
-    struct vfs *from, *to;
-    const char *from_directory, *to_directory;
-};
-
-/* WAL segments that are only prepared need not be kept. */
-static bool is_unused(const char *name, struct slice bytes)
-{
-    size_t at = 4096;
-    if (!strstr(name, ".wal"))
-        return strcmp(name, "LOCK") == 0;
-    while (at < bytes.size && bytes.data[at] == 0)
-        at++;
-    return at == bytes.size;
-}
-
-static void copy_file(void *context, const char *name)
-{
-    const struct copy *copy = context;
-    char path[512];
-    struct buffer bytes = {0};
-    struct vfs_file *file = NULL;
-    snprintf(path, sizeof(path), "%s/%s", copy->from_directory, name);
-    assert_int_equal(vfs_read_file(copy->from, path, FILE_BYTES_MAX, &bytes), STATUS_OK);
-    if (is_unused(name, buffer_slice(&bytes)))
-        goto done;
-    snprintf(path, sizeof(path), "%s/%s", copy->to_directory, name);
-    assert_int_equal(vfs_open(copy->to, path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file),
-                     STATUS_OK);
-    assert_int_equal(vfs_write_at(file, 0, bytes.data, bytes.size), STATUS_OK);
-done:
-    vfs_close(file);
-    buffer_release(&bytes);
-}
-
-static void copy_directory(struct copy copy)
-{
-    assert_int_equal(copy.to->ops->make_directory(copy.to, copy.to_directory), STATUS_OK);
-    assert_int_equal(copy.from->ops->list(copy.from, copy.from_directory, copy_file, &copy),
-                     STATUS_OK);
-}
-
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 static void dump_tree(struct lsm_reader *reader, unsigned tree, struct buffer *text)
@@ -198,31 +155,18 @@ static void dump(const struct env *env, struct buffer *text)
 
 static void expect_text(const struct env *env)
 {
-    struct buffer found = {0}, expected = {0};
-    struct vfs *disk = vfs_posix_create();
+    struct buffer found = {0};
     dump(env, &found);
-    assert_int_equal(vfs_read_file(disk, GOLDEN_TEXT, FILE_BYTES_MAX, &expected), STATUS_OK);
-    assert_int_equal(found.size, expected.size);
-    assert_memory_equal(found.data, expected.data, found.size);
+    golden_expect(GOLDEN_TEXT, buffer_slice(&found));
     buffer_release(&found);
-    buffer_release(&expected);
-    vfs_destroy(disk);
 }
 
 /* ---- Tests --------------------------------------------------------------------------------- */
 
-static struct vfs *load_golden(void)
-{
-    struct vfs *disk = vfs_posix_create(), *memory = vfs_memory_create();
-    copy_directory((struct copy){disk, memory, GOLDEN_DIRECTORY, "db"});
-    vfs_destroy(disk);
-    return memory;
-}
-
 static void golden_files_of_format_1_are_sound(void **state)
 {
     (void)state;
-    struct vfs *vfs = load_golden();
+    struct vfs *vfs = golden_load(GOLDEN_DIRECTORY, "db");
     struct env env = memory_env(vfs);
     assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
     vfs_destroy(vfs);
@@ -231,7 +175,7 @@ static void golden_files_of_format_1_are_sound(void **state)
 static void golden_files_of_format_1_read_as_they_did(void **state)
 {
     (void)state;
-    struct vfs *vfs = load_golden();
+    struct vfs *vfs = golden_load(GOLDEN_DIRECTORY, "db");
     struct env env = memory_env(vfs);
     expect_text(&env); /* opens, replays, flushes at the close */
     expect_text(&env);
@@ -251,21 +195,15 @@ static void what_is_written_today_reads_the_same(void **state)
 
 static int write_golden(const char *directory)
 {
-    struct vfs *disk = vfs_posix_create(), *memory = generate();
+    struct vfs *memory = generate();
     struct env env = memory_env(memory);
     struct buffer text = {0};
-    char path[512];
-    copy_directory((struct copy){memory, disk, "db", directory});
+    golden_write(memory, "db", directory);
     dump(&env, &text);
-    snprintf(path, sizeof(path), "%s.txt", directory);
-    FILE *file = fopen(path, "w");
-    bool ok = file && fwrite(text.data, 1, text.size, file) == text.size;
-    if (file && fclose(file) != 0)
-        ok = false;
+    golden_write_text(directory, buffer_slice(&text));
     buffer_release(&text);
     vfs_destroy(memory);
-    vfs_destroy(disk);
-    return ok ? 0 : 1;
+    return 0;
 }
 
 int main(int argument_count, char **arguments)
