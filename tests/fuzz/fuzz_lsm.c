@@ -4,6 +4,7 @@
  * with an array of what each key holds. Two trees, one leveled and one of time runs. */
 #include "fuzz/fuzz.h"
 
+#include "lib/prefix_codec.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
 
@@ -267,7 +268,8 @@ static void open_db(void)
                    .block_bytes = 1024,
                    .filter_bits_per_key = 8,
                    .filter_prefix_bytes = 4,
-                   .finger_prefix_bytes = world.form & 2 ? 4 : 0}},
+                   .finger_prefix_bytes = world.form & 2 ? 4 : 0,
+                   .codec = world.form & 4 ? NULL : &prefix_codec}},
         .tree_count = TREES,
         .memtable_bytes = 64 << 10,
         .block_cache_bytes = 64 << 10,
@@ -375,7 +377,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     open_db();
     read_now(&input, true);
     close_db();
-    require_ok(lsm_verify(&world.env, "/db", NULL, NULL, NULL), "verify");
+    require_ok(lsm_verify(&world.env, "/db", prefix_codecs, NULL, NULL), "verify");
     vfs_destroy(world.vfs);
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/coding.h"
 #include "base/crc32c.h"
+#include "lib/prefix_codec.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
 
@@ -27,7 +28,10 @@ static const char directory[] = "/db";
 
 static const struct lsm_options options = {
     .trees = {{.name = "keys", .block_bytes = 256, .filter_bits_per_key = 10},
-              {.name = "entries", .compaction = LSM_TIME_RUNS, .block_bytes = 512}},
+              {.name = "entries",
+               .compaction = LSM_TIME_RUNS,
+               .block_bytes = 512,
+               .codec = &prefix_codec}},
     .tree_count = TREES,
     .memtable_bytes = 64 << 10,
     .block_cache_bytes = 64 << 10,
@@ -346,7 +350,7 @@ static enum status verify(struct vfs *vfs)
 {
     struct env env = memory_env(vfs);
     struct findings findings = {0};
-    enum status status = lsm_verify(&env, directory, NULL, count_finding, &findings);
+    enum status status = lsm_verify(&env, directory, prefix_codecs, count_finding, &findings);
     fuzz_require((status == STATUS_CORRUPT) == (findings.count > 0));
     return status;
 }
@@ -365,7 +369,7 @@ static void check(struct vfs *vfs)
     open_and_read(copy, found == STATUS_OK);
     vfs_destroy(copy);
     struct env env = memory_env(vfs);
-    enum status repaired = lsm_repair(&env, directory, NULL, say, NULL);
+    enum status repaired = lsm_repair(&env, directory, prefix_codecs, say, NULL);
     if (found == STATUS_OK)
         require_ok(repaired, "repair of a sound database");
     if (repaired == STATUS_OK) {

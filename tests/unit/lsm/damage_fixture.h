@@ -6,6 +6,7 @@
 #define TESTS_UNIT_LSM_DAMAGE_FIXTURE_H
 
 #include "base/memory.h"
+#include "lib/prefix_codec.h"
 #include "lib/soundness.h"
 #include "lsm/lsm.h"
 #include "unit/lsm/memory_env.h"
@@ -23,6 +24,7 @@ struct damage_fixture {
     struct vfs *copy;  /* the one that a test damages */
     struct env env;    /* over the copy */
     struct lsm_options options;
+    const struct block_codec *const *codecs; /* that verify and repair are handed */
     char names[DAMAGE_FILES_MAX][32];
     size_t name_count;
     size_t lines; /* told by verify or repair */
@@ -76,9 +78,10 @@ static inline struct damage_fixture *damage_fixture_create(bool clean)
     struct lsm *db = NULL;
     struct vfs *vfs = vfs_memory_create();
     f->env = memory_env(vfs);
+    f->codecs = prefix_codecs;
     f->options = (struct lsm_options){
         .trees = {{.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
-                  {.name = "entries", .compaction = LSM_TIME_RUNS}},
+                  {.name = "entries", .compaction = LSM_TIME_RUNS, .codec = &prefix_codec}},
         .tree_count = 2,
         .memtable_bytes = 1 << 20,
         .wal_segment_bytes = 16384,
@@ -173,14 +176,14 @@ static inline enum status damage_verify(struct damage_fixture *f)
 {
     f->text[0] = 0;
     f->lines = f->findings = 0;
-    return lsm_verify(&f->env, "db", NULL, damage_note_finding, f);
+    return lsm_verify(&f->env, "db", f->codecs, damage_note_finding, f);
 }
 
 static inline enum status damage_repair(struct damage_fixture *f)
 {
     f->text[0] = 0;
     f->lines = 0;
-    return lsm_repair(&f->env, "db", NULL, damage_note_line, f);
+    return lsm_repair(&f->env, "db", f->codecs, damage_note_line, f);
 }
 
 /* Reads everything. Appends "key=value" lines; every value must be one that its key was given. */

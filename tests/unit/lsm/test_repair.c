@@ -73,6 +73,30 @@ static void a_sound_database_is_not_changed(void **state)
     damage_fixture_destroy(f);
 }
 
+/* That a program does not know the codec says nothing against the table. */
+static void a_table_of_an_unknown_codec_ends_the_repair(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    struct vfs_fault_counters counters;
+    damage_fixture_copy(f);
+    struct vfs *fault = vfs_fault_create(f->copy);
+    f->env.vfs = fault;
+    f->codecs = NULL;
+    assert_int_equal(damage_repair(f), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(f->text, ".cwt: its blocks are encoded by 'prefix'"));
+    vfs_fault_counters(fault, &counters);
+    assert_int_equal(counters.calls[VFS_CALL_WRITE], 0);
+    assert_int_equal(counters.calls[VFS_CALL_RENAME], 0);
+    assert_int_equal(counters.calls[VFS_CALL_REMOVE], 0);
+    f->env.vfs = f->copy;
+    f->codecs = prefix_codecs;
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    assert_non_null(strstr(f->text, "nothing was changed"));
+    vfs_destroy(fault);
+    damage_fixture_destroy(f);
+}
+
 static void a_damaged_table_is_dropped_and_kept_as_lost(void **state)
 {
     (void)state;
@@ -411,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_store_whose_name_is_lost_gets_a_new_one),
         cmocka_unit_test(an_empty_directory_and_an_endless_name_are_not_repaired),
         cmocka_unit_test(a_sound_database_is_not_changed),
+        cmocka_unit_test(a_table_of_an_unknown_codec_ends_the_repair),
         cmocka_unit_test(a_damaged_table_is_dropped_and_kept_as_lost),
         cmocka_unit_test(a_missing_table_is_dropped),
         cmocka_unit_test(a_damaged_wal_is_cut_before_the_damage),

@@ -43,6 +43,17 @@ static void verify_changes_nothing(void **state)
     damage_fixture_destroy(f);
 }
 
+static void a_table_of_an_unknown_codec_is_named(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    damage_fixture_copy(f);
+    f->codecs = NULL;
+    assert_int_equal(damage_verify(f), STATUS_CORRUPT);
+    assert_non_null(strstr(f->text, ".cwt: its blocks are encoded by 'prefix'"));
+    damage_fixture_destroy(f);
+}
+
 static void an_empty_or_missing_directory_is_no_database(void **state)
 {
     (void)state;
@@ -304,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_database_has_no_finding_and_names_its_files),
         cmocka_unit_test(verify_changes_nothing),
+        cmocka_unit_test(a_table_of_an_unknown_codec_is_named),
         cmocka_unit_test(an_empty_or_missing_directory_is_no_database),
         cmocka_unit_test(a_database_in_use_is_left_alone),
         cmocka_unit_test(a_missing_file_of_each_kind_is_named),
