@@ -18,7 +18,8 @@
     X(NO_MEMORY, "out of memory")                                                                  \
     X(UNSUPPORTED, "not supported by this build or format version")                                \
     X(WRONG_TYPE, "the key holds another type")                                                    \
-    X(CONFLICT, "another transaction was first")
+    X(CONFLICT, "another transaction was first")                                                   \
+    X(SNAPSHOT_EXPIRED, "the snapshot is older than the limit")
 
 enum status {
 #define STATUS_ENUM(name, text) STATUS_##name,

@@ -76,6 +76,7 @@ enum cordwood_status {
     CORDWOOD_EXISTS = 11,   /* the directory of a new checkpoint is there */
     CORDWOOD_UNSUPPORTED = 12, /* written by a newer version */
     CORDWOOD_WRONG_TYPE = 13,  /* cordwood_log.h: the name is not a log's */
+    CORDWOOD_SNAPSHOT_EXPIRED = 14, /* older than options.snapshot_age_max_ms */
 };
 
 /* A short lower-case text, static; also for unknown numbers. */
@@ -157,13 +158,16 @@ struct cordwood_options {
      * only signals. May be NULL. */
     void (*work_ready)(void *context);
     void *context;
+    /* A snapshot or transaction that is older can no longer be read or committed, and the old versions that
+     * it kept on disk may go; an iterator that is open goes on. 0: no limit. */
+    uint64_t snapshot_age_max_ms;
 };
 
 /* struct cordwood_options options = CORDWOOD_OPTIONS; */
 #define CORDWOOD_OPTIONS                                                                         \
     {                                                                                            \
         sizeof(struct cordwood_options), CORDWOOD_SYNC_COMMIT, 0, 1, 0, 0, 0, 0, NULL, 0, false, \
-            false, NULL, NULL                                                                    \
+            false, NULL, NULL, 0                                                                 \
     }
 
 /* `directory` is made if missing. `options` NULL: CORDWOOD_OPTIONS. `error` may be NULL. */

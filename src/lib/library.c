@@ -15,7 +15,7 @@
     X(CONFLICT)                                                                           \
     X(INVALID)                                                                            \
     X(TOO_LARGE) X(NO_MEMORY) X(NO_SPACE) X(IO) X(CORRUPT) X(READ_ONLY) X(BUSY) X(EXISTS) \
-        X(UNSUPPORTED) X(WRONG_TYPE)
+        X(UNSUPPORTED) X(WRONG_TYPE) X(SNAPSHOT_EXPIRED)
 
 enum cordwood_status library_status(enum status status)
 {

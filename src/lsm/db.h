@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of struct lsm, shared by the files that make it: db.c (open, close), writer.c, reader.c,
- * iter.c, flush.c, work.c.
+ * iter.c, snapshot.c, flush.c, work.c.
  *
  * Locks, in the order in which they are taken:
  *   write_lock   the writer, the active memtables' content, switching them, wal_append
@@ -61,6 +61,7 @@ struct lsm_reader {
     bool active;
     bool nowait;
     bool ignore_range_deletes;
+    bool is_expired;           /* of this read: at a snapshot that is too old */
     struct block_pin *pins;    /* of blocks that given slices lie in */
     size_t pin_count, pin_capacity;
     struct block_pin *fetched; /* kept in the cache until a read succeeds */
@@ -87,6 +88,8 @@ struct lsm_writer {
 struct lsm_snapshot {
     struct lsm *db;
     lsn_t lsn;
+    uint64_t acquired_us;
+    atomic_bool expired; /* nothing is kept for it any more; for good */
     struct lsm_snapshot *previous, *next;
 };
 
@@ -139,7 +142,7 @@ struct lsm {
     struct reader_slot slots[LSM_READERS_MAX];
     atomic_uint slot_count;       /* slots ever used */
     struct lsm_snapshot snapshots; /* a ring; oldest is snapshots.next */
-    _Atomic lsn_t oldest_snapshot; /* IDLE_LSN: none */
+    _Atomic lsn_t oldest_snapshot; /* that has not expired; IDLE_LSN: none */
     uint64_t snapshot_count, reader_count;
 
     pthread_mutex_t work_lock;
@@ -176,6 +179,9 @@ lsn_t db_safe_lsn(void *db);
  * read at or above what is visible at the call. */
 void db_read_lsns(struct lsm *db, lsn_t **lsns, size_t *count);
 lsn_t db_acked_bound(struct lsm *db);
+/* Snapshots over their age limit expire. */
+void db_expire_snapshots(struct lsm *db);
+bool snapshot_is_expired(const struct lsm_snapshot *snapshot);
 /* A failed WAL write or sync: readers go back to what is acknowledged. */
 void db_poison(struct lsm *db);
 void db_work_ready(struct lsm *db);
@@ -192,6 +198,8 @@ void db_switch_memtables(struct lsm *db, bool always);
 
 /* ---- Readers (reader.c) -------------------------------------------------------------------- */
 
+/* Announces in the slot, and returns, the LSN to read at. */
+lsn_t reader_announce(struct lsm *db, _Atomic lsn_t *slot);
 void reader_bind_writer(struct lsm_reader *reader, struct lsm *db);
 void reader_release(struct lsm_reader *reader);
 void reader_refresh_view(struct lsm_reader *reader);

@@ -105,7 +105,7 @@ static enum status check_lsns(struct lsm *db, const struct view *view,
 static enum status check_snapshots(struct lsm *db, struct lsm_report *report)
 {
     uint64_t count = 0;
-    lsn_t visible = lsm_visible_lsn(db);
+    lsn_t visible = lsm_visible_lsn(db), oldest = IDLE_LSN;
     for (const struct lsm_snapshot *s = db->snapshots.next; s != &db->snapshots; s = s->next) {
         if (s->next->previous != s || s->db != db)
             return finding(report, "the snapshot of LSN %" PRIx64 ": its links are wrong", s->lsn);
@@ -113,11 +113,12 @@ static enum status check_snapshots(struct lsm *db, struct lsm_report *report)
             return finding(report, "the snapshot of LSN %" PRIx64 " is above what is visible",
                            s->lsn);
         count++;
+        if (oldest == IDLE_LSN && !atomic_load(&s->expired))
+            oldest = s->lsn;
     }
     if (count != db->snapshot_count)
         return finding(report, "%" PRIu64 " snapshots are counted, there are %" PRIu64,
                        db->snapshot_count, count);
-    lsn_t oldest = count ? db->snapshots.next->lsn : IDLE_LSN;
     if (atomic_load(&db->oldest_snapshot) != oldest)
         return finding(report, "the oldest snapshot is said to have LSN %" PRIx64 ", not %" PRIx64,
                        atomic_load(&db->oldest_snapshot), oldest);

@@ -216,7 +216,7 @@ static enum status open_sources(struct lsm_iter *iter, unsigned tree, bool ignor
     const struct table_read read = {
         .nowait = reader->nowait, .keep_cache = keep_cache, .miss = &reader->miss};
     struct sources sources = {0};
-    enum status status = STATUS_OK;
+    enum status status = reader->is_expired ? STATUS_SNAPSHOT_EXPIRED : STATUS_OK;
     reader->miss = (struct table_miss){0};
     if (reader->overlay)
         sources_add(&sources, memtable_cursor_create(reader->overlay->trees[tree], reader->lsn));

@@ -57,6 +57,9 @@ struct lsm_options {
     size_t block_cache_bytes;    /* 0: 64 MiB */
     uint64_t wal_segment_bytes;  /* 0: 32 MiB */
     uint64_t table_bytes_max;    /* a compaction's output is cut here; 0: 64 MiB */
+    /* A snapshot that is older gives STATUS_SNAPSHOT_EXPIRED to reads that begin then, and the old versions
+     * that it kept may go. 0: no limit. */
+    uint64_t snapshot_age_max_ms;
     bool read_only;              /* for tools: no WAL segment is made, nothing is changed on disk */
     bool must_exist;             /* STATUS_NOT_FOUND instead of making a database */
     /* Told, from any thread, that lsm_work has something to do. The write lock may be held: it only
@@ -143,6 +146,7 @@ enum status lsm_wal_rotate(struct lsm *db);
 struct lsm_reader *lsm_reader_create(struct lsm *db);
 void lsm_reader_destroy(struct lsm_reader *reader);
 void lsm_read_begin(struct lsm_reader *reader);
+/* Past the snapshot's age limit every read gives STATUS_SNAPSHOT_EXPIRED. */
 void lsm_read_begin_at(struct lsm_reader *reader, struct lsm_snapshot *snapshot);
 void lsm_read_end(struct lsm_reader *reader);
 /* Lets go of memtables and tables that are kept for the next lsm_read_begin; call when idle. */
@@ -163,7 +167,7 @@ lsn_t lsm_reader_lsn(const struct lsm_reader *reader); /* sees all batches with 
 lsn_t lsm_reader_revealed(const struct lsm_reader *reader);
 void lsm_reader_reset_revealed(struct lsm_reader *reader);
 
-/* STATUS_NOT_FOUND, _WOULD_BLOCK, _CORRUPT, _IO. *value is valid until lsm_read_end. */
+/* STATUS_NOT_FOUND, _WOULD_BLOCK, _CORRUPT, _IO, _SNAPSHOT_EXPIRED. *value is valid until lsm_read_end. */
 enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, struct slice *value);
 /* The same, and the LSN of the version found. A flush may lower it, but not past an LSN at which somebody
  * reads, nor past what another flush has written (FORMAT.md, "LSNs of a flush"): compare it with the LSN
@@ -194,6 +198,7 @@ enum status lsm_iter_status(const struct lsm_iter *iter);
 struct slice lsm_iter_key(const struct lsm_iter *iter);
 struct slice lsm_iter_value(const struct lsm_iter *iter);
 
+/* Keeps the versions that it shows until it is released, or is too old (options.snapshot_age_max_ms). */
 struct lsm_snapshot *lsm_snapshot_acquire(struct lsm *db);
 void lsm_snapshot_release(struct lsm_snapshot *snapshot);
 lsn_t lsm_snapshot_lsn(const struct lsm_snapshot *snapshot);
@@ -231,7 +236,7 @@ enum status lsm_transaction_note_key(struct lsm_transaction *transaction, unsign
 enum status lsm_transaction_note_range(struct lsm_transaction *transaction, unsigned tree,
                                        struct slice from, struct slice to);
 /* Writes it as one batch with *lsn (0: it wrote nothing). Takes the write lock itself; what must be read
- * from disk is read before, through `reader`, which is not active. STATUS_CONFLICT, or what
+ * from disk is read before, through `reader`, which is not active. STATUS_CONFLICT, _SNAPSHOT_EXPIRED, or what
  * lsm_write_begin and reads may return: nothing was written. Once committed a transaction takes no more
  * writes; after an error but STATUS_CONFLICT it may be committed again. */
 enum status lsm_transaction_commit(struct lsm_transaction *transaction, struct lsm_reader *reader,

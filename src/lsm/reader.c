@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Readers: how a moment is pinned without a lock, point reads, snapshots.
+/* Readers: how a moment is pinned without a lock, point reads.
  *
  * lsm_read_begin and whoever drops old versions (a writer that recycles, a flush, a compaction) meet
  * like this, all sequentially consistent:
@@ -16,7 +16,6 @@
 #include "base/memory.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 /* ---- Readers ------------------------------------------------------------------------------- */
 
@@ -90,8 +89,7 @@ void reader_refresh_view(struct lsm_reader *reader)
     reader->view = db_view(reader->db);
 }
 
-/* Announces in the slot, and returns, the LSN to read at. */
-static lsn_t announce(struct lsm *db, _Atomic lsn_t *slot)
+lsn_t reader_announce(struct lsm *db, _Atomic lsn_t *slot)
 {
     for (;;) {
         lsn_t visible = atomic_load(&db->visible_bound);
@@ -114,13 +112,15 @@ static void begin_at(struct lsm_reader *reader, lsn_t lsn)
 void lsm_read_begin(struct lsm_reader *reader)
 {
     assert(!reader->active);
-    begin_at(reader, announce(reader->db, &reader->slot->lsn));
+    begin_at(reader, reader_announce(reader->db, &reader->slot->lsn));
 }
 
 void lsm_read_begin_at(struct lsm_reader *reader, struct lsm_snapshot *snapshot)
 {
     assert(!reader->active);
     atomic_store(&reader->slot->lsn, snapshot->lsn);
+    /* Looked at behind the announcement: whoever has it expire looks at the slots afterwards. */
+    reader->is_expired = snapshot_is_expired(snapshot);
     begin_at(reader, snapshot->lsn);
 }
 
@@ -129,6 +129,7 @@ void lsm_read_end(struct lsm_reader *reader)
     assert(reader->active);
     reader->active = false;
     reader->overlay = NULL;
+    reader->is_expired = false;
     reader_unpin(reader);
     if (!reader->miss_view)
         unpin_all(reader->fetched, &reader->fetched_count);
@@ -371,6 +372,8 @@ enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice k
 {
     assert(reader->active);
     assert(tree < reader->db->options.tree_count);
+    if (reader->is_expired)
+        return STATUS_SNAPSHOT_EXPIRED;
     const struct view *view = reader->view;
     struct found found = {0};
     bool in_memory = reader->overlay && memtable_get(reader->overlay->trees[tree], key, reader->lsn,
@@ -404,91 +407,4 @@ enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, 
 {
     lsn_t lsn;
     return lsm_get_lsn(reader, tree, key, value, &lsn);
-}
-
-/* ---- Snapshots ----------------------------------------------------------------------------- */
-
-struct lsm_snapshot *lsm_snapshot_acquire(struct lsm *db)
-{
-    struct lsm_snapshot *snapshot = memory_zeroed(1, sizeof(struct lsm_snapshot));
-    snapshot->db = db;
-    pthread_mutex_lock(&db->view_lock);
-    _Atomic lsn_t unused; /* droppers that list snapshots take view_lock; recyclers see the oldest */
-    snapshot->lsn = announce(db, db->snapshot_count ? &unused : &db->oldest_snapshot);
-    snapshot->previous = db->snapshots.previous;
-    snapshot->next = &db->snapshots;
-    db->snapshots.previous->next = snapshot;
-    db->snapshots.previous = snapshot;
-    db->snapshot_count++;
-    pthread_mutex_unlock(&db->view_lock);
-    return snapshot;
-}
-
-void lsm_snapshot_release(struct lsm_snapshot *snapshot)
-{
-    if (!snapshot)
-        return;
-    struct lsm *db = snapshot->db;
-    pthread_mutex_lock(&db->view_lock);
-    snapshot->previous->next = snapshot->next;
-    snapshot->next->previous = snapshot->previous;
-    db->snapshot_count--;
-    atomic_store(&db->oldest_snapshot,
-                 db->snapshot_count ? db->snapshots.next->lsn : IDLE_LSN);
-    pthread_mutex_unlock(&db->view_lock);
-    memory_free(snapshot);
-}
-
-lsn_t lsm_snapshot_lsn(const struct lsm_snapshot *snapshot)
-{
-    return snapshot->lsn;
-}
-
-static int compare_lsns(const void *a, const void *b)
-{
-    lsn_t left = *(const lsn_t *)a, right = *(const lsn_t *)b;
-    return (left > right) - (left < right);
-}
-
-void db_read_lsns(struct lsm *db, lsn_t **out, size_t *out_count)
-{
-    pthread_mutex_lock(&db->view_lock);
-    unsigned slots = atomic_load(&db->slot_count);
-    lsn_t *lsns = memory_allocate((db->snapshot_count + slots + 1) * sizeof(lsn_t));
-    size_t count = 0;
-    for (struct lsm_snapshot *s = db->snapshots.next; s != &db->snapshots; s = s->next)
-        lsns[count++] = s->lsn;
-    for (unsigned i = 0; i < slots; i++) {
-        lsn_t lsn = atomic_load(&db->slots[i].lsn);
-        if (lsn != IDLE_LSN)
-            lsns[count++] = lsn;
-    }
-    pthread_mutex_unlock(&db->view_lock);
-    qsort(lsns, count, sizeof(lsn_t), compare_lsns);
-    size_t unique = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (unique == 0 || lsns[unique - 1] != lsns[i])
-            lsns[unique++] = lsns[i];
-    }
-    *out = lsns;
-    *out_count = unique;
-}
-
-lsn_t db_safe_lsn(void *context)
-{
-    struct lsm *db = context;
-    lsn_t safe = atomic_load(&db->visible_bound) - 1;
-    lsn_t acked = db_acked_bound(db);
-    if (acked == 0 || acked - 1 < safe)
-        safe = acked ? acked - 1 : 0;
-    lsn_t snapshot = atomic_load(&db->oldest_snapshot);
-    if (snapshot < safe)
-        safe = snapshot;
-    unsigned slots = atomic_load(&db->slot_count);
-    for (unsigned i = 0; i < slots; i++) {
-        lsn_t lsn = atomic_load(&db->slots[i].lsn);
-        if (lsn < safe)
-            safe = lsn;
-    }
-    return safe;
 }

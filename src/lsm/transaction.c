@@ -212,6 +212,9 @@ static enum status write_unless_changed(struct lsm_transaction *transaction, lsn
         return status;
     if (lsm_visible_lsn(db) > seen + 1)
         status = check(transaction, lsm_writer_reader(writer), seen);
+    /* Deletions above the snapshot, and what they deleted, may be gone: nobody can tell any more. */
+    if (status == STATUS_OK && snapshot_is_expired(transaction->snapshot))
+        status = STATUS_SNAPSHOT_EXPIRED;
     if (status == STATUS_OK)
         lsm_write_batch(writer, &transaction->writes);
     lsn_t written = lsm_write_end(writer); /* 0 if there is a conflict: an empty batch is none */

@@ -288,6 +288,7 @@ bool lsm_work(struct lsm *db, size_t budget)
     if (db->options.read_only)
         return false;
     switch_if_requested(db);
+    db_expire_snapshots(db); /* what begins below goes without them */
     /* First: a writer that runs out of prepared log waits for it under its lock. */
     bool worked = wal_work(db->wal);
     bool flush_due = is_flush_due(db);

@@ -126,7 +126,7 @@ static void arguments_that_cannot_be_are_refused(void **state)
 static void every_status_has_a_text_and_a_number(void **state)
 {
     (void)state;
-    for (int status = CORDWOOD_OK; status <= CORDWOOD_WRONG_TYPE; status++)
+    for (int status = CORDWOOD_OK; status <= CORDWOOD_SNAPSHOT_EXPIRED; status++)
         assert_string_not_equal(cordwood_status_text((enum cordwood_status)status),
                                 "unknown status");
     assert_string_equal(cordwood_status_text((enum cordwood_status)99), "unknown status");
@@ -248,6 +248,37 @@ static void an_iterator_moves_both_ways(void **state)
     assert_false(cordwood_iterator_valid(iterator));
     assert_int_equal(cordwood_iterator_status(iterator), CORDWOOD_OK);
     cordwood_iterator_close(iterator);
+}
+
+static uint64_t a_second_a_look(void *context)
+{
+    static uint64_t now_us;
+    (void)context;
+    return now_us += 1000000;
+}
+
+static void an_old_snapshot_says_so(void **state)
+{
+    struct library_world *world = *state;
+    struct cordwood_buffer buffer = {0};
+    struct cordwood_iterator *iterator;
+    library_world_close(world);
+    world->env.monotonic_us = a_second_a_look;
+    world->options.snapshot_age_max_ms = 1000;
+    library_world_open(world);
+    put(world->db, "a", "1");
+    struct cordwood_snapshot *snapshot = cordwood_snapshot_acquire(world->db);
+    assert_int_equal(cordwood_snapshot_get(snapshot, 0, cordwood_text("a"), &buffer),
+                     CORDWOOD_SNAPSHOT_EXPIRED);
+    assert_int_equal(cordwood_snapshot_iterator_open(snapshot, 0, NULL, &iterator), CORDWOOD_OK);
+    cordwood_iterator_seek_first(iterator);
+    assert_false(cordwood_iterator_valid(iterator));
+    assert_int_equal(cordwood_iterator_status(iterator), CORDWOOD_SNAPSHOT_EXPIRED);
+    cordwood_iterator_close(iterator);
+    assert_string_equal(cordwood_status_text(CORDWOOD_SNAPSHOT_EXPIRED),
+                        "the snapshot is older than the limit");
+    cordwood_snapshot_release(snapshot);
+    cordwood_buffer_release(&buffer);
 }
 
 static void a_snapshot_shows_its_moment(void **state)
@@ -783,6 +814,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_iterator_keeps_to_bounds_and_prefix, setup, teardown),
         cmocka_unit_test_setup_teardown(an_iterator_moves_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_shows_its_moment, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_old_snapshot_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(iterators_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(options_that_cannot_be_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_shorter_options_struct_gives_the_rest_its_defaults, setup,
