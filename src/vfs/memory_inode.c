@@ -140,13 +140,36 @@ static void inode_forget_changes(struct memory_inode *inode)
 
 void memory_inode_sync(struct memory_inode *inode)
 {
+    bool has_lost = memory_inode_has_lost(inode);
     for (size_t i = 0; i < inode->change_count; i++) {
+        struct memory_change *change = &inode->changes[i];
         if (inode->is_directory)
-            memory_names_apply(&inode->durable_names, &inode->changes[i]);
-        else
-            memory_data_apply(&inode->durable_data, &inode->changes[i]);
+            memory_names_apply(&inode->durable_names, change);
+        else if (change->state == CHANGE_UNSYNCED)
+            memory_data_apply(&inode->durable_data, change);
+        if (change->state == CHANGE_UNSYNCED && has_lost)
+            change->state = CHANGE_SYNCED;
     }
-    inode_forget_changes(inode);
+    if (!has_lost)
+        inode_forget_changes(inode);
+}
+
+void memory_inode_lose_unsynced(struct memory_inode *file)
+{
+    assert(!file->is_directory);
+    for (size_t i = 0; i < file->change_count; i++) {
+        struct memory_change *change = &file->changes[i];
+        if (change->state == CHANGE_UNSYNCED && change->kind == CHANGE_WRITE)
+            change->state = CHANGE_LOST;
+    }
+}
+
+bool memory_inode_has_lost(const struct memory_inode *inode)
+{
+    size_t i = 0;
+    while (i < inode->change_count && inode->changes[i].state != CHANGE_LOST)
+        i++;
+    return i < inode->change_count;
 }
 
 void memory_inode_unref(struct memory_inode *inode)

@@ -5,6 +5,15 @@
  *   file       current bytes  = durable bytes  + changes since the last sync, in order
  *   directory  current names  = durable names  + changes since the last sync, in order
  *
+ * A sync that fails makes a file's unsynced writes LOST: they are read, and no sync brings them to the
+ * medium any more. From then on its list keeps what is synced, too, so that a power loss that keeps
+ * some of a lost write (the failed sync may have got so far) finds what was written over it later:
+ *
+ *   write A    write B    failed sync      write over B    sync        write C
+ *   unsynced   unsynced   A, B are lost    unsynced        synced      unsynced
+ *
+ * Durable bytes hold what is synced, whether it is in the list or not.
+ *
  * One mutex a file system guards everything below it. Inodes are counted, since names, changes and
  * open files share them. */
 #ifndef VFS_MEMORY_INODE_H
@@ -31,8 +40,10 @@ enum memory_change_kind {
     CHANGE_TRUNCATE, /* offset = the new size */
     CHANGE_NAME,     /* `removed` goes (if not NULL), then `name` means `inode` (if not NULL) */
 };
+enum memory_change_state { CHANGE_UNSYNCED, CHANGE_LOST, CHANGE_SYNCED };
 struct memory_change {
     enum memory_change_kind kind;
+    enum memory_change_state state; /* of a file's; of names always UNSYNCED */
     uint64_t offset;
     struct buffer bytes;
     char *removed, *name;
@@ -68,8 +79,12 @@ struct memory_change *memory_inode_add_change(struct memory_inode *inode,
 /* `removed` goes and `name` means `inode`, as one change; each may be NULL. */
 void memory_directory_change(struct memory_inode *directory, const char *removed, const char *name,
                              struct memory_inode *inode);
-/* What is current is durable. */
+/* What is current is durable, but for what is lost. */
 void memory_inode_sync(struct memory_inode *inode);
+/* A sync of the file has failed: its unsynced writes are lost. New sizes are not: they are the
+ * journal's, and a file system whose journal cannot be written takes no later sync. */
+void memory_inode_lose_unsynced(struct memory_inode *file);
+bool memory_inode_has_lost(const struct memory_inode *inode);
 
 struct memory_name *memory_names_find(const struct memory_names *names, const char *name);
 void memory_names_set(struct memory_names *names, const char *name, struct memory_inode *inode);

@@ -30,18 +30,29 @@ enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data,
     return file_bytes >= offset + size ? STATUS_IO : STATUS_CORRUPT;
 }
 
-enum status vfs_copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size)
+/* The bytes from offset `at` up to `end`. */
+static enum status copy_range(struct vfs_file *from, struct vfs_file *to, uint64_t at, uint64_t end)
 {
     uint8_t *bytes = memory_allocate(COPY_BYTES);
     enum status status = STATUS_OK;
-    for (uint64_t at = 0, part; status == STATUS_OK && at < size; at += part) {
-        part = size - at < COPY_BYTES ? size - at : COPY_BYTES;
+    for (uint64_t part; status == STATUS_OK && at < end; at += part) {
+        part = end - at < COPY_BYTES ? end - at : COPY_BYTES;
         status = vfs_read_exactly(from, at, bytes, (size_t)part, false);
         if (status == STATUS_OK)
             status = vfs_write_at(to, at, bytes, (size_t)part);
     }
     memory_free(bytes);
     return status;
+}
+
+enum status vfs_copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size)
+{
+    return copy_range(from, to, 0, size);
+}
+
+enum status vfs_rewrite(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    return copy_range(file, file, from, to);
 }
 
 enum status vfs_read_file(struct vfs *vfs, const char *path, size_t limit, struct buffer *into)

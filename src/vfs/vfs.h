@@ -32,7 +32,9 @@ struct vfs_file_ops {
     /* All or an error; after an error the range holds anything. Extends the file as needed. */
     enum status (*write_at)(struct vfs_file *file, uint64_t offset, const void *data, size_t size);
     /* Data and size are on the medium. After an error nothing written since the last success may be
-     * relied on. `site` names the place in the code that asks, for tests; a static text. */
+     * relied on, nor does a later success bring it there: what Linux could not write it takes for
+     * written. Only bytes that are written again (vfs_rewrite) are synced again. `site` names the place
+     * in the code that asks, for tests; a static text. */
     enum status (*sync)(struct vfs_file *file, const char *site);
     enum status (*truncate)(struct vfs_file *file, uint64_t size);
     enum status (*size)(struct vfs_file *file, uint64_t *size);
@@ -125,6 +127,9 @@ enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data,
                              bool nowait);
 /* The first `size` bytes, a piece at a time; `to` is not synced. */
 enum status vfs_copy_bytes(struct vfs_file *from, struct vfs_file *to, uint64_t size);
+/* Writes the bytes from offset `from` up to `to` as they are read: the next sync brings them to the medium
+ * even if an earlier one, perhaps of another process, has failed. */
+enum status vfs_rewrite(struct vfs_file *file, uint64_t from, uint64_t to);
 /* The whole file, at most `limit` bytes (else STATUS_TOO_LARGE), appended to `into`. */
 enum status vfs_read_file(struct vfs *vfs, const char *path, size_t limit, struct buffer *into);
 /* Writes a new file beside `path`, syncs it, renames it over `path`, syncs the directory. */

@@ -43,6 +43,8 @@ struct fault_vfs {
     unsigned watched_calls;
     vfs_fault_watcher *watcher;
     void *watcher_context;
+
+    void (*on_failed_sync)(struct vfs_file *below); /* may be NULL */
 };
 
 struct fault_file {
@@ -268,6 +270,8 @@ static enum status fault_sync(struct vfs_file *base, const char *site)
 {
     struct fault_file *file = fault_file_of(base);
     struct fate fate = fault_enter(file->vfs, VFS_CALL_SYNC, file->path, false, site);
+    if (!fate.made && file->vfs->on_failed_sync)
+        file->vfs->on_failed_sync(file->below);
     if (!fate.made || fault_note_site(file->vfs, site))
         return fate.told;
     return fate_status(fate, vfs_sync_at(file->below, site));
@@ -591,6 +595,11 @@ void vfs_fault_watch(struct vfs *vfs, unsigned calls, vfs_fault_watcher *before,
     fault->watched_calls = calls;
     fault->watcher = before;
     fault->watcher_context = context;
+}
+
+void vfs_fault_on_failed_sync(struct vfs *vfs, void (*told)(struct vfs_file *below))
+{
+    fault_of(vfs)->on_failed_sync = told;
 }
 
 void vfs_fault_skip_sync(struct vfs *vfs, const char *site)

@@ -64,6 +64,10 @@ void vfs_fault_set_cold(struct vfs *fault, const char *path_part);
 typedef void vfs_fault_watcher(void *context, enum vfs_call call, const char *path,
                                const char *site);
 void vfs_fault_watch(struct vfs *fault, unsigned calls, vfs_fault_watcher *before, void *context);
+/* `told` learns of every sync of a file that fails without having been made (any form but DONE), with
+ * the file below: vfs_memory_lose_unsynced makes the failure as bad as Linux does. NULL: nobody. Not to
+ * be changed while calls are running. */
+void vfs_fault_on_failed_sync(struct vfs *fault, void (*told)(struct vfs_file *below));
 /* The canary: calls of sync and sync_directory whose site (vfs_sync_at) is this text return OK and
  * make nothing durable. NULL: none is skipped. */
 void vfs_fault_skip_sync(struct vfs *fault, const char *site);

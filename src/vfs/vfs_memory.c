@@ -458,14 +458,25 @@ unsigned vfs_memory_open_count(struct vfs *vfs)
     return count;
 }
 
+void vfs_memory_lose_unsynced(struct vfs_file *base)
+{
+    assert(base->ops == &memory_file_ops);
+    struct memory_file *file = memory_file_of(base);
+    pthread_mutex_lock(&file->vfs->mutex);
+    memory_inode_lose_unsynced(file->inode);
+    pthread_mutex_unlock(&file->vfs->mutex);
+}
+
 uint64_t vfs_memory_unsynced_bytes(struct vfs *vfs, const char *path)
 {
     struct memory_vfs *memory = memory_of(vfs);
     uint64_t bytes = 0;
     pthread_mutex_lock(&memory->mutex);
     struct memory_inode *inode = path_find(memory, path);
-    for (size_t i = 0; inode && i < inode->change_count; i++)
-        bytes += inode->changes[i].bytes.size;
+    for (size_t i = 0; inode && i < inode->change_count; i++) {
+        if (inode->changes[i].state == CHANGE_UNSYNCED)
+            bytes += inode->changes[i].bytes.size;
+    }
     pthread_mutex_unlock(&memory->mutex);
     return bytes;
 }

@@ -32,8 +32,11 @@ static void power_loss_random(const struct power_loss *loss, const struct memory
     random_init(random, loss->seed * 0x9e3779b97f4a7c15u + inode->id);
 }
 
-static bool power_loss_survives(const struct power_loss *loss, struct random *random)
+static bool power_loss_survives(const struct power_loss *loss, enum memory_change_state state,
+                                struct random *random)
 {
+    if (state == CHANGE_SYNCED)
+        return true;
     switch (loss->mode) {
     case VFS_LOSE_UNSYNCED:
         return false;
@@ -57,39 +60,60 @@ static uint64_t data_sector_count(const struct memory_inode *file)
 }
 
 /* A device writes whole sectors as the cache holds them at that moment: each sector is found as it
- * was after some number of the unsynced writes that touch it. */
-static void power_loss_tear(const struct memory_inode *file, struct random *random,
-                            struct buffer *data)
+ * was after some number of the writes in this state that touch it. Returns that number for each. */
+static uint32_t *tear_sectors(const struct memory_inode *file, enum memory_change_state state,
+                              uint64_t sector_count, struct random *random)
 {
-    uint64_t sector_count = data_sector_count(file);
     uint32_t *left = memory_zeroed(sector_count, sizeof *left);
     for (size_t i = 0; i < file->change_count; i++) {
         const struct memory_change *change = &file->changes[i];
+        if (change->state != state)
+            continue;
         uint64_t end = change->offset + change->bytes.size;
         for (uint64_t at = change->offset; at < end; at = (at / SECTOR_BYTES + 1) * SECTOR_BYTES)
             left[at / SECTOR_BYTES]++;
     }
     for (uint64_t s = 0; s < sector_count; s++)
         left[s] = (uint32_t)random_below(random, left[s] + 1u);
+    return left;
+}
+
+/* Applies the write to those of its sectors that have some left; to all if `left` is NULL. */
+static void tear_write(const struct memory_change *change, uint32_t *left, struct buffer *data)
+{
+    uint64_t end = change->offset + change->bytes.size, next;
+    for (uint64_t at = change->offset; at < end; at = next) {
+        next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
+        next = next < end ? next : end;
+        if (left && left[at / SECTOR_BYTES] == 0)
+            continue;
+        if (left)
+            left[at / SECTOR_BYTES]--;
+        memory_data_write(data, at, change->bytes.data + (at - change->offset),
+                          (size_t)(next - at));
+    }
+}
+
+static void power_loss_tear(const struct power_loss *loss, const struct memory_inode *file,
+                            struct random *random, struct buffer *data)
+{
+    uint64_t sector_count = data_sector_count(file);
+    uint32_t *unsynced = tear_sectors(file, CHANGE_UNSYNCED, sector_count, random), *lost = NULL;
+    if (memory_inode_has_lost(file))
+        lost = tear_sectors(file, CHANGE_LOST, sector_count, random);
     for (size_t i = 0; i < file->change_count; i++) {
         const struct memory_change *change = &file->changes[i];
-        if (change->kind == CHANGE_TRUNCATE) {
-            if (random_below(random, 2) == 1)
-                memory_data_resize(data, change->offset);
-            continue;
-        }
-        uint64_t end = change->offset + change->bytes.size, next;
-        for (uint64_t at = change->offset; at < end; at = next) {
-            next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
-            next = next < end ? next : end;
-            if (left[at / SECTOR_BYTES] == 0)
-                continue;
-            left[at / SECTOR_BYTES]--;
-            memory_data_write(data, at, change->bytes.data + (at - change->offset),
-                              (size_t)(next - at));
-        }
+        if (change->kind == CHANGE_WRITE)
+            tear_write(change,
+                       change->state == CHANGE_UNSYNCED ? unsynced
+                       : change->state == CHANGE_LOST   ? lost
+                                                        : NULL,
+                       data);
+        else if (power_loss_survives(loss, change->state, random))
+            memory_data_resize(data, change->offset);
     }
-    memory_free(left);
+    memory_free(unsynced);
+    memory_free(lost);
 }
 
 static void power_loss_file(const struct power_loss *loss, const struct memory_inode *old,
@@ -99,15 +123,15 @@ static void power_loss_file(const struct power_loss *loss, const struct memory_i
     power_loss_random(loss, old, &random);
     buffer_append(data, old->durable_data.data, old->durable_data.size);
     if (loss->mode == VFS_TEAR) {
-        power_loss_tear(old, &random, data);
+        power_loss_tear(loss, old, &random, data);
     } else {
         for (size_t i = 0; i < old->change_count; i++) {
-            if (power_loss_survives(loss, &random))
+            if (power_loss_survives(loss, old->changes[i].state, &random))
                 memory_data_apply(data, &old->changes[i]);
         }
     }
     /* The size may have reached the medium without the bytes; then zeros stand there. */
-    if (data->size < old->data.size && power_loss_survives(loss, &random))
+    if (data->size < old->data.size && power_loss_survives(loss, CHANGE_UNSYNCED, &random))
         memory_data_resize(data, old->data.size);
 }
 
@@ -124,7 +148,7 @@ static void power_loss_directory(struct power_loss *loss, const struct memory_in
         memory_names_set(&survivors, old->durable_names.list[i].name,
                          old->durable_names.list[i].inode);
     for (size_t i = 0; i < old->change_count; i++) {
-        if (power_loss_survives(loss, &random))
+        if (power_loss_survives(loss, CHANGE_UNSYNCED, &random))
             memory_names_apply(&survivors, &old->changes[i]);
     }
     for (size_t i = 0; i < survivors.count; i++)
@@ -162,6 +186,7 @@ static void copy_after_kill(struct power_loss *loss, const struct memory_inode *
             continue;
         }
         struct memory_change *copied = memory_inode_add_change(new, change->kind);
+        copied->state = change->state;
         copied->offset = change->offset;
         buffer_append(&copied->bytes, change->bytes.data, change->bytes.size);
     }

@@ -287,6 +287,27 @@ static void replace_file_leaves_the_new_content_and_nothing_else(void **state)
         STATUS_INVALID);
 }
 
+static void rewriting_changes_no_byte(void **state)
+{
+    struct world *world = *state;
+    enum { BYTES = (1 << 20) + 300 }; /* more than a piece */
+    struct vfs_file *file = NULL;
+    struct buffer written = {0}, found = {0};
+    for (size_t i = 0; i < BYTES; i++)
+        buffer_append_byte(&written, (uint8_t)(i * 31 + (i >> 8)));
+    assert_int_equal(vfs_open(world->vfs, in(world, "a"), VFS_WRITE | VFS_CREATE, &file),
+                     STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 0, written.data, BYTES), STATUS_OK);
+    assert_int_equal(vfs_rewrite(file, 10, BYTES), STATUS_OK);
+    assert_int_equal(vfs_rewrite(file, 200, 200), STATUS_OK);
+    assert_int_equal(vfs_rewrite(file, 200, BYTES + 1), STATUS_CORRUPT); /* it is not made longer */
+    vfs_close(file);
+    assert_int_equal(vfs_read_file(world->vfs, in(world, "a"), 2 * BYTES, &found), STATUS_OK);
+    assert_true(slice_equal(buffer_slice(&found), buffer_slice(&written)));
+    buffer_release(&found);
+    buffer_release(&written);
+}
+
 static void free_bytes_are_told(void **state)
 {
     struct world *world = *state;
@@ -312,6 +333,7 @@ int main(void)
         ON_EACH(lock_is_for_one_holder),
         ON_EACH(read_file_bounds_the_size_and_appends),
         ON_EACH(replace_file_leaves_the_new_content_and_nothing_else),
+        ON_EACH(rewriting_changes_no_byte),
         ON_EACH(free_bytes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

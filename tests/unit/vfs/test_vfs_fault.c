@@ -423,6 +423,53 @@ static void cold_files_are_read_by_those_who_wait(void **state)
     vfs_close(file);
 }
 
+static unsigned told_count;
+
+static void note_failed_sync(struct vfs_file *below)
+{
+    told_count++;
+    vfs_memory_lose_unsynced(below);
+}
+
+/* Bytes of the file that a power loss leaves. */
+static uint64_t bytes_left(struct world *world)
+{
+    struct buffer found = {0};
+    struct vfs *after = vfs_memory_after_power_loss(world->memory, VFS_LOSE_UNSYNCED, 1);
+    assert_int_equal(vfs_read_file(after, "/a", 100, &found), STATUS_OK);
+    uint64_t size = found.size;
+    buffer_release(&found);
+    vfs_destroy(after);
+    return size;
+}
+
+static void sync_that_fails_undone_is_told(void **state)
+{
+    struct world *world = *state;
+    struct vfs_file *file = create(world, "/a");
+    assert_int_equal(vfs_sync_directory(world->fault, "/"), STATUS_OK);
+    vfs_fault_on_failed_sync(world->fault, note_failed_sync);
+    told_count = 0;
+    uint64_t size = 0, left = 0;
+    for (enum vfs_fault_form form = VFS_FAULT_HALF; form <= VFS_FAULT_ENDS; form++) {
+        unsigned before = told_count;
+        assert_int_equal(vfs_write_at(file, size++, "x", 1), STATUS_OK);
+        fail_next(world, VFS_CALL_SYNC, form);
+        assert_int_equal(vfs_sync(file), STATUS_IO);
+        assert_int_equal(told_count, before + (form != VFS_FAULT_DONE));
+        assert_int_equal(vfs_sync(file), STATUS_OK); /* believes in nothing that was lost */
+        left = form == VFS_FAULT_DONE ? size : left;
+        assert_int_equal(bytes_left(world), left);
+    }
+    fail_next(world, VFS_CALL_SYNC_DIRECTORY, VFS_FAULT_NOTHING);
+    assert_int_equal(vfs_sync_directory(world->fault, "/"), STATUS_IO);
+    vfs_fault_on_failed_sync(world->fault, NULL);
+    fail_next(world, VFS_CALL_SYNC, VFS_FAULT_NOTHING);
+    assert_int_equal(vfs_sync(file), STATUS_IO);
+    assert_int_equal(told_count, 3);
+    vfs_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(skipped_site_says_ok_and_makes_nothing_durable, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(watcher_sees_the_world_before_each_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sync_that_fails_undone_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cold_files_are_read_by_those_who_wait, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -500,6 +500,110 @@ static void what_a_kill_leaves_unsynced_a_power_loss_still_takes(void **state)
     vfs_destroy(vfs);
 }
 
+/* true: a power loss leaves this. */
+static bool leaves(struct vfs *vfs, const char *bytes, size_t size)
+{
+    struct vfs *after = vfs_memory_after_power_loss(vfs, VFS_LOSE_UNSYNCED, 1);
+    bool same = holds(after, "/db/a", bytes, size);
+    vfs_destroy(after);
+    return same;
+}
+
+static void what_a_failed_sync_lost_is_read_and_no_later_sync_brings_it_back(void **state)
+{
+    (void)state;
+    struct vfs *vfs = new_memory();
+    struct vfs_file *file = create_durable(vfs, "/db/a", "old old"), *again = NULL;
+    assert_int_equal(vfs_write_at(file, 0, "new", 3), STATUS_OK);
+    vfs_memory_lose_unsynced(file);
+    assert_int_equal(vfs_memory_unsynced_bytes(vfs, "/db/a"), 0);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_true(holds_text(vfs, "/db/a", "new old"));
+    assert_true(leaves(vfs, "old old", 7));
+    /* What is written over it, or beside it, is not lost. */
+    assert_int_equal(vfs_write_at(file, 2, "WW", 2), STATUS_OK);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_true(holds_text(vfs, "/db/a", "neWWold"));
+    assert_true(leaves(vfs, "olWWold", 7));
+    /* The next process reads it, too, and only writing makes it durable. */
+    struct vfs *killed = vfs_memory_after_power_loss(vfs, VFS_KEEP_ALL, 1);
+    assert_int_equal(vfs_open(killed, "/db/a", VFS_WRITE, &again), STATUS_OK);
+    assert_true(holds_text(killed, "/db/a", "neWWold"));
+    assert_int_equal(vfs_sync(again), STATUS_OK);
+    assert_true(leaves(killed, "olWWold", 7));
+    assert_int_equal(vfs_rewrite(again, 0, 7), STATUS_OK);
+    assert_true(leaves(killed, "olWWold", 7));
+    assert_int_equal(vfs_sync(again), STATUS_OK);
+    assert_true(leaves(killed, "neWWold", 7));
+    vfs_close(file);
+    vfs_close(again);
+    vfs_destroy(killed);
+    vfs_destroy(vfs);
+}
+
+static void failed_sync_loses_the_bytes_that_made_a_file_longer_and_no_truncation(void **state)
+{
+    (void)state;
+    struct vfs *vfs = new_memory();
+    struct vfs_file *file = create_durable(vfs, "/db/a", "abc");
+    assert_int_equal(vfs_write_at(file, 3, "defg", 4), STATUS_OK);
+    vfs_memory_lose_unsynced(file);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_true(leaves(vfs, "abc", 3));
+    assert_int_equal(vfs_write_at(file, 7, "h", 1), STATUS_OK);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_true(leaves(vfs, "abc\0\0\0\0h", 8));
+    assert_int_equal(vfs_truncate(file, 2), STATUS_OK);
+    vfs_memory_lose_unsynced(file);
+    assert_true(leaves(vfs, "abc\0\0\0\0h", 8));
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_true(leaves(vfs, "ab", 2));
+    vfs_close(file);
+    vfs_destroy(vfs);
+}
+
+/* old: 'o'; lost 'L' over all of it; then 'S' at 100, synced; then 'U' at 600, not synced. */
+static void failed_sync_may_have_brought_some_of_it_to_the_medium(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1024], found[1024];
+    struct vfs *vfs = new_memory();
+    struct vfs_file *file = create(vfs, "/db/a"), *after_file = NULL;
+    memset(bytes, 'o', sizeof bytes);
+    assert_int_equal(vfs_write_at(file, 0, bytes, sizeof bytes), STATUS_OK);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_int_equal(vfs_sync_directory(vfs, "/db"), STATUS_OK);
+    memset(bytes, 'L', sizeof bytes);
+    assert_int_equal(vfs_write_at(file, 0, bytes, sizeof bytes), STATUS_OK);
+    vfs_memory_lose_unsynced(file);
+    assert_int_equal(vfs_write_at(file, 100, "SSSS", 4), STATUS_OK);
+    assert_int_equal(vfs_sync(file), STATUS_OK);
+    assert_int_equal(vfs_write_at(file, 600, "UUUU", 4), STATUS_OK);
+    unsigned seen[2][8] = {{0}};
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        bool torn = seed % 2;
+        struct vfs *after = vfs_memory_after_power_loss(vfs, torn ? VFS_TEAR : VFS_REORDER, seed);
+        assert_int_equal(vfs_open(after, "/db/a", VFS_READ, &after_file), STATUS_OK);
+        assert_int_equal(vfs_read_exactly(after_file, 0, found, sizeof found, false), STATUS_OK);
+        for (size_t i = 0; i < sizeof found; i++) {
+            uint8_t below = i < 512 ? found[0] : found[512];
+            assert_int_equal(found[i], i >= 100 && i < 104   ? 'S'
+                                       : i >= 600 && i < 604 ? found[600]
+                                                             : below);
+        }
+        assert_true(found[600] == 'U' || found[600] == found[512]);
+        seen[torn][(found[0] == 'L') | (found[512] == 'L') << 1 | (found[600] == 'U') << 2]++;
+        vfs_close(after_file);
+        vfs_destroy(after);
+    }
+    for (int i = 0; i < 8; i++)
+        assert_true(seen[1][i] > 5);
+    assert_true(seen[0][0] > 10 && seen[0][3] > 10 && seen[0][4] > 10 && seen[0][7] > 10);
+    assert_int_equal(seen[0][0] + seen[0][3] + seen[0][4] + seen[0][7], 200);
+    vfs_close(file);
+    vfs_destroy(vfs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +619,9 @@ int main(void)
         cmocka_unit_test(hard_links_are_one_file_after_power_loss_too),
         cmocka_unit_test(power_loss_leaves_the_old_world_as_it_was),
         cmocka_unit_test(what_a_kill_leaves_unsynced_a_power_loss_still_takes),
+        cmocka_unit_test(what_a_failed_sync_lost_is_read_and_no_later_sync_brings_it_back),
+        cmocka_unit_test(failed_sync_loses_the_bytes_that_made_a_file_longer_and_no_truncation),
+        cmocka_unit_test(failed_sync_may_have_brought_some_of_it_to_the_medium),
         cmocka_unit_test(same_seed_same_loss),
         cmocka_unit_test(flip_changes_one_byte_for_good),
         cmocka_unit_test(syncs_are_counted),
