@@ -123,8 +123,9 @@ static bool is_live(const struct version *version, uint64_t number)
     return false;
 }
 
-/* After a kill the manifest that was read may not be on the medium, nor the name CURRENT has now. From here
- * on it is relied upon: what it does not name is removed, so that no older state could be gone back to. */
+/* The manifest that was read may not be on the medium, nor the name CURRENT has now: the last run was killed,
+ * or its last sync failed, and then no sync alone would bring it there. From here on it is relied upon: what
+ * it does not name is removed, so that no older state could be gone back to. */
 static enum status settle_manifest(struct version_set *set)
 {
     char path[PATH_BYTES_MAX];
@@ -132,6 +133,8 @@ static enum status settle_manifest(struct version_set *set)
     struct vfs *vfs = set->env->vfs;
     manifest_path(set->directory, set->log.number, path, sizeof(path));
     enum status status = vfs_open(vfs, path, VFS_WRITE, &file);
+    if (status == STATUS_OK)
+        status = vfs_rewrite(file, 0, set->log.end);
     if (status == STATUS_OK)
         status = vfs_sync_at(file, "manifest.settle");
     if (status == STATUS_OK)

@@ -99,6 +99,23 @@ static enum status open_begun(struct wal *wal, const lsn_t *bases, size_t count)
     return STATUS_OK;
 }
 
+/* What was replayed above the durable LSN was written by a process that was killed, or whose sync failed;
+ * then no sync alone would bring it to the medium. The seal's sync takes it along. */
+static enum status write_doubtful_again(struct wal *wal, const struct wal_tail *tail)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < wal->segment_count; i++) {
+        const struct wal_segment *segment = wal->segments[i];
+        lsn_t from = segment->header.base, to = wal_header_end(&segment->header);
+        from = from > tail->durable_lsn ? from : tail->durable_lsn;
+        to = to < tail->next_lsn ? to : tail->next_lsn;
+        if (from < to)
+            status = vfs_rewrite(segment->file, wal_header_offset(&segment->header, from),
+                                 wal_header_offset(&segment->header, to));
+    }
+    return status;
+}
+
 /* Segments behind the tail that were ready when the last run ended, of this epoch from now on. */
 static enum status open_ready(struct wal *wal, const lsn_t *bases, size_t count)
 {
@@ -184,6 +201,8 @@ enum status wal_open(const struct env *env, const char *directory,
     while (begun < base_count && bases[begun] <= tail->next_lsn)
         begun++;
     status = open_begun(wal, bases, begun);
+    if (status == STATUS_OK)
+        status = write_doubtful_again(wal, tail);
     if (status == STATUS_OK)
         status = place_tail(wal, tail);
     if (status == STATUS_OK)

@@ -179,26 +179,30 @@ enum status wal_segment_fill(struct vfs_file *file, uint64_t from, uint64_t to)
 enum status wal_segment_create(const struct env *env, const char *directory,
                                const struct wal_header *header, struct wal_segment **segment)
 {
-    char path[WAL_SEGMENT_PATH_MAX];
+    char path[WAL_SEGMENT_PATH_MAX], new_path[WAL_SEGMENT_PATH_MAX + 4];
     wal_segment_path(directory, header->base, path, sizeof(path));
+    snprintf(new_path, sizeof(new_path), "%s.tmp", path);
     struct vfs_file *file = NULL;
-    enum status status = vfs_open(env->vfs, path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &file);
+    enum status status = vfs_open(env->vfs, new_path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &file);
     if (status != STATUS_OK)
         return status;
     struct wal_segment *made = memory_zeroed(1, sizeof(*made));
     made->header = *header;
     made->file = file;
-    /* The header goes last: a file of the right name with a sound header is whole. */
-    status = wal_segment_fill(file, WAL_HEADER_BYTES, header->segment_bytes);
+    status = write_header(made);
     if (status == STATUS_OK)
-        status = write_header(made);
+        status = wal_segment_fill(file, WAL_HEADER_BYTES, header->segment_bytes);
     if (status == STATUS_OK)
         status = vfs_sync_at(file, "wal_segment.create");
+    /* A file of the right name with a sound header is whole, on the medium too. */
+    if (status == STATUS_OK)
+        status = vfs_rename(env->vfs, new_path, path);
     if (status == STATUS_OK)
         status = vfs_sync_directory_at(env->vfs, directory, "wal_segment.create_name");
     if (status != STATUS_OK) {
         wal_segment_close(made);
         /* The first error is the one to tell; a leftover is removed at the next open. */
+        (void)vfs_remove(env->vfs, new_path);
         (void)vfs_remove(env->vfs, path);
         return status;
     }

@@ -100,9 +100,14 @@ struct sync_sizes {
 static void note_unsynced(void *context, enum vfs_call call, const char *path, const char *site)
 {
     struct sync_sizes *sizes = context;
+    char name[256];
     (void)call;
-    uint64_t bytes = vfs_memory_unsynced_bytes(sizes->run->memory, path);
-    if (strcmp(site, "wal.frames") == 0 && bytes > sizes->largest)
+    if (strcmp(site, "wal.frames") != 0)
+        return;
+    /* Told is the name under which a segment was made. */
+    snprintf(name, sizeof(name), "%.*s", (int)(strstr(path, ".wal") + 4 - path), path);
+    uint64_t bytes = vfs_memory_unsynced_bytes(sizes->run->memory, name);
+    if (bytes > sizes->largest)
         sizes->largest = bytes;
 }
 

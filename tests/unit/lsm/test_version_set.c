@@ -41,6 +41,7 @@ static void attach(struct fixture *f, struct vfs *memory)
 {
     f->memory = memory;
     f->fault = vfs_fault_create(memory);
+    vfs_fault_on_failed_sync(f->fault, vfs_memory_lose_unsynced);
     f->env = (struct env){.vfs = f->fault, .random_bytes = fill_random, .log = ignore_log};
 }
 
@@ -522,6 +523,36 @@ static void a_switch_is_durable_before_the_old_manifest_goes(void **state)
     assert_int_equal(open_after_switch_and_loss("replace_file.directory"), STATUS_CORRUPT);
 }
 
+static size_t table_count(struct fixture *f)
+{
+    struct version *version = version_set_current(f->set);
+    size_t count = version->trees[0].levels[0].count;
+    version_unref(version);
+    return count;
+}
+
+/* The next open reads the edit whose sync failed, and relies on it; then it is on the medium. */
+static void a_failed_edit_that_an_open_reads_is_durable_then(void **state)
+{
+    (void)state;
+    struct fixture *f = create();
+    struct version_edit edit = {0};
+    add_table(f, &edit, 0, 0, "a", "b", 10);
+    vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, false);
+    assert_int_equal(apply(f, &edit), STATUS_IO);
+    close_set(f);
+    assert_int_equal(open_set(f), STATUS_OK);
+    assert_int_equal(table_count(f), 1);
+    edit = (struct version_edit){0};
+    add_table(f, &edit, 0, 0, "c", "d", 20);
+    assert_int_equal(apply(f, &edit), STATUS_OK);
+    crash(f, VFS_LOSE_UNSYNCED, 1);
+    if (open_set(f) != STATUS_OK)
+        fail_msg("%s", f->report.text);
+    assert_int_equal(table_count(f), 2);
+    destroy(f);
+}
+
 static void opening_a_table_without_waiting_says_so(void **state)
 {
     (void)state;
@@ -561,6 +592,7 @@ int main(void)
         cmocka_unit_test(synced_edits_survive_every_power_loss),
         cmocka_unit_test(a_failing_manifest_keeps_the_old_state_and_recovers),
         cmocka_unit_test(a_switch_is_durable_before_the_old_manifest_goes),
+        cmocka_unit_test(a_failed_edit_that_an_open_reads_is_durable_then),
         cmocka_unit_test(opening_a_table_without_waiting_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

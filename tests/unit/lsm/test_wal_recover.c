@@ -226,6 +226,40 @@ static void what_a_killed_process_wrote_is_durable_after_the_seal(void **state)
     fixture_destroy(f);
 }
 
+/* A sync that fails leaves bytes that are read and never reach the medium, whoever syncs the file later:
+ * those that are replayed are written again, and no others. */
+static void what_a_failed_sync_left_in_memory_is_durable_after_the_seal(void **state)
+{
+    (void)state;
+    enum { SYNCED = 20, ALL = 60, VALUE_BYTES = 200 };
+    struct wal_fixture *f = fixture_create(8192);
+    struct vfs_fault_counters before, after;
+    fixture_start(f);
+    for (uint64_t n = 0; n < ALL; n++) {
+        fixture_append(f, n, VALUE_BYTES);
+        if (n == SYNCED)
+            assert_int_equal(wal_sync(f->wal), STATUS_OK);
+    }
+    lsn_t durable = wal_durable_lsn(f->wal), end = wal_next_lsn(f->wal);
+    vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, true);
+    assert_int_equal(wal_sync(f->wal), STATUS_READ_ONLY);
+    vfs_fault_fail(f->fault, 0, 0, STATUS_OK, false);
+    wal_close(f->wal);
+    f->wal = NULL;
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, ALL);
+    vfs_fault_counters(f->fault, &before);
+    assert_int_equal(fixture_open(f), STATUS_OK);
+    vfs_fault_counters(f->fault, &after);
+    uint64_t written = after.bytes_written - before.bytes_written;
+    assert_in_range(written, 1, 2 * (end - durable));
+    durable = wal_durable_lsn(f->wal);
+    fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+    assert_int_equal(fixture_recover(f, 0, durable, false, false), STATUS_OK);
+    fixture_expect(f, 0, ALL);
+    fixture_destroy(f);
+}
+
 static void a_missing_first_segment_is_damage_whatever_later_ones_state(void **state)
 {
     (void)state;
@@ -579,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_was_cut_does_not_come_back_behind_equal_positions),
         cmocka_unit_test(what_was_cut_does_not_come_back_in_a_later_segment),
         cmocka_unit_test(what_a_killed_process_wrote_is_durable_after_the_seal),
+        cmocka_unit_test(what_a_failed_sync_left_in_memory_is_durable_after_the_seal),
         cmocka_unit_test(a_missing_first_segment_is_damage_whatever_later_ones_state),
         cmocka_unit_test(a_missing_segment_is_named),
         cmocka_unit_test(a_chain_without_its_last_frame_is_no_batch),

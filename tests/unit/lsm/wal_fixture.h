@@ -55,6 +55,7 @@ static inline void fixture_attach(struct wal_fixture *fixture, struct vfs *memor
 {
     fixture->memory = memory;
     fixture->fault = vfs_fault_create(memory);
+    vfs_fault_on_failed_sync(fixture->fault, vfs_memory_lose_unsynced);
     fixture->env = (struct env){.vfs = fixture->fault,
                                 .wall_ms = fixture_clock,
                                 .monotonic_us = fixture_clock,
