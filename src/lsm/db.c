@@ -203,7 +203,11 @@ lsn_t db_acked_bound(struct lsm *db)
 {
     if (!db->wal)
         return atomic_load(&db->visible_bound);
-    return atomic_load(&db->ack_durable) ? wal_durable_lsn(db->wal) : wal_written_lsn(db->wal);
+    lsn_t written = wal_written_lsn(db->wal); /* before the flag: lsm_set_ack_durable */
+    if (!atomic_load(&db->ack_durable))
+        return written;
+    lsn_t durable = wal_durable_lsn(db->wal), floor = atomic_load(&db->acked_floor);
+    return durable > floor ? durable : floor;
 }
 
 void db_poison(struct lsm *db)

@@ -131,6 +131,7 @@ struct lsm {
     _Atomic lsn_t visible_bound;  /* all batches below are visible */
     _Atomic lsn_t read_cap;       /* after a failed sync or write: no reader at or above */
     atomic_bool ack_durable;
+    _Atomic lsn_t acked_floor;    /* was acknowledged before ack_durable was set */
     atomic_bool flush_requested, compact_requested;
     atomic_uint delay_us;         /* what lsm_write_delay_us says */
     uint64_t batches_until_delay; /* the delay is computed anew when this is 0; write_lock */

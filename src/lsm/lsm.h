@@ -134,8 +134,8 @@ enum status lsm_wal_write(struct lsm *db);
 /* Makes everything that was visible at the call durable. Both: any thread; a failure is final for
  * this run (STATUS_READ_ONLY from then on), and readers see nothing above `acked`: see below. */
 enum status lsm_wal_sync(struct lsm *db);
-/* What a failure must not take back from readers: true (policy `always`): the durable LSN; false:
- * the written LSN. Old versions that such a roll-back needs are kept. */
+/* What a failure must not take back from readers: true (policy `always`): the durable LSN, and what was
+ * written when this was set; false: the written LSN. Old versions that such a roll-back needs are kept. */
 void lsm_set_ack_durable(struct lsm *db, bool durable);
 /* Moves the WAL to a new segment now. */
 enum status lsm_wal_rotate(struct lsm *db);

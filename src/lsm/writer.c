@@ -200,9 +200,14 @@ enum status lsm_wal_sync(struct lsm *db)
     return status;
 }
 
+/* What was acknowledged stays so: versions below it may be gone. Read anew behind the flag: whoever still
+ * found it unset had read the written LSN before (db_acked_bound). */
 void lsm_set_ack_durable(struct lsm *db, bool durable)
 {
-    atomic_store(&db->ack_durable, durable);
+    if (durable && !atomic_load(&db->ack_durable))
+        atomic_store(&db->acked_floor, lsm_written_lsn(db));
+    if (atomic_exchange(&db->ack_durable, durable) != durable && durable)
+        atomic_store(&db->acked_floor, lsm_written_lsn(db));
 }
 
 enum status lsm_wal_rotate(struct lsm *db)

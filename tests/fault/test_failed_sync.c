@@ -147,6 +147,34 @@ static void failed_sync_under_everysec_is_final(void **state)
     fail_every(&(struct failing){1u << VFS_CALL_SYNC, STATUS_IO, true, POLICY_EVERYSEC, 1});
 }
 
+/* Under the old policy what is written was acknowledged: replies have left, old versions are gone. */
+static void failed_sync_after_a_change_to_always_takes_nothing_acknowledged_back(void **state)
+{
+    (void)state;
+    enum { BATCHES = 20 };
+    struct engine_run run;
+    struct engine_failure failure = {""};
+    struct lsm_report report = {""};
+    size_t count;
+    engine_run_init(&run, NULL, test_seed());
+    run.policy = POLICY_NO;
+    assert_int_equal(engine_run_open(&run, &report), STATUS_OK);
+    for (int i = 0; i < BATCHES; i++) {
+        assert_int_equal(engine_run_batch(&run), STATUS_OK);
+        assert_int_equal(engine_run_write(&run), STATUS_OK);
+    }
+    lsm_set_ack_durable(run.db, true);
+    for (int i = 0; i < BATCHES; i++)
+        assert_int_equal(engine_run_batch(&run), STATUS_OK);
+    assert_int_equal(engine_run_write(&run), STATUS_OK);
+    vfs_fault_fail(run.fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, false);
+    lsm_set_ack_durable(run.db, true); /* no change: what was written meanwhile does not count */
+    assert_int_equal(engine_run_sync(&run), STATUS_READ_ONLY);
+    check(engine_holds_history(run.db, &run.history, BATCHES, BATCHES, &count, &failure), &failure,
+          1);
+    engine_run_release(&run);
+}
+
 static void failed_directory_sync_loses_nothing(void **state)
 {
     (void)state;
@@ -175,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failed_sync_under_always_is_final),
         cmocka_unit_test(failed_sync_under_everysec_is_final),
+        cmocka_unit_test(failed_sync_after_a_change_to_always_takes_nothing_acknowledged_back),
         cmocka_unit_test(failed_directory_sync_loses_nothing),
         cmocka_unit_test(failed_write_is_final_or_tried_again),
         cmocka_unit_test(failed_call_on_names_loses_nothing),

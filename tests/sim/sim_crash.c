@@ -91,6 +91,7 @@ void sim_serve(struct sim *sim)
                                                          .reload = host_reload,
                                                          .context = sim});
     sim->read_only = sim->doubtful = false;
+    sim->acked_floor = 0;
     sim->flushes = sim->compactions = 0;
     sim_clients_join(sim);
 }
@@ -258,13 +259,13 @@ void sim_go_read_only(struct sim *sim)
     sim_fault_disarm(sim);
     sim->read_only = true;
     sim->doubtful = false;
-    size_t min = sim->received_durable;
-    if (sim->policy != ALWAYS)
-        min = greater(min, sim->received_written);
+    size_t min = greater(sim->received_durable, sim->received_written);
+    lsn_t acked = sim_acked(sim);
+    acked = acked > sim->acked_floor ? acked : sim->acked_floor;
     /* Writes of one call of a session share their end, so which of them the log took is not known. */
-    size_t max = sim_writes_below(sim, sim_acked(sim));
+    size_t max = sim_writes_below(sim, acked);
     lsn_t end = max + 1 < sim->write_count ? sim->writes[max + 1].end : 0;
-    while (sim_acked(sim) > sim->writes[max].end && max + 1 < sim->write_count &&
+    while (acked > sim->writes[max].end && max + 1 < sim->write_count &&
            sim->writes[max + 1].end == end)
         max++;
     sim_become(sim, sim_find_state(sim, min, max, "after a failure of the log"));

@@ -83,6 +83,7 @@ struct sim {
     struct config *config;
     struct service *service;
     enum policy policy;
+    lsn_t acked_floor; /* was acknowledged when the policy became `always` */
     bool read_only; /* a write to the log has failed: nothing is written until a restart */
     struct fault fault;
     bool disk_is_full, doubtful; /* a command was refused: an expired key may be gone or not */

@@ -231,7 +231,10 @@ static void step_policy(struct sim *sim)
     /* What the old policy let go has gone: it does not count as acknowledged by the new one. */
     for (size_t i = 0; i < sim->client_count; i++)
         sim_client_send(sim, &sim->clients[i], true);
+    enum policy before = sim->policy;
     sim->policy = (enum policy)below(sim, 3);
+    if (sim->policy == ALWAYS && before != ALWAYS)
+        sim->acked_floor = lsm_written_lsn(engine(sim));
     sim_note(sim, "policy %s", policy_names[sim->policy]);
     count(sim, SIM_POLICY);
     lsm_set_ack_durable(engine(sim), sim->policy == ALWAYS);
