@@ -46,6 +46,7 @@ void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed)
 {
     *run = (struct engine_run){.memory = memory ? memory : vfs_memory_create()};
     run->fault = vfs_fault_create(run->memory);
+    vfs_fault_on_failed_sync(run->fault, vfs_memory_lose_unsynced);
     random_init(&run->random, seed);
     run->env = (struct env){
         .vfs = run->fault,

@@ -73,6 +73,7 @@ void store_run_init(struct store_run *run, struct vfs *memory, enum engine_polic
 {
     *run = (struct store_run){.memory = memory ? memory : vfs_memory_create(), .policy = policy};
     run->fault = vfs_fault_create(run->memory);
+    vfs_fault_on_failed_sync(run->fault, vfs_memory_lose_unsynced);
     random_init(&run->random, seed);
     run->env =
         (struct env){run->fault, run_wall_ms, run_monotonic_us, run_random_bytes, run_log, run};

@@ -114,9 +114,7 @@ static void enter_world(struct sim *sim, struct vfs *world)
     sim_strike_cancel(sim);
     vfs_destroy(sim->vfs);
     vfs_destroy(sim->memory);
-    sim->memory = world;
-    sim->vfs = vfs_fault_create(world);
-    sim->env.vfs = sim->vfs;
+    sim_world_init(sim, world);
     sim->fault.armed = sim->disk_is_full = false;
 }
 
@@ -209,7 +207,11 @@ void sim_step_crash(struct sim *sim)
 {
     if (one_in(sim, 4))
         sim_end_log_at_segment(sim);
-    enum vfs_power_loss mode = sim_pick_loss(sim);
+    sim_crash(sim, sim_pick_loss(sim));
+}
+
+void sim_crash(struct sim *sim, enum vfs_power_loss mode)
+{
     struct promise promise = sim_promised_now(sim);
     sim_strike_cancel(sim);
     crash_into(sim, vfs_memory_after_power_loss(sim->memory, mode, random_next(&sim->random)), mode,

@@ -148,12 +148,15 @@ void sim_fail(struct sim *sim, const char *format, ...)
 
 /* ---- sim_world.c */
 
-void sim_env_init(struct sim *sim);
+/* Takes `memory` over: file systems and env. */
+void sim_world_init(struct sim *sim, struct vfs *memory);
 enum vfs_power_loss sim_pick_loss(struct sim *sim);
 void sim_strike_cancel(struct sim *sim);
 void sim_strike_arm(struct sim *sim, uint64_t calls, bool serving);
 void sim_fault_disarm(struct sim *sim);
 void sim_fault_arm(struct sim *sim);
+/* One of the next syncs of a file fails, and is not made. */
+void sim_fault_arm_sync(struct sim *sim);
 /* What only looks is not to be failed. */
 void sim_fault_pause(struct sim *sim);
 void sim_fault_go_on(struct sim *sim);
@@ -199,6 +202,7 @@ enum status sim_stop(struct sim *sim);
 /* The log ends where a segment begins, and nothing of its own is in that segment yet. */
 void sim_end_log_at_segment(struct sim *sim);
 void sim_step_crash(struct sim *sim);
+void sim_crash(struct sim *sim, enum vfs_power_loss mode);
 /* The crash that was armed has struck inside the last step. */
 void sim_crash_inside(struct sim *sim);
 void sim_step_restart(struct sim *sim);

@@ -34,8 +34,11 @@ static void sim_log(void *context, enum log_level level, const char *line)
         printf("    log: %s\n", line);
 }
 
-void sim_env_init(struct sim *sim)
+void sim_world_init(struct sim *sim, struct vfs *memory)
 {
+    sim->memory = memory;
+    sim->vfs = vfs_fault_create(memory);
+    vfs_fault_on_failed_sync(sim->vfs, vfs_memory_lose_unsynced);
     sim->env = (struct env){
         sim->vfs, sim_wall_ms, sim_monotonic_us, sim_random_bytes, sim_log, sim,
     };
@@ -95,6 +98,18 @@ void sim_fault_disarm(struct sim *sim)
     vfs_fault_fail(sim->vfs, 0, 0, STATUS_OK, false);
 }
 
+/* The n-th call from now on fails. */
+static void arm(struct sim *sim, const struct fault *fault, uint64_t n, enum vfs_fault_form form)
+{
+    sim->fault = *fault;
+    sim->fault.armed = true;
+    vfs_fault_set_form(sim->vfs, form);
+    count(sim, sim->fault.for_good ? SIM_FAULT_GOOD : SIM_FAULT_ONCE);
+    vfs_fault_fail(sim->vfs, sim->fault.calls, n, sim->fault.error, sim->fault.for_good);
+    sim_note(sim, "fault: calls %x, the %" PRIu64 "th, form %d, %s%s", sim->fault.calls, n,
+             (int)form, status_text(sim->fault.error), sim->fault.for_good ? ", for good" : "");
+}
+
 void sim_fault_arm(struct sim *sim)
 {
     static const enum vfs_call calls[] = {
@@ -105,16 +120,16 @@ void sim_fault_arm(struct sim *sim)
         VFS_CALL_EXISTS, VFS_CALL_LOCK,     VFS_CALL_FREE_BYTES,
     };
     uint64_t n = 1 + below(sim, one_in(sim, 3) ? 40 : 8);
-    sim->fault = (struct fault){.armed = true,
-                                .for_good = one_in(sim, 3),
+    const struct fault fault = {.for_good = one_in(sim, 3),
                                 .calls = 1u << calls[below(sim, sizeof calls / sizeof *calls)],
                                 .error = one_in(sim, 3) ? STATUS_NO_SPACE : STATUS_IO};
-    enum vfs_fault_form form = (enum vfs_fault_form)below(sim, VFS_FAULT_ENDS + 1);
-    vfs_fault_set_form(sim->vfs, form);
-    count(sim, sim->fault.for_good ? SIM_FAULT_GOOD : SIM_FAULT_ONCE);
-    vfs_fault_fail(sim->vfs, sim->fault.calls, n, sim->fault.error, sim->fault.for_good);
-    sim_note(sim, "fault: calls %x, the %" PRIu64 "th, form %d, %s%s", sim->fault.calls, n,
-             (int)form, status_text(sim->fault.error), sim->fault.for_good ? ", for good" : "");
+    arm(sim, &fault, n, (enum vfs_fault_form)below(sim, VFS_FAULT_ENDS + 1));
+}
+
+void sim_fault_arm_sync(struct sim *sim)
+{
+    const struct fault fault = {.calls = 1u << VFS_CALL_SYNC, .error = STATUS_IO};
+    arm(sim, &fault, 1 + below(sim, 3), VFS_FAULT_NOTHING);
 }
 
 /* What only looks is not to be failed. */

@@ -63,6 +63,23 @@ static void step_request(struct sim *sim)
     }
 }
 
+/* What any step may have brought about. */
+static void after_step(struct sim *sim)
+{
+    if (sim->strike.world) {
+        sim_crash_inside(sim);
+        return;
+    }
+    if (!sim->read_only && sim_engine_is_read_only(sim))
+        sim_go_read_only(sim);
+    if (sim->doubtful)
+        sim_settle_doubt(sim);
+    note_progress(sim);
+    for (size_t i = 0; i < sim->client_count; i++)
+        if (sim->clients[i].session)
+            sim_check_blocked(sim, &sim->clients[i]);
+}
+
 static bool needs_after_step(struct sim *sim)
 {
     return sim->strike.world || sim->doubtful || sim_engine_is_read_only(sim);
@@ -92,6 +109,36 @@ static void step_go_round(struct sim *sim)
         if (needs_after_step(sim))
             return;
     }
+    if (one_in(sim, 2))
+        sim_step_crash(sim);
+}
+
+/* A sync fails, of the log or of what background work makes. Then the process may end, and the next one
+ * finds in the system's memory what is not on the medium and never will be; then the power goes. */
+static void step_failed_sync(struct sim *sim)
+{
+    sim_note(sim, "a sync is to fail");
+    if (sim->read_only || sim->fault.armed || sim->disk_is_full)
+        return;
+    count(sim, SIM_FAILED_SYNC);
+    sim_fault_arm_sync(sim);
+    for (uint64_t i = 1 + below(sim, 4); i > 0 && !needs_after_step(sim); i--)
+        step_client(sim);
+    if (!needs_after_step(sim) && one_in(sim, 2)) {
+        lsm_request_flush(engine(sim));
+        work_until_idle(sim);
+    } else if (!needs_after_step(sim)) {
+        sim_step_sync(sim);
+    }
+    after_step(sim);
+    uint64_t end = below(sim, 3);
+    if (end == 0)
+        sim_crash(sim, VFS_KEEP_ALL);
+    else if (end == 1)
+        sim_step_restart(sim);
+    for (uint64_t i = below(sim, 4); i > 0 && !needs_after_step(sim); i--)
+        step_client(sim);
+    after_step(sim);
     if (one_in(sim, 2))
         sim_step_crash(sim);
 }
@@ -338,6 +385,7 @@ static const struct {
     {sim_step_crash, 8, false},
     {step_strike, 8, false},
     {step_fault, 6, false},
+    {step_failed_sync, 4, false},
     {step_policy, 3, false},
     {step_idle, 10, false},
     {step_mood, 4, true},
@@ -371,30 +419,11 @@ static void run_step(struct sim *sim)
     steps[kind].run(sim);
 }
 
-/* What any step may have brought about. */
-static void after_step(struct sim *sim)
-{
-    if (sim->strike.world) {
-        sim_crash_inside(sim);
-        return;
-    }
-    if (!sim->read_only && sim_engine_is_read_only(sim))
-        sim_go_read_only(sim);
-    if (sim->doubtful)
-        sim_settle_doubt(sim);
-    note_progress(sim);
-    for (size_t i = 0; i < sim->client_count; i++)
-        if (sim->clients[i].session)
-            sim_check_blocked(sim, &sim->clients[i]);
-}
-
 static void begin(struct sim *sim)
 {
     random_init(&sim->random, sim->options->seed);
     random_init(&sim->entropy, sim->options->seed ^ 0x5eed);
-    sim->memory = vfs_memory_create();
-    sim->vfs = vfs_fault_create(sim->memory);
-    sim_env_init(sim);
+    sim_world_init(sim, vfs_memory_create());
     sim->model.now_ms = WALL_MS_AT_START;
     sim->client_count = 1 + below(sim, CLIENTS_MAX);
     for (size_t i = 0; i < sim->client_count; i++)

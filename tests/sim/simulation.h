@@ -27,7 +27,8 @@ enum sim_event {
     X(REORDER, "power losses, reordered") X(INSIDE, "crashes inside a call")                       \
     X(AGAIN, "crashes inside a recovery") X(LOST, "crashes that took a tail")                      \
     X(FAULT_ONCE, "faults armed once") X(FAULT_GOOD, "faults armed for good")                      \
-    X(FAULT_FIRED, "calls failed") X(FAULT_OPEN, "opens failed by a fault")                        \
+    X(FAILED_SYNC, "syncs that were to fail") X(FAULT_FIRED, "calls failed")                       \
+    X(FAULT_OPEN, "opens failed by a fault")                                                       \
     X(FULL, "full disks") X(REFUSED, "commands refused by a fault")                                \
     X(READ_ONLY, "stores gone read-only")
 #define SIM_EVENT_ENUM(name, text) SIM_##name,
