@@ -31,17 +31,28 @@ static bool buffer_has_room(const struct buffer *buffer, size_t more)
 void buffer_release(struct buffer *buffer)
 {
     memory_free(buffer->data);
-    *buffer = (struct buffer){0};
+    *buffer = (struct buffer){.may_fail = buffer->may_fail};
 }
 
-void buffer_reserve(struct buffer *buffer, size_t more)
+static bool buffer_grow(struct buffer *buffer, size_t more)
 {
-    if (buffer_has_room(buffer, more))
-        return;
     size_t capacity = buffer_grown_capacity(buffer, more);
-    /* A capacity of 0 asks for the impossible, so that memory_resize reports it. */
-    buffer->data = memory_resize(buffer->data, capacity ? capacity : SIZE_MAX / 2);
+    /* A capacity of 0 asks for the impossible, so that memory reports it. */
+    size_t asked = capacity ? capacity : SIZE_MAX / 2;
+    uint8_t *data = buffer->may_fail ? memory_ask_resize(buffer->data, asked)
+                                     : memory_resize(buffer->data, asked);
+    if (!data) {
+        buffer->failed = true;
+        return false;
+    }
+    buffer->data = data;
     buffer->capacity = capacity;
+    return true;
+}
+
+bool buffer_reserve(struct buffer *buffer, size_t more)
+{
+    return buffer_has_room(buffer, more) || buffer_grow(buffer, more);
 }
 
 enum status buffer_try_reserve(struct buffer *buffer, size_t more)
@@ -59,9 +70,8 @@ enum status buffer_try_reserve(struct buffer *buffer, size_t more)
 
 void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
-    if (size == 0)
+    if (size == 0 || !buffer_reserve(buffer, size))
         return;
-    buffer_reserve(buffer, size);
     memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
 }
@@ -73,8 +83,8 @@ void buffer_append_slice(struct buffer *buffer, struct slice slice)
 
 void buffer_append_byte(struct buffer *buffer, uint8_t byte)
 {
-    buffer_reserve(buffer, 1);
-    buffer->data[buffer->size++] = byte;
+    if (buffer_reserve(buffer, 1))
+        buffer->data[buffer->size++] = byte;
 }
 
 void buffer_append_text(struct buffer *buffer, const char *text)
@@ -98,11 +108,14 @@ void buffer_vprintf(struct buffer *buffer, const char *format, va_list arguments
     int length = vsnprintf(room ? (char *)buffer->data + buffer->size : NULL, room, format,
                            arguments);
     assert(length >= 0);
-    if ((size_t)length >= room) {
-        buffer_reserve(buffer, (size_t)length + 1); /* vsnprintf ends its text with a NUL */
+    bool fits = (size_t)length < room;
+    if (!fits &&
+        buffer_reserve(buffer, (size_t)length + 1)) { /* vsnprintf ends its text with a NUL */
         vsnprintf((char *)buffer->data + buffer->size, (size_t)length + 1, format, again);
+        fits = true;
     }
-    buffer->size += (size_t)length;
+    if (fits)
+        buffer->size += (size_t)length;
     va_end(again);
 }
 

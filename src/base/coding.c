@@ -24,48 +24,55 @@ size_t varint_size(uint64_t value)
 
 void buffer_append_varint(struct buffer *buffer, uint64_t value)
 {
-    buffer_reserve(buffer, VARINT_BYTES_MAX);
+    if (!buffer_reserve(buffer, VARINT_BYTES_MAX))
+        return;
     buffer->size += varint_store(buffer->data + buffer->size, value);
 }
 
 void buffer_append_le16(struct buffer *buffer, uint16_t value)
 {
-    buffer_reserve(buffer, 2);
+    if (!buffer_reserve(buffer, 2))
+        return;
     le16_store(buffer->data + buffer->size, value);
     buffer->size += 2;
 }
 
 void buffer_append_le32(struct buffer *buffer, uint32_t value)
 {
-    buffer_reserve(buffer, 4);
+    if (!buffer_reserve(buffer, 4))
+        return;
     le32_store(buffer->data + buffer->size, value);
     buffer->size += 4;
 }
 
 void buffer_append_le64(struct buffer *buffer, uint64_t value)
 {
-    buffer_reserve(buffer, 8);
+    if (!buffer_reserve(buffer, 8))
+        return;
     le64_store(buffer->data + buffer->size, value);
     buffer->size += 8;
 }
 
 void buffer_append_be16(struct buffer *buffer, uint16_t value)
 {
-    buffer_reserve(buffer, 2);
+    if (!buffer_reserve(buffer, 2))
+        return;
     be16_store(buffer->data + buffer->size, value);
     buffer->size += 2;
 }
 
 void buffer_append_be32(struct buffer *buffer, uint32_t value)
 {
-    buffer_reserve(buffer, 4);
+    if (!buffer_reserve(buffer, 4))
+        return;
     be32_store(buffer->data + buffer->size, value);
     buffer->size += 4;
 }
 
 void buffer_append_be64(struct buffer *buffer, uint64_t value)
 {
-    buffer_reserve(buffer, 8);
+    if (!buffer_reserve(buffer, 8))
+        return;
     be64_store(buffer->data + buffer->size, value);
     buffer->size += 8;
 }

@@ -14,12 +14,16 @@ static _Atomic uint64_t try_count, failed_try_count;
 static _Atomic uint64_t fail_at; /* the value of try_count that fails; 0: none does */
 static atomic_bool fail_for_good;
 
+void memory_run_out(size_t size)
+{
+    fprintf(stderr, "out of memory: %zu bytes\n", size);
+    abort();
+}
+
 static void *memory_check(void *block, size_t size)
 {
-    if (!block) {
-        fprintf(stderr, "out of memory: %zu bytes\n", size);
-        abort();
-    }
+    if (!block)
+        memory_run_out(size);
     return block;
 }
 
@@ -73,6 +77,16 @@ void *memory_try_allocate(size_t size)
 void *memory_try_resize(void *block, size_t size)
 {
     return memory_may_try() ? realloc(block, size ? size : 1) : NULL;
+}
+
+void *memory_ask_allocate(size_t size)
+{
+    return size > MEMORY_SURE_BYTES ? memory_try_allocate(size) : memory_allocate(size);
+}
+
+void *memory_ask_resize(void *block, size_t size)
+{
+    return size > MEMORY_SURE_BYTES ? memory_try_resize(block, size) : memory_resize(block, size);
 }
 
 void memory_fail_try(uint64_t n, bool for_good)

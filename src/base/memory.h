@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Allocation. The plain functions abort on out-of-memory: they are for sizes that the program decides,
  * or has bounded to something small. Sizes that a client or a file decides are bounded first and asked
- * for with _try_. */
+ * for with _try_ or, where most are small, with _ask_. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
@@ -14,10 +14,16 @@ void *memory_zeroed(size_t count, size_t size); /* calloc */
 void *memory_resize(void *block, size_t size); /* realloc */
 void *memory_copy(const void *data, size_t size);
 void memory_free(void *block); /* NULL is fine */
+_Noreturn void memory_run_out(size_t size); /* what they do when there is none: says so, aborts */
 
 /* NULL when there is no memory; then nothing has changed. */
 void *memory_try_allocate(size_t size);
 void *memory_try_resize(void *block, size_t size);
+
+/* Up to MEMORY_SURE_BYTES as the plain ones, above as _try_. */
+enum { MEMORY_SURE_BYTES = 64 * 1024 };
+void *memory_ask_allocate(size_t size);
+void *memory_ask_resize(void *block, size_t size);
 
 /* For tests: the n-th _try_ from now (1: the next), of whatever thread, gets no memory; with `for_good`
  * all later ones too. 0: none fails. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buffer.h"
+#include "base/coding.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
@@ -100,6 +101,74 @@ static void buffer_try_reserve_refuses_the_impossible_and_changes_nothing(void *
     buffer_release(&buffer);
 }
 
+/* Whatever is appended: all of it, or nothing and `failed`. */
+static void a_buffer_that_may_fail_leaves_out_what_finds_no_memory(void **state)
+{
+    (void)state;
+    struct buffer buffer = {.may_fail = true};
+    uint8_t *large = memory_zeroed(1, MEMORY_SURE_BYTES);
+    buffer_append(&buffer, large, MEMORY_SURE_BYTES - 30);
+    while (buffer.size < buffer.capacity)
+        buffer_append_byte(&buffer, 1);
+    assert_true(buffer.size <= MEMORY_SURE_BYTES);
+    assert_false(buffer.failed);
+    size_t size = buffer.size;
+    for (int i = 0; i < 7; i++) {
+        memory_fail_try(1, true);
+        switch (i) {
+        case 0:
+            buffer_append_byte(&buffer, 2);
+            break;
+        case 1:
+            buffer_append(&buffer, large, MEMORY_SURE_BYTES);
+            break;
+        case 2:
+            buffer_printf(&buffer, "%d", 12345);
+            break;
+        case 3:
+            buffer_append_varint(&buffer, UINT64_MAX);
+            buffer_append_le64(&buffer, 1);
+            break;
+        case 4:
+            buffer_append_le16(&buffer, 1);
+            buffer_append_be16(&buffer, 1);
+            break;
+        case 5:
+            buffer_append_le32(&buffer, 1);
+            buffer_append_be32(&buffer, 1);
+            break;
+        case 6:
+            buffer_append_be64(&buffer, 1);
+            assert_false(buffer_reserve(&buffer, SIZE_MAX));
+            break;
+        }
+        memory_fail_try(0, false);
+        assert_int_equal(buffer.size, size);
+        assert_true(buffer.failed);
+        buffer.failed = false;
+    }
+    buffer_append_byte(&buffer, 2);
+    assert_int_equal(buffer.size, size + 1);
+    buffer_release(&buffer);
+    assert_true(buffer.may_fail);
+    memory_free(large);
+}
+
+/* Up to MEMORY_SURE_BYTES nothing is tried. */
+static void a_small_buffer_that_may_fail_does_not(void **state)
+{
+    (void)state;
+    struct buffer buffer = {.may_fail = true};
+    uint64_t tried = memory_try_count();
+    for (size_t i = 0; i < MEMORY_SURE_BYTES; i++)
+        buffer_append_byte(&buffer, 3);
+    assert_int_equal(memory_try_count(), tried);
+    buffer_append_byte(&buffer, 3);
+    assert_int_equal(memory_try_count(), tried + 1);
+    assert_false(buffer.failed);
+    buffer_release(&buffer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +176,8 @@ int main(void)
         cmocka_unit_test(buffer_agrees_with_a_plain_array),
         cmocka_unit_test(buffer_printf_makes_room_for_any_length),
         cmocka_unit_test(buffer_try_reserve_refuses_the_impossible_and_changes_nothing),
+        cmocka_unit_test(a_buffer_that_may_fail_leaves_out_what_finds_no_memory),
+        cmocka_unit_test(a_small_buffer_that_may_fail_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

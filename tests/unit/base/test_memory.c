@@ -56,12 +56,30 @@ static void plain_allocations_are_not_tried(void **state)
     assert_int_equal(memory_try_count(), tried);
 }
 
+static void what_is_asked_for_is_tried_only_when_it_is_large(void **state)
+{
+    (void)state;
+    uint64_t tried = memory_try_count();
+    memory_fail_try(1, true);
+    void *block = memory_ask_resize(memory_ask_allocate(10), MEMORY_SURE_BYTES);
+    assert_non_null(block);
+    assert_int_equal(memory_try_count(), tried);
+    assert_null(memory_ask_resize(block, MEMORY_SURE_BYTES + 1));
+    assert_null(memory_ask_allocate(MEMORY_SURE_BYTES + 1));
+    memory_fail_try(0, false);
+    assert_int_equal(memory_try_count(), tried + 2);
+    block = memory_ask_resize(block, MEMORY_SURE_BYTES + 1);
+    assert_non_null(block);
+    memory_free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_nth_try_fails_once_or_for_good),
         cmocka_unit_test(a_failed_try_changes_nothing),
         cmocka_unit_test(plain_allocations_are_not_tried),
+        cmocka_unit_test(what_is_asked_for_is_tried_only_when_it_is_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
