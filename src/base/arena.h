@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes with a scope: allocated one after another, freed all at once. One thread allocates; other
+/* Bytes with a scope: allocated one after another, freed all at once. Nothing that is allocated is moved,
+ * so a failure leaves all as it was. One thread allocates; other
  * threads may read what was published to them and read arena_bytes (atomic). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -7,6 +8,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { ARENA_ALIGNMENT = 8 };
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */
@@ -18,8 +21,9 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t chunk_bytes);
 void arena_release(struct arena *arena);
-void *arena_allocate(struct arena *arena, size_t size);         /* 8-byte aligned */
-void *arena_copy(struct arena *arena, const void *data, size_t size);
+/* NULL: there is no memory. */
+void *arena_try_allocate(struct arena *arena, size_t size); /* ARENA_ALIGNMENT */
+void *arena_try_copy(struct arena *arena, const void *data, size_t size);
 size_t arena_bytes(const struct arena *arena);
 
 #endif

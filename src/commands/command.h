@@ -196,8 +196,8 @@ struct command_wait {
     enum status (*timed_out)(struct command_context *c);
 };
 void command_block(struct command_context *c, const struct command_wait *wait);
-/* Replaces an argument for this and later runs of this request; the bytes are copied. */
-void command_set_argument(struct command_context *c, size_t index, struct slice value);
+/* Replaces an argument for this and later runs of this request; the bytes are copied. STATUS_NO_MEMORY. */
+enum status command_set_argument(struct command_context *c, size_t index, struct slice value);
 
 /* ---- Handlers: every name in the last column of commands.def is one ------------------------------ */
 

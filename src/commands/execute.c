@@ -453,11 +453,14 @@ void command_block(struct command_context *c, const struct command_wait *wait)
             env_monotonic_us(c->service->env) + (uint64_t)wait->timeout_ms * 1000;
 }
 
-void command_set_argument(struct command_context *c, size_t index, struct slice value)
+enum status command_set_argument(struct command_context *c, size_t index, struct slice value)
 {
     assert(index < c->count);
-    c->arguments[index] =
-        slice_make(arena_copy(&c->session->set_arguments, value.data, value.size), value.size);
+    uint8_t *copy = arena_try_copy(&c->session->set_arguments, value.data, value.size);
+    if (!copy)
+        return STATUS_NO_MEMORY;
+    c->arguments[index] = slice_make(copy, value.size);
+    return STATUS_OK;
 }
 
 enum status command_lookup(struct command_context *c, enum status status)

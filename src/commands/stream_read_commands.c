@@ -143,8 +143,7 @@ static enum status resolve_id(struct command_context *c, size_t index, const str
     }
     char text[STREAM_ID_TEXT_MAX];
     size_t size = stream_id_format(id, text);
-    command_set_argument(c, index, slice_make(text, size));
-    return STATUS_OK;
+    return command_set_argument(c, index, slice_make(text, size));
 }
 
 /* Who is blocked goes on waiting while the key is of another type. */

@@ -132,7 +132,7 @@ enum cordwood_status cordwood_batch_write(struct cordwood_batch *batch)
 {
     struct lsm_writer *writer;
     size_t bytes = lsm_batch_bytes(batch->batch);
-    enum status status = begin(batch->db, bytes, &writer);
+    enum status status = begin(batch->db, lsm_batch_room(batch->batch), &writer);
     if (status != STATUS_OK)
         return library_status(status);
     lsm_write_batch(writer, batch->batch);

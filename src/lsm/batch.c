@@ -80,6 +80,13 @@ size_t lsm_batch_bytes(const struct lsm_batch *batch)
     return batch->records.size;
 }
 
+size_t lsm_batch_room(const struct lsm_batch *batch)
+{
+    size_t room = batch->records.size + batch->count * LSM_RECORD_BYTES;
+    assert(batch->records.size <= LSM_BATCH_BYTES_MAX);
+    return room < LSM_BATCH_BYTES_MAX ? room : LSM_BATCH_BYTES_MAX;
+}
+
 void lsm_write_batch(struct lsm_writer *writer, const struct lsm_batch *batch)
 {
     struct slice records = buffer_slice(&batch->records);

@@ -29,7 +29,10 @@ static uint32_t block_checksum(const uint8_t *head, uint64_t offset, struct slic
 static bool block_compress(struct buffer *out, struct slice raw)
 {
     int bound = LZ4_compressBound((int)raw.size);
-    buffer_reserve(out, (size_t)bound);
+    if (!buffer_reserve(out, (size_t)bound)) {
+        out->failed = false; /* plain it finds room */
+        return false;
+    }
     int size = LZ4_compress_default((const char *)raw.data, (char *)out->data + out->size,
                                     (int)raw.size, bound);
     if (size <= 0 || (size_t)size > raw.size - raw.size / LZ4_GAIN_SHARE - 1)
@@ -46,6 +49,8 @@ static void seal(struct buffer *out, enum block_kind kind, bool compress, struct
     assert(raw_bytes <= BLOCK_RAW_BYTES_MAX);
     static const uint8_t empty[BLOCK_HEAD_BYTES];
     size_t head_at = out->size;
+    if (!buffer_reserve(out, BLOCK_HEAD_BYTES + content.size))
+        return;
     buffer_append(out, empty, sizeof(empty));
     bool is_compressed = compress && block_compress(out, content);
     if (!is_compressed)

@@ -57,6 +57,7 @@ struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn)
             .has_hash = tree->compaction == LSM_LEVELED,
             .safe_lsn = db_safe_lsn,
             .context = db,
+            .spare = &db->writer.spare,
         });
     }
     return set;
@@ -66,12 +67,13 @@ static void memtable_set_destroy(struct memtable_set *set)
 {
     for (unsigned i = 0; i < set->tree_count; i++)
         memtable_destroy(set->trees[i]);
+    spare_blocks_release(set->spares);
     memory_free(set);
 }
 
 size_t memtable_set_bytes(const struct memtable_set *set)
 {
-    size_t bytes = 0;
+    size_t bytes = atomic_load_explicit(&set->spare_bytes, memory_order_relaxed);
     for (unsigned i = 0; i < set->tree_count; i++)
         bytes += memtable_bytes(set->trees[i]);
     return bytes;
@@ -232,11 +234,12 @@ static enum status replay_batch(void *context, lsn_t lsn, struct slice records, 
     struct slice all = records;
     struct wal_record record;
     bool bad = false;
-    (void)count; /* the records say themselves where they end */
     if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
         switch_at(db, db->view->active, lsn);
     struct memtable_set *set = db->view->active;
     const uint8_t *at = all.data; /* where the record begins */
+    if (!spare_try_fill(&db->writer.spare, records.size + count * MEMTABLE_RECORD_BYTES))
+        return STATUS_NO_MEMORY;
     while (wal_record_next(&records, &record, &bad)) {
         if (record.tree >= db->options.tree_count)
             return STATUS_CORRUPT;
@@ -248,6 +251,7 @@ static enum status replay_batch(void *context, lsn_t lsn, struct slice records, 
             memtable_put(set->trees[record.tree], record.key, lsn, record.kind, record.value);
         at = records.data;
     }
+    db_spare_settle(db, set);
     atomic_store(&db->visible_bound, lsn + 1);
     return bad ? STATUS_CORRUPT : STATUS_OK;
 }
@@ -268,6 +272,7 @@ static enum status recover_wal(struct lsm *db, const struct version_state *state
     };
     db_install_view(db, memtable_set_create(db, state->flushed_lsn), NULL);
     enum status status = wal_recover(&recovery, &db->recovered, report);
+    spare_release(&db->writer.spare);
     db->recovery_us = env_monotonic_us(&db->env) - began_us;
     atomic_store(&db->visible_bound, db->recovered.next_lsn);
     return status;
@@ -338,6 +343,7 @@ static void release(struct lsm *db)
     compaction_abandon(db);
     reader_release(&db->writer.reader);
     buffer_release(&db->writer.payload);
+    spare_release(&db->writer.spare);
     view_unref(db->view);
     assert(!db->live_views);
     wal_close(db->wal);

@@ -30,6 +30,8 @@ struct memtable_set {
     atomic_uint references;
     lsn_t first_lsn;      /* batches from here ... */
     lsn_t end_lsn;        /* ... below here; 0 while active */
+    struct spare_block *spares; /* memory set aside for batches that was needed; the writer's */
+    atomic_size_t spare_bytes;
 };
 
 enum { FLUSHING_MAX = 64 };
@@ -80,6 +82,8 @@ struct lsm_writer {
     struct lsm_reader reader;
     lsn_t lsn;
     struct buffer payload;
+    struct spare spare; /* where the batch's puts find memory when the heap has none */
+    size_t bytes_ready; /* `payload` and `spare` suffice for a batch of so many */
     uint64_t put_counts[LSM_TREES_MAX]; /* of this batch */
     uint64_t record_count;
     bool open;
@@ -191,6 +195,8 @@ void db_work_ready(struct lsm *db);
  * its own batch that stand before it (in `earlier`, the batch's records so far) are deleted one by one. */
 void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range_delete range,
                            struct slice earlier);
+/* After a batch: what was needed of the memory set aside for it belongs to the memtables. */
+void db_spare_settle(struct lsm *db, struct memtable_set *set);
 /* Computes anew how long writers are to be held back (work.c). */
 void db_update_delay(struct lsm *db);
 

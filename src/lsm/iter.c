@@ -252,6 +252,7 @@ struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
     assert(reader->active);
     assert(tree < reader->db->options.tree_count);
     struct lsm_iter *iter = memory_zeroed(1, sizeof(struct lsm_iter));
+    iter->saved_value.may_fail = true;
     iter->reader = reader;
     iter->tree = tree;
     iter->has_lower = options->lower.size > 0;
@@ -283,8 +284,8 @@ void lsm_iter_close(struct lsm_iter *iter)
 static void save(struct buffer *saved, struct slice bytes)
 {
     buffer_clear(saved);
-    if (saved->capacity < bytes.size)
-        buffer_reserve(saved, bytes.size);
+    if (saved->capacity < bytes.size && !buffer_reserve(saved, bytes.size))
+        return;
     if (bytes.size > 0)
         memcpy(saved->data, bytes.data, bytes.size);
     saved->size = bytes.size;
@@ -353,6 +354,13 @@ static void settle_forward(struct lsm_iter *iter)
     stop(iter);
 }
 
+static void fail_for_memory(struct lsm_iter *iter)
+{
+    iter->saved_value.failed = false;
+    iter->valid = false;
+    iter->status = STATUS_NO_MEMORY;
+}
+
 /* The cursor stands on the last version of a key or behind it, going backward. */
 static void settle_backward(struct lsm_iter *iter)
 {
@@ -369,6 +377,10 @@ static void settle_backward(struct lsm_iter *iter)
                 lsn = cursor->lsn;
                 kind = cursor->kind;
                 save(&iter->saved_value, cursor->value);
+                if (iter->saved_value.failed) {
+                    fail_for_memory(iter);
+                    return;
+                }
             }
             cursor->ops->prev(cursor);
         } while (cursor->valid && slice_equal(cursor->key, key));

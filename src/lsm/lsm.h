@@ -87,9 +87,11 @@ void lsm_lock(struct lsm *db);
 bool lsm_try_lock(struct lsm *db, unsigned wait_us);
 void lsm_unlock(struct lsm *db);
 
-/* Opens a batch; the lock is held. `bytes_max`: an upper bound of keys and values to come, for which
- * WAL room is reserved now. STATUS_NO_SPACE (disk full; the reserve is used when `may_use_reserve`),
- * STATUS_NO_MEMORY (of a large batch), STATUS_READ_ONLY (a sync or write has failed in this run). No later call of the batch can fail. */
+/* Opens a batch; the lock is held. `bytes_max`: an upper bound of keys and values to come, where there are
+ * many small ones with LSM_RECORD_BYTES for each; WAL room and memory are reserved for it now. STATUS_NO_SPACE (disk full; the reserve is used when
+ * `may_use_reserve`), STATUS_NO_MEMORY, STATUS_TOO_LARGE (above 1 GiB), STATUS_READ_ONLY (a sync or write
+ * has failed in this run). No later call of the batch can fail. */
+enum { LSM_RECORD_BYTES = 64 };
 enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
                             struct lsm_writer **writer);
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);
@@ -117,7 +119,8 @@ enum status lsm_batch_delete_range(struct lsm_batch *batch, unsigned tree, struc
                                    struct slice to);
 uint64_t lsm_batch_count(const struct lsm_batch *batch);
 size_t lsm_batch_bytes(const struct lsm_batch *batch);
-/* Its records in order, as part of an open batch that was begun for lsm_batch_bytes at least. */
+size_t lsm_batch_room(const struct lsm_batch *batch); /* bytes_max of lsm_write_begin for it alone */
+/* Its records in order, as part of an open batch that was begun for lsm_batch_room at least. */
 void lsm_write_batch(struct lsm_writer *writer, const struct lsm_batch *batch);
 
 /* Microseconds a writer should be held back now so that flush and compaction keep up: 0 .. 1000000,

@@ -9,12 +9,21 @@
 
 #include <assert.h>
 
-static struct mem_node *node_allocate(struct memtable *table, struct slice key, int height)
+_Static_assert(sizeof(struct mem_node) + sizeof(struct mem_node *) + sizeof(struct mem_version) +
+                       ARENA_ALIGNMENT + CLASS_STEP <=
+                   MEMTABLE_RECORD_BYTES,
+               "a node of one level and a version, rounded up");
+_Static_assert(sizeof(struct memtable_range) + 2 * ARENA_ALIGNMENT <= MEMTABLE_RECORD_BYTES,
+               "a range deletion, its two keys rounded up");
+
+static size_t node_bytes(int height, size_t key_size)
 {
-    size_t links = (size_t)height * sizeof(struct mem_node *);
-    struct mem_node *node =
-        arena_allocate(&table->arena, sizeof(struct mem_node) + links + key.size);
-    uint8_t *bytes = (uint8_t *)node + sizeof(struct mem_node) + links;
+    return sizeof(struct mem_node) + (size_t)height * sizeof(struct mem_node *) + key_size;
+}
+
+static struct mem_node *node_init(struct mem_node *node, struct slice key, int height)
+{
+    uint8_t *bytes = (uint8_t *)node + node_bytes(height, 0);
     if (key.size)
         memcpy(bytes, key.data, key.size);
     atomic_init(&node->newest, NULL);
@@ -28,13 +37,25 @@ static struct mem_node *node_allocate(struct memtable *table, struct slice key, 
     return node;
 }
 
+/* Memory set aside is enough for nodes of one level. */
+static struct mem_node *node_allocate(struct memtable *table, struct slice key, int *height)
+{
+    struct mem_node *node = arena_try_allocate(&table->arena, node_bytes(*height, key.size));
+    if (!node) {
+        *height = 1;
+        node = spare_take(table->options.spare, node_bytes(*height, key.size));
+    }
+    return node_init(node, key, *height);
+}
+
 struct memtable *memtable_create(const struct memtable_options *options)
 {
     struct memtable *table = memory_zeroed(1, sizeof(struct memtable));
     table->options = *options;
     size_t chunk = options->bytes_expected / 64;
     arena_init(&table->arena, chunk < 4096 ? 4096 : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk);
-    table->head = node_allocate(table, slice_make(NULL, 0), HEIGHT_MAX);
+    table->head =
+        node_init(memory_allocate(node_bytes(HEIGHT_MAX, 0)), slice_make(NULL, 0), HEIGHT_MAX);
     atomic_init(&table->last, table->head);
     atomic_init(&table->height, 1);
     random_init(&table->random, 0x636f7264776f6f64u);
@@ -61,7 +82,7 @@ static void free_heap_versions(struct memtable *table)
         struct mem_version *version = atomic_load_explicit(&node->newest, memory_order_relaxed);
         while (version) {
             struct mem_version *older = atomic_load_explicit(&version->older, memory_order_relaxed);
-            if (version->size_class == CLASS_COUNT)
+            if (version->size_class == CLASS_HEAP)
                 memory_free(version);
             version = older;
         }
@@ -76,6 +97,7 @@ void memtable_destroy(struct memtable *table)
     memory_free(table->retired);
     memory_free(table->buckets);
     memory_free(table->fingers);
+    memory_free(table->head);
     arena_release(&table->arena);
     memory_free(table);
 }
@@ -90,20 +112,32 @@ static size_t version_bytes(size_t value_size)
 static void version_free(struct memtable *table, struct mem_version *version)
 {
     atomic_fetch_sub_explicit(&table->version_count, 1, memory_order_relaxed);
-    if (version->size_class == CLASS_COUNT) {
+    if (version->size_class == CLASS_HEAP) {
         atomic_fetch_sub_explicit(&table->heap_bytes, version_bytes(version->size),
                                   memory_order_relaxed);
         table->heap_version_count--;
         memory_free(version);
         return;
     }
+    if (version->size_class == CLASS_SPARE)
+        return;
     atomic_store_explicit(&version->older, table->free_versions[version->size_class],
                           memory_order_relaxed);
     table->free_versions[version->size_class] = version;
 }
 
-/* Frees what no reader can meet. The queue is in the order of writing, so a version's older ones
- * always go before it. */
+/* A version and those that hang below it: the queue is in the order of writing, so older ones have gone
+ * before it unless there was no memory to queue them. */
+static void version_free_chain(struct memtable *table, struct mem_version *version)
+{
+    while (version) {
+        struct mem_version *older = atomic_load_explicit(&version->older, memory_order_relaxed);
+        version_free(table, version);
+        version = older;
+    }
+}
+
+/* Frees what no reader can meet. */
 static void recycle_retired(struct memtable *table)
 {
     lsn_t safe = table->options.safe_lsn(table->options.context);
@@ -112,27 +146,35 @@ static void recycle_retired(struct memtable *table)
         if (entry->superseded > safe)
             break;
         atomic_store_explicit(&entry->newer->older, NULL, memory_order_relaxed);
-        version_free(table, entry->version);
+        version_free_chain(table, entry->version);
         table->retired_first = (table->retired_first + 1) % table->retired_capacity;
         table->retired_count--;
     }
     table->retired_checked = table->retired_count;
 }
 
+static bool grow_retired(struct memtable *table)
+{
+    size_t capacity = table->retired_capacity ? 2 * table->retired_capacity : 256;
+    struct retired *ring = memory_try_allocate(capacity * sizeof(struct retired));
+    if (!ring)
+        return false;
+    for (size_t i = 0; i < table->retired_count; i++)
+        ring[i] = table->retired[(table->retired_first + i) % table->retired_capacity];
+    memory_free(table->retired);
+    table->retired = ring;
+    table->retired_first = 0;
+    table->retired_capacity = capacity;
+    return true;
+}
+
+/* What finds no place in the queue goes with a later version, or with the memtable. */
 static void retire(struct memtable *table, struct retired entry)
 {
     if (!table->options.safe_lsn)
         return;
-    if (table->retired_count == table->retired_capacity) {
-        size_t capacity = table->retired_capacity ? 2 * table->retired_capacity : 256;
-        struct retired *ring = memory_zeroed(capacity, sizeof(struct retired));
-        for (size_t i = 0; i < table->retired_count; i++)
-            ring[i] = table->retired[(table->retired_first + i) % table->retired_capacity];
-        memory_free(table->retired);
-        table->retired = ring;
-        table->retired_first = 0;
-        table->retired_capacity = capacity;
-    }
+    if (table->retired_count == table->retired_capacity && !grow_retired(table))
+        return;
     size_t place = (table->retired_first + table->retired_count) % table->retired_capacity;
     table->retired[place] = entry;
     table->retired_count++;
@@ -146,16 +188,22 @@ static struct mem_version *version_allocate(struct memtable *table, size_t value
     size_t size_class = (bytes - 1) / CLASS_STEP;
     struct mem_version *version;
     if (size_class >= CLASS_COUNT) {
-        version = memory_allocate(bytes);
-        size_class = CLASS_COUNT;
-        atomic_fetch_add_explicit(&table->heap_bytes, bytes, memory_order_relaxed);
-        table->heap_version_count++;
+        version = memory_try_allocate(bytes);
+        size_class = CLASS_HEAP;
+        if (version) {
+            atomic_fetch_add_explicit(&table->heap_bytes, bytes, memory_order_relaxed);
+            table->heap_version_count++;
+        }
     } else if (table->free_versions[size_class]) {
         version = table->free_versions[size_class];
         table->free_versions[size_class] =
             atomic_load_explicit(&version->older, memory_order_relaxed);
     } else {
-        version = arena_allocate(&table->arena, (size_class + 1) * CLASS_STEP);
+        version = arena_try_allocate(&table->arena, (size_class + 1) * CLASS_STEP);
+    }
+    if (!version) {
+        version = spare_take(table->options.spare, bytes);
+        size_class = CLASS_SPARE;
     }
     version->size_class = (uint8_t)size_class;
     atomic_fetch_add_explicit(&table->version_count, 1, memory_order_relaxed);
@@ -343,7 +391,7 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
         node_push_version(table, found, lsn, kind, value);
         return;
     }
-    struct mem_node *node = node_allocate(table, key, height);
+    struct mem_node *node = node_allocate(table, key, &height);
     node_push_version(table, node, lsn, kind, value);
     node_link(table, node, height, finger->before);
     if (table->buckets)
@@ -352,13 +400,25 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
     finger->last_height = height;
 }
 
+static void *range_memory(struct memtable *table, size_t size)
+{
+    void *block = arena_try_allocate(&table->arena, size);
+    return block ? block : spare_take(table->options.spare, size);
+}
+
+static struct slice range_key(struct memtable *table, struct slice key)
+{
+    uint8_t *copy = range_memory(table, key.size);
+    if (key.size)
+        memcpy(copy, key.data, key.size);
+    return slice_make(copy, key.size);
+}
+
 void memtable_delete_range(struct memtable *table, struct range_delete range)
 {
-    struct memtable_range *entry = arena_allocate(&table->arena, sizeof(struct memtable_range));
-    entry->range.from =
-        slice_make(arena_copy(&table->arena, range.from.data, range.from.size), range.from.size);
-    entry->range.to =
-        slice_make(arena_copy(&table->arena, range.to.data, range.to.size), range.to.size);
+    struct memtable_range *entry = range_memory(table, sizeof(struct memtable_range));
+    entry->range.from = range_key(table, range.from);
+    entry->range.to = range_key(table, range.to);
     entry->range.lsn = range.lsn;
     entry->next = atomic_load_explicit(&table->ranges, memory_order_relaxed);
     atomic_store_explicit(&table->ranges, entry, memory_order_release);

@@ -19,9 +19,13 @@
 #ifndef LSM_MEMTABLE_H
 #define LSM_MEMTABLE_H
 
+#include "base/spare.h"
 #include "lsm/cursor.h"
 
 struct memtable;
+
+/* What a put or a range deletion takes at most, besides its key and value (or two keys). */
+enum { MEMTABLE_RECORD_BYTES = 96 };
 
 struct memtable_options {
     size_t bytes_expected;        /* sizes the hash index */
@@ -30,6 +34,9 @@ struct memtable_options {
     /* The LSN below which no reader looks: versions superseded at or below it are recycled. */
     lsn_t (*safe_lsn)(void *context);
     void *context;
+    /* Where writing finds memory when the heap has none; what was taken lives as long as the memtable.
+     * NULL, or too little: the process ends. */
+    struct spare *spare;
 };
 
 struct memtable *memtable_create(const struct memtable_options *options);

@@ -28,7 +28,7 @@ static enum status check_versions(struct memtable_check *check, const struct mem
     check->deletions += version->kind == ENTRY_DELETE;
     for (; version; version = atomic_load_explicit(&version->older, memory_order_acquire)) {
         check->versions++;
-        if (version->size_class == CLASS_COUNT) {
+        if (version->size_class == CLASS_HEAP) {
             check->heap_versions++;
             check->heap_bytes += sizeof(*version) + version->size;
         }

@@ -13,8 +13,10 @@ enum {
     HEIGHT_MAX = 12,
     FINGERS = 256,
     CHUNK_BYTES_MAX = 256 * 1024,
-    CLASS_STEP = 16,           /* version sizes are rounded up to this ... */
-    CLASS_COUNT = 64,          /* ... and recycled by class up to 1 KiB; larger ones by the heap */
+    CLASS_STEP = 16,  /* version sizes are rounded up to this ... */
+    CLASS_COUNT = 64, /* ... and recycled by class up to 1 KiB; larger ones by the heap */
+    CLASS_HEAP = CLASS_COUNT,
+    CLASS_SPARE,               /* from memory set aside: never recycled */
     RETIRED_BEFORE_CHECK = 64, /* so many wait before readers are looked at again */
 };
 
@@ -23,7 +25,7 @@ struct mem_version {
     _Atomic(struct mem_version *) older;
     uint32_t size;
     uint8_t kind;
-    uint8_t size_class; /* CLASS_COUNT: from the heap */
+    uint8_t size_class; /* CLASS_HEAP and CLASS_SPARE have no list of free ones */
     uint8_t bytes[];
 };
 

@@ -171,13 +171,22 @@ void lsm_reader_reset_revealed(struct lsm_reader *reader)
     reader->revealed = 0;
 }
 
-static void pin_add(struct block_pin **pins, size_t *count, size_t *capacity, struct block_pin pin)
+/* Takes the pin over, also when there is no memory. */
+static enum status pin_add(struct block_pin **pins, size_t *count, size_t *capacity,
+                           struct block_pin pin)
 {
     if (*count == *capacity) {
-        *capacity = *capacity ? 2 * *capacity : 8;
-        *pins = memory_resize(*pins, *capacity * sizeof(struct block_pin));
+        size_t grown = *capacity ? 2 * *capacity : 8;
+        struct block_pin *more = memory_ask_resize(*pins, grown * sizeof(struct block_pin));
+        if (!more) {
+            block_unpin(&pin);
+            return STATUS_NO_MEMORY;
+        }
+        *pins = more;
+        *capacity = grown;
     }
     (*pins)[(*count)++] = pin;
+    return STATUS_OK;
 }
 
 void reader_note_miss(struct lsm_reader *reader)
@@ -201,7 +210,8 @@ enum status lsm_reader_fetch_missing(struct lsm_reader *reader)
         struct block_pin pin = {NULL};
         status = table_fetch(&reader->noted_miss, &pin);
         if (status == STATUS_OK)
-            pin_add(&reader->fetched, &reader->fetched_count, &reader->fetched_capacity, pin);
+            status =
+                pin_add(&reader->fetched, &reader->fetched_count, &reader->fetched_capacity, pin);
         atomic_fetch_add_explicit(&reader->db->block_reads, 1, memory_order_relaxed);
     }
     drop_miss(reader);
@@ -253,7 +263,7 @@ static enum status get_from_table(struct lsm_reader *reader, struct table_ref *r
         reader_note_miss(reader);
     if (status == STATUS_OK && candidate.lsn > found->lsn) {
         *found = candidate;
-        pin_add(&reader->pins, &reader->pin_count, &reader->pin_capacity, pin);
+        status = pin_add(&reader->pins, &reader->pin_count, &reader->pin_capacity, pin);
     } else {
         block_unpin(&pin);
     }

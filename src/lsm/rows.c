@@ -60,7 +60,8 @@ void rows_builder_add(struct rows_builder *rows, struct slice key, lsn_t lsn, en
     size_t shared = restarts ? 0 : shared_prefix(buffer_slice(&rows->last_key), key);
     lsn_t reference = restarts ? rows->base_lsn : rows->last_lsn;
 
-    buffer_reserve(&rows->bytes, 4 * VARINT_BYTES_MAX + key.size + value.size);
+    if (!buffer_reserve(&rows->bytes, 4 * VARINT_BYTES_MAX + key.size + value.size))
+        return;
     uint8_t *at = rows->bytes.data + rows->bytes.size;
     at += varint_store(at, shared);
     at += varint_store(at, key.size - shared);

@@ -83,6 +83,8 @@ enum status table_builder_create(const struct env *env, const char *path,
     rows_builder_init(&made->rows, ROWS_RESTART_INTERVAL);
     rows_builder_init(&made->leaf, INDEX_RESTART_INTERVAL);
     rows_builder_init(&made->top, INDEX_RESTART_INTERVAL);
+    made->rows.bytes.may_fail = made->collected.bytes.may_fail = made->pending.may_fail =
+        true; /* a client decides how large values are */
     made->properties.options = *options;
     if (made->properties.options.block_bytes == 0)
         made->properties.options.block_bytes = TABLE_BLOCK_BYTES_DEFAULT;
@@ -127,6 +129,8 @@ static uint64_t builder_offset(const struct table_builder *builder)
 
 static void builder_write_out(struct table_builder *builder)
 {
+    if (builder->rows.bytes.failed || builder->pending.failed)
+        builder->status = STATUS_NO_MEMORY;
     if (builder->status != STATUS_OK)
         return;
     builder->status =
@@ -141,7 +145,7 @@ static void builder_write_out(struct table_builder *builder)
 static struct block_handle builder_end_block(struct table_builder *builder, uint64_t offset)
 {
     struct block_handle handle = {offset, (uint32_t)(builder_offset(builder) - offset)};
-    if (builder->pending.size >= WRITE_BYTES)
+    if (builder->pending.size >= WRITE_BYTES || builder->pending.failed)
         builder_write_out(builder);
     return handle;
 }
@@ -272,6 +276,8 @@ enum status table_builder_add(struct table_builder *builder, struct slice key, l
     shared->entry_count++;
     shared->delete_count += kind == ENTRY_DELETE;
     shared->raw_bytes += key.size + value.size;
+    if (builder->rows.bytes.failed || builder->collected.bytes.failed)
+        builder->status = STATUS_NO_MEMORY;
     return builder->status;
 }
 
@@ -396,9 +402,10 @@ enum status table_builder_finish(struct table_builder *builder, struct table_pro
         footer.top_index = builder_put_rows(builder, BLOCK_INDEX, &builder->top);
     footer.range_deletes = builder_put_range_deletes(builder);
     footer.properties = builder_put_properties(builder);
-    buffer_reserve(&builder->pending, TABLE_FOOTER_BYTES);
-    table_footer_encode(&footer, builder->pending.data + builder->pending.size);
-    builder->pending.size += TABLE_FOOTER_BYTES;
+    if (buffer_reserve(&builder->pending, TABLE_FOOTER_BYTES)) {
+        table_footer_encode(&footer, builder->pending.data + builder->pending.size);
+        builder->pending.size += TABLE_FOOTER_BYTES;
+    }
     builder_write_out(builder);
     if (builder->status == STATUS_OK)
         builder->status = vfs_sync_at(builder->file, "table_builder.finish");

@@ -27,6 +27,7 @@ struct lsm_transaction {
     struct lsm_snapshot *snapshot;
     struct lsm_batch writes;
     struct memtable_set overlay; /* the same, sorted */
+    struct spare spare;          /* for the overlay */
     bool serializable;
     bool committed;
     struct buffer reads; /* records: a deletion stands for a key, a range deletion for a range */
@@ -42,7 +43,8 @@ struct lsm_transaction *lsm_transaction_create(struct lsm *db,
     transaction->serializable = options->serializable;
     transaction->overlay.tree_count = db->options.tree_count;
     for (unsigned i = 0; i < db->options.tree_count; i++)
-        transaction->overlay.trees[i] = memtable_create(&(struct memtable_options){0});
+        transaction->overlay.trees[i] = memtable_create(
+            &(struct memtable_options){.spare = &transaction->spare});
     transaction->snapshot = lsm_snapshot_acquire(db);
     return transaction;
 }
@@ -54,6 +56,8 @@ void lsm_transaction_destroy(struct lsm_transaction *transaction)
     lsm_snapshot_release(transaction->snapshot);
     for (unsigned i = 0; i < transaction->overlay.tree_count; i++)
         memtable_destroy(transaction->overlay.trees[i]);
+    spare_blocks_release(transaction->overlay.spares);
+    spare_release(&transaction->spare);
     buffer_release(&transaction->writes.records);
     buffer_release(&transaction->reads);
     memory_free(transaction);
@@ -68,13 +72,23 @@ static bool has_room(const struct lsm_transaction *transaction, size_t bytes)
     return used <= bytes_max && bytes <= bytes_max - used;
 }
 
+/* Memory for so many records, so that what is in the batch is in the overlay too. */
+static enum status overlay_reserve(struct lsm_transaction *transaction, uint64_t count, size_t bytes)
+{
+    (void)spare_move_used(&transaction->spare, &transaction->overlay.spares); /* nobody counts it */
+    bool has_memory = spare_try_fill(&transaction->spare, count * MEMTABLE_RECORD_BYTES + bytes);
+    return has_memory ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status lsm_transaction_put(struct lsm_transaction *transaction, unsigned tree,
                                 struct slice key, struct slice value)
 {
     assert(!transaction->committed);
     if (value.size > LSM_BATCH_BYTES_MAX || !has_room(transaction, key.size + value.size))
         return STATUS_TOO_LARGE;
-    enum status status = lsm_batch_put(&transaction->writes, tree, key, value);
+    enum status status = overlay_reserve(transaction, 1, key.size + value.size);
+    if (status == STATUS_OK)
+        status = lsm_batch_put(&transaction->writes, tree, key, value);
     if (status == STATUS_OK)
         memtable_put(transaction->overlay.trees[tree], key, transaction->snapshot->lsn, ENTRY_PUT,
                      value);
@@ -87,7 +101,9 @@ enum status lsm_transaction_delete(struct lsm_transaction *transaction, unsigned
     assert(!transaction->committed);
     if (!has_room(transaction, key.size))
         return STATUS_TOO_LARGE;
-    enum status status = lsm_batch_delete(&transaction->writes, tree, key);
+    enum status status = overlay_reserve(transaction, 1, key.size);
+    if (status == STATUS_OK)
+        status = lsm_batch_delete(&transaction->writes, tree, key);
     if (status == STATUS_OK)
         memtable_put(transaction->overlay.trees[tree], key, transaction->snapshot->lsn,
                      ENTRY_DELETE, slice_make(NULL, 0));
@@ -102,7 +118,10 @@ enum status lsm_transaction_delete_range(struct lsm_transaction *transaction, un
     assert(!transaction->committed);
     if (!has_room(transaction, from.size + to.size))
         return STATUS_TOO_LARGE;
-    enum status status = lsm_batch_delete_range(writes, tree, from, to);
+    /* It may delete each of the puts before it. */
+    enum status status = overlay_reserve(transaction, writes->count + 1, from.size + to.size);
+    if (status == STATUS_OK)
+        status = lsm_batch_delete_range(writes, tree, from, to);
     if (status == STATUS_OK && writes->records.size > before)
         db_apply_range_delete(&transaction->overlay, tree,
                               (struct range_delete){from, to, transaction->snapshot->lsn},
@@ -207,7 +226,7 @@ static enum status write_unless_changed(struct lsm_transaction *transaction, lsn
 {
     struct lsm *db = transaction->db;
     struct lsm_writer *writer;
-    enum status status = lsm_write_begin(db, transaction->writes.records.size, false, &writer);
+    enum status status = lsm_write_begin(db, lsm_batch_room(&transaction->writes), false, &writer);
     if (status != STATUS_OK)
         return status;
     if (lsm_visible_lsn(db) > seen + 1)

@@ -232,6 +232,7 @@ void wal_close(struct wal *wal)
     for (size_t i = 0; i < wal->segment_count; i++)
         wal_segment_close(wal->segments[i]);
     memory_free(wal->segments);
+    buffer_release(&wal->spare);
     pending_release(&wal->pending[0]);
     pending_release(&wal->pending[1]);
     pthread_cond_destroy(&wal->changed);
@@ -257,6 +258,30 @@ static struct wal_segment *tail_segment(const struct wal *wal)
     return wal->segments[wal->tail];
 }
 
+/* Memory for `room` more bytes, wherever they go: the active pending buffer may be written, and the other,
+ * empty one be in its place, before they come; each holds WAL_PENDING_BYTES. The mutex is held. */
+static enum status ensure_memory(struct wal *wal, uint64_t room)
+{
+    const struct buffer *bytes = &wal->active->bytes;
+    uint64_t needed = bytes->size + room;
+    if (wal->spare.capacity >= needed || (bytes->capacity >= needed && room <= WAL_PENDING_BYTES))
+        return STATUS_OK;
+    if (needed < 2 * bytes->capacity)
+        needed = 2 * bytes->capacity; /* n bytes of small batches are copied O(n) times in all */
+    return buffer_try_reserve(&wal->spare, needed);
+}
+
+/* The spare buffer becomes the active one, with what that held. The mutex is held. */
+static void take_spare(struct wal *wal)
+{
+    struct buffer *bytes = &wal->active->bytes, old = *bytes;
+    assert(wal->spare.capacity > old.capacity);
+    buffer_append_slice(&wal->spare, buffer_slice(&old));
+    *bytes = wal->spare;
+    wal->spare = (struct buffer){0};
+    buffer_release(&old);
+}
+
 /* Bytes of the frame at the tail go to the pending batch: where to put them. The mutex is held. */
 static uint8_t *pending_extend(struct wal *wal, size_t size)
 {
@@ -275,7 +300,9 @@ static uint8_t *pending_extend(struct wal *wal, size_t size)
         *last = (struct extent){.segment = segment, .file_offset = offset};
     }
     assert(last->file_offset + last->size == offset);
-    buffer_reserve(&pending->bytes, size);
+    if (pending->bytes.capacity - pending->bytes.size < size)
+        take_spare(wal);
+    assert(pending->bytes.capacity - pending->bytes.size >= size);
     uint8_t *at = pending->bytes.data + pending->bytes.size;
     pending->bytes.size += size;
     last->size += size;
@@ -351,12 +378,21 @@ static enum status ensure_room(struct wal *wal, uint64_t room)
     return status;
 }
 
+static bool has_memory(const struct wal *wal, uint64_t room)
+{
+    const struct buffer *bytes = &wal->active->bytes;
+    return bytes->capacity - bytes->size >= room || wal->spare.capacity >= bytes->size + room;
+}
+
 /* A batch that is larger than was reserved for it: makes room now. The mutex is held. */
 static bool make_up_room(struct wal *wal, size_t bytes)
 {
     if (wal_is_poisoned(wal))
         return false;
-    enum status status = ensure_room(wal, space_of(wal, bytes));
+    uint64_t room = space_of(wal, bytes);
+    enum status status = ensure_room(wal, room);
+    if (status == STATUS_OK && !has_memory(wal, room))
+        status = ensure_memory(wal, room);
     if (status != STATUS_OK)
         (void)wal_poison(wal, status, "take a batch larger than was reserved");
     return status == STATUS_OK;
@@ -369,10 +405,13 @@ lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count)
     pthread_mutex_lock(&wal->mutex);
     uint64_t ahead = atomic_load_explicit(&wal->prepared_lsn, memory_order_relaxed) - wal->next_lsn;
     size_t surely_enough = payload.size + payload.size / 16 + 1024; /* space_of without divisions */
-    if (ahead >= surely_enough || make_up_room(wal, payload.size))
+    bool has_room = ahead >= surely_enough && has_memory(wal, surely_enough);
+    if (has_room || make_up_room(wal, payload.size))
         append_chain(wal, payload, count);
     else
         wal->next_lsn += WAL_FRAME_HEAD_BYTES; /* the log is poisoned: nothing stands there */
+    if (wal->spare.capacity > 0)
+        buffer_release(&wal->spare);
     wal->appended_lsn = wal->next_lsn;
     pthread_mutex_unlock(&wal->mutex);
     return wal->next_lsn;
@@ -419,12 +458,13 @@ enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve)
     uint64_t room_wanted = room + wal->options.reserve_bytes;
     bool must_rotate = atomic_load_explicit(&wal->rotate_requested, memory_order_relaxed);
     lsn_t prepared = atomic_load_explicit(&wal->prepared_lsn, memory_order_acquire);
-    if (!must_rotate && prepared - wal->next_lsn >= room_wanted)
+    if (!must_rotate && prepared - wal->next_lsn >= room_wanted &&
+        wal->next_lsn + room - wal_written_lsn(wal) <= WAL_PENDING_BYTES)
         return STATUS_OK;
 
     pthread_mutex_lock(&wal->mutex);
-    enum status status = STATUS_OK;
-    if (must_rotate) {
+    enum status status = ensure_memory(wal, room + WAL_FRAME_HEAD_BYTES);
+    if (status == STATUS_OK && must_rotate) {
         status = rotate(wal);
         if (status == STATUS_OK)
             atomic_store(&wal->rotate_requested, false);
@@ -447,6 +487,13 @@ void wal_leave_free(struct wal *wal, uint64_t bytes)
 {
     pthread_mutex_lock(&wal->mutex);
     wal->left_free_bytes = bytes;
+    pthread_mutex_unlock(&wal->mutex);
+}
+
+void wal_unreserve(struct wal *wal)
+{
+    pthread_mutex_lock(&wal->mutex);
+    buffer_release(&wal->spare);
     pthread_mutex_unlock(&wal->mutex);
 }
 

@@ -83,9 +83,12 @@ enum status wal_open(const struct env *env, const char *directory,
 void wal_close(struct wal *wal);
 
 /* Room for a batch whose payload has up to `bytes` (frame heads are added inside): segments exist
- * and are zero-filled. Needed before every wal_append. STATUS_NO_SPACE (tried anew at every call),
- * STATUS_IO, STATUS_READ_ONLY. The write lock is held. May move wal_next_lsn (rotation). */
+ * and are zero-filled, and there is memory until they are written. Needed before every wal_append.
+ * STATUS_NO_SPACE (tried anew at every call), STATUS_NO_MEMORY, STATUS_IO, STATUS_READ_ONLY. The write lock is held. May move wal_next_lsn (rotation). */
 enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve);
+
+/* The batch does not come: its memory is given back. The write lock is held. */
+void wal_unreserve(struct wal *wal);
 
 /* Encoding of records, appended to a batch's payload. */
 void wal_record_append(struct buffer *payload, enum entry_kind kind, unsigned tree,

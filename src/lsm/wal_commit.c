@@ -39,9 +39,11 @@ static enum status write_extents(const struct pending *pending)
 
 static void pending_clear(struct pending *pending)
 {
-    if (pending->bytes.capacity > PENDING_KEEP_BYTES) {
+    struct buffer smaller = {0};
+    if (pending->bytes.capacity > PENDING_KEEP_BYTES &&
+        buffer_try_reserve(&smaller, WAL_PENDING_BYTES) == STATUS_OK) {
         buffer_release(&pending->bytes);
-        buffer_reserve(&pending->bytes, WAL_PENDING_BYTES);
+        pending->bytes = smaller;
     }
     buffer_clear(&pending->bytes);
     pending->extent_count = 0;

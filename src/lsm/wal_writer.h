@@ -57,6 +57,7 @@ struct wal {
     struct pending *active, *idle;
     struct pending pending[2];
     struct sync_waiter *waiters; /* of the syncs behind the running one */
+    struct buffer spare; /* takes the active one's place when the batch to come has no room in it */
     unsigned hold_count;
     bool writing, syncing, preparing;
     bool has_company; /* the last sync had others waiting */

@@ -11,9 +11,12 @@
 #include <time.h>
 
 enum {
-    RECORD_OVERHEAD_BYTES = 64 * 1024, /* room for record and frame heads that callers don't count */
-    PAYLOAD_KEPT_BYTES = 1 << 20,
-    PAYLOAD_ASKED_BYTES = 1 << 20, /* a batch above this may find that there is no memory for it */
+    RECORD_OVERHEAD_BYTES =
+        64 * 1024, /* room for record and frame heads that callers don't count */
+    READY_BYTES_MIN =
+        256 * 1024,             /* memory is made ready for a batch of so many bytes at least ... */
+    READY_BYTES_KEPT = 1 << 20, /* ... and what is ready for more is given back */
+    SMALL_RECORDS_BYTES_MAX = 256 << 20,
     BATCHES_PER_DELAY = 256,
     BYTES_PER_BATCH_UNIT = 1024, /* a larger batch counts as several */
 };
@@ -42,6 +45,54 @@ void lsm_unlock(struct lsm *db)
     pthread_mutex_unlock(&db->write_lock);
 }
 
+/* What a batch's nodes take in memtables: callers count LSM_RECORD_BYTES for each record that is small,
+ * and MEMTABLE_RECORD_BYTES come to it; in a very large batch most bytes are those of large values. */
+static size_t memtable_bytes_max(size_t bytes)
+{
+    return bytes + 2 * (bytes < SMALL_RECORDS_BYTES_MAX ? bytes : SMALL_RECORDS_BYTES_MAX);
+}
+
+void db_spare_settle(struct lsm *db, struct memtable_set *set)
+{
+    size_t moved = spare_move_used(&db->writer.spare, &set->spares);
+    atomic_fetch_add_explicit(&set->spare_bytes, moved, memory_order_relaxed);
+}
+
+/* Memory for a batch of so many bytes, and the heads of its records. */
+static enum status make_ready(struct lsm_writer *writer, size_t bytes)
+{
+    if (bytes < READY_BYTES_MIN)
+        bytes = READY_BYTES_MIN;
+    buffer_clear(&writer->payload);
+    enum status status = buffer_try_reserve(&writer->payload, bytes);
+    if (status == STATUS_OK && !spare_try_fill(&writer->spare, memtable_bytes_max(bytes)))
+        status = STATUS_NO_MEMORY;
+    if (status == STATUS_OK)
+        writer->bytes_ready = bytes;
+    return status;
+}
+
+/* What was made ready for a large batch. */
+static void give_back(struct lsm_writer *writer)
+{
+    writer->bytes_ready = 0;
+    spare_release(&writer->spare);
+    buffer_release(&writer->payload);
+    wal_unreserve(writer->db->wal);
+}
+
+static enum status reserve(struct lsm_writer *writer, size_t bytes, bool may_use_reserve)
+{
+    enum status status = STATUS_OK;
+    if (bytes > writer->bytes_ready)
+        status = make_ready(writer, bytes);
+    if (status == STATUS_OK)
+        status = wal_reserve(writer->db->wal, bytes, may_use_reserve);
+    if (status != STATUS_OK && writer->payload.capacity > READY_BYTES_KEPT)
+        give_back(writer);
+    return status;
+}
+
 enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
                             struct lsm_writer **out)
 {
@@ -49,15 +100,11 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     assert(!writer->open);
     if (db->options.read_only || wal_is_poisoned(db->wal))
         return STATUS_READ_ONLY;
-    enum status status = wal_reserve(db->wal, bytes_max + RECORD_OVERHEAD_BYTES, may_use_reserve);
+    if (bytes_max > WAL_BATCH_BYTES_MAX - RECORD_OVERHEAD_BYTES)
+        return STATUS_TOO_LARGE;
+    enum status status = reserve(writer, bytes_max + RECORD_OVERHEAD_BYTES, may_use_reserve);
     if (status != STATUS_OK)
         return status;
-    if (bytes_max > PAYLOAD_ASKED_BYTES) {
-        buffer_clear(&writer->payload);
-        status = buffer_try_reserve(&writer->payload, bytes_max + RECORD_OVERHEAD_BYTES);
-        if (status != STATUS_OK)
-            return status;
-    }
     db_switch_memtables(db, false);
     uint64_t units = 1 + bytes_max / BYTES_PER_BATCH_UNIT;
     if (db->batches_until_delay < units) {
@@ -148,23 +195,32 @@ bool lsm_writer_is_empty(const struct lsm_writer *writer)
     return writer->record_count == 0;
 }
 
-lsn_t lsm_write_end(struct lsm_writer *writer)
+static void publish(struct lsm_writer *writer)
 {
     struct lsm *db = writer->db;
-    assert(writer->open);
-    writer->open = false;
-    lsm_read_end(&writer->reader);
-    if (writer->record_count == 0)
-        return 0;
     lsn_t end = wal_append(db->wal, buffer_slice(&writer->payload), writer->record_count);
     assert(end > writer->lsn);
     if (wal_is_poisoned(db->wal))
         db_poison(db);
     atomic_store(&db->visible_bound, end); /* pairs with the loads of lsm_read_begin */
     db_debug_batch(db);
-    if (writer->payload.capacity > PAYLOAD_KEPT_BYTES)
-        buffer_release(&writer->payload);
-    return writer->lsn;
+}
+
+lsn_t lsm_write_end(struct lsm_writer *writer)
+{
+    assert(writer->open);
+    writer->open = false;
+    lsm_read_end(&writer->reader);
+    bool is_empty = writer->record_count == 0;
+    if (!is_empty)
+        publish(writer);
+    if (writer->spare.used > 0) {
+        db_spare_settle(writer->db, writer->reader.view->active);
+        writer->bytes_ready = 0;
+    }
+    if (writer->payload.capacity > READY_BYTES_KEPT)
+        give_back(writer);
+    return is_empty ? 0 : writer->lsn;
 }
 
 /* ---- Durability ---------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/arena.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
 
@@ -21,7 +22,7 @@ static void arena_blocks_are_aligned_and_keep_their_bytes(void **state)
     arena_init(&arena, 4096);
     for (int i = 0; i < BLOCKS; i++) {
         sizes[i] = random_below(&random, random_below(&random, 50) ? 200 : 9000);
-        blocks[i] = arena_allocate(&arena, sizes[i]);
+        blocks[i] = arena_try_allocate(&arena, sizes[i]);
         assert_int_equal((uintptr_t)blocks[i] % 8, 0);
         memset(blocks[i], i & 0xff, sizes[i]);
     }
@@ -41,16 +42,16 @@ static void arena_counts_its_bytes_and_wastes_little(void **state)
     assert_int_equal(arena_bytes(&arena), 0);
     size_t used = 0;
     for (int i = 0; i < 10000; i++) {
-        arena_allocate(&arena, 48);
+        arena_try_allocate(&arena, 48);
         used += 48;
         assert_true(arena_bytes(&arena) >= used);
         assert_true(arena_bytes(&arena) <= used + used / 50 + 65536 + 64);
     }
     size_t before = arena_bytes(&arena);
-    arena_allocate(&arena, 1000000); /* a chunk of its own ... */
+    arena_try_allocate(&arena, 1000000); /* a chunk of its own ... */
     assert_in_range(arena_bytes(&arena), before + 1000000, before + 1000100);
     before = arena_bytes(&arena);
-    arena_allocate(&arena, 8); /* ... and the current one goes on */
+    arena_try_allocate(&arena, 8); /* ... and the current one goes on */
     assert_int_equal(arena_bytes(&arena), before);
     arena_release(&arena);
 }
@@ -60,10 +61,28 @@ static void arena_is_usable_after_release(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, 0);
-    assert_memory_equal(arena_copy(&arena, "first", 5), "first", 5);
+    assert_memory_equal(arena_try_copy(&arena, "first", 5), "first", 5);
     arena_release(&arena);
-    assert_memory_equal(arena_copy(&arena, "second", 6), "second", 6);
-    assert_non_null(arena_copy(&arena, NULL, 0));
+    assert_memory_equal(arena_try_copy(&arena, "second", 6), "second", 6);
+    assert_non_null(arena_try_copy(&arena, NULL, 0));
+    arena_release(&arena);
+}
+
+static void an_arena_without_memory_gives_nothing_and_goes_on(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    uint8_t *first = arena_try_copy(&arena, "first", 5);
+    size_t bytes = arena_bytes(&arena);
+    memory_fail_try(1, true);
+    assert_null(arena_try_allocate(&arena, 2000));     /* a chunk of its own */
+    assert_non_null(arena_try_allocate(&arena, 1000)); /* what is left of this one */
+    assert_null(arena_try_copy(&arena, "second, in a chunk to come", 26));
+    memory_fail_try(0, false);
+    assert_int_equal(arena_bytes(&arena), bytes);
+    assert_memory_equal(arena_try_copy(&arena, "second", 6), "second", 6);
+    assert_memory_equal(first, "first", 5);
     arena_release(&arena);
 }
 
@@ -73,6 +92,7 @@ int main(void)
         cmocka_unit_test(arena_blocks_are_aligned_and_keep_their_bytes),
         cmocka_unit_test(arena_counts_its_bytes_and_wastes_little),
         cmocka_unit_test(arena_is_usable_after_release),
+        cmocka_unit_test(an_arena_without_memory_gives_nothing_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -513,6 +513,16 @@ static void without_memory_a_transaction_stays_as_it_was(void **state)
     memory_fail_try(0, false);
     assert_string_equal(get_in(transaction, "a"), "-");
     put_in(transaction, "b", "1");
+    for (uint64_t n = 1; n <= 3; n++) { /* what it sees of itself is what it will write */
+        memory_fail_try(n, n == 3);
+        enum cordwood_status status =
+            cordwood_transaction_put(transaction, 0, cordwood_text("c"), cordwood_text("1"));
+        memory_fail_try(0, false);
+        assert_true(status == CORDWOOD_OK || status == CORDWOOD_NO_MEMORY);
+        assert_string_equal(get_in(transaction, "c"), status == CORDWOOD_OK ? "1" : "-");
+        assert_int_equal(cordwood_transaction_delete(transaction, 0, cordwood_text("c")),
+                         CORDWOOD_OK);
+    }
     assert_int_equal(commit(transaction), CORDWOOD_OK);
     transaction = begin(world->db, true);
     memory_fail_try(1, true);

@@ -4,6 +4,7 @@
 #include "lsm/lsm.h"
 #include "vfs/vfs_memory.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/soundness.h"
 
@@ -617,6 +618,82 @@ static void a_snapshot_sees_what_a_cut_range_deletion_hides(void **state)
     teardown(&world);
 }
 
+enum { FAT_BYTES = 3 << 20 };
+
+/* A value of FAT_BYTES and many small ones, to which later parts of the test add nothing. */
+static void put_fat(struct lsm_writer *writer, const uint8_t *fat)
+{
+    lsm_put(writer, 0, slice_from("fat"), slice_make(fat, FAT_BYTES));
+    for (unsigned i = 0; i < 2000; i++) {
+        char text[24];
+        lsm_put(writer, 1, key_of(i, text), slice_make(fat, i));
+    }
+    lsm_delete(writer, 0, slice_from("fat too"));
+    lsm_delete_range(writer, 1, slice_from("x"), slice_from("y"));
+}
+
+static void expect_fat(struct world *world, const uint8_t *fat)
+{
+    struct slice value;
+    lsm_read_begin(world->reader);
+    assert_int_equal(lsm_get(world->reader, 0, slice_from("fat"), &value), STATUS_OK);
+    assert_true(slice_equal(value, slice_make(fat, FAT_BYTES)));
+    for (unsigned i = 0; i < 2000; i++) {
+        char text[24];
+        assert_int_equal(lsm_get(world->reader, 1, key_of(i, text), &value), STATUS_OK);
+        assert_int_equal(value.size, i);
+    }
+    lsm_read_end(world->reader);
+}
+
+static void a_batch_without_memory_is_refused_one_that_is_begun_needs_none(void **state)
+{
+    (void)state;
+    const size_t bytes = FAT_BYTES + 2000 * (1000 + 100);
+    uint8_t *fat = memory_zeroed(1, FAT_BYTES);
+    struct lsm_writer *writer = NULL;
+    struct world world;
+    setup(&world, 5);
+    memset(fat, 'f', FAT_BYTES);
+    lsm_lock(world.db);
+    for (uint64_t n = 1; n <= 3; n++) { /* the payload, what memtables may take, the log's bytes */
+        memory_fail_try(n, n % 2 == 0);
+        assert_int_equal(lsm_write_begin(world.db, bytes, false, &writer), STATUS_NO_MEMORY);
+        memory_fail_try(0, false);
+    }
+    assert_int_equal(lsm_write_begin(world.db, bytes, false, &writer), STATUS_OK);
+    assert_int_equal(lsm_write_end(writer), 0); /* nothing came: it is given back */
+    uint64_t tried = memory_try_count();
+    assert_int_equal(lsm_write_begin(world.db, bytes, false, &writer), STATUS_OK);
+    assert_int_equal(memory_try_count() - tried, 3);
+    memory_fail_try(1, true);
+    put_fat(writer, fat);
+    lsm_write_end(writer);
+    memory_fail_try(0, false);
+    lsm_unlock(world.db);
+    expect_fat(&world, fat);
+    require_sound_engine(world.db, "after a batch without memory");
+    assert_int_equal(lsm_wal_sync(world.db), STATUS_OK);
+    close_world(&world);
+    open_world(&world); /* its tables, of the same bytes */
+    expect_fat(&world, fat);
+    teardown(&world);
+    memory_free(fat);
+}
+
+static void a_batch_above_a_gibibyte_is_refused(void **state)
+{
+    (void)state;
+    struct world world;
+    struct lsm_writer *writer = NULL;
+    setup(&world, 5);
+    lsm_lock(world.db);
+    assert_int_equal(lsm_write_begin(world.db, (size_t)8 << 30, false, &writer), STATUS_TOO_LARGE);
+    lsm_unlock(world.db);
+    write_batch(&world, 5);
+    teardown(&world);
+}
+
 /* The log's end is then a segment's start, above the end of the newest batch. */
 static void a_log_moved_to_a_new_segment_breaks_no_invariant(void **state)
 {
@@ -655,6 +732,8 @@ int main(void)
         cmocka_unit_test(replaced_tables_are_removed_without_another_write),
         cmocka_unit_test(a_snapshot_sees_what_a_cut_range_deletion_hides),
         cmocka_unit_test(a_log_moved_to_a_new_segment_breaks_no_invariant),
+        cmocka_unit_test(a_batch_without_memory_is_refused_one_that_is_begun_needs_none),
+        cmocka_unit_test(a_batch_above_a_gibibyte_is_refused),
         cmocka_unit_test(random_work_agrees_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

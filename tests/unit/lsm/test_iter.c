@@ -4,6 +4,7 @@
  * lie at the edges of a filter's prefix. */
 #include "lsm/lsm.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/seed.h"
 #include "unit/lsm/memory_env.h"
@@ -256,11 +257,67 @@ static void closing_no_iterator_is_nothing(void **state)
     lsm_snapshot_release(NULL);
 }
 
+/* Going backward, where a key may come more than once, a value is copied; each point read pins a block. */
+static void reads_without_memory_say_so(void **state)
+{
+    (void)state;
+    enum { LARGE = 200 << 10, READS = 20000 };
+    struct world *world = create();
+    struct lsm_writer *writer;
+    uint8_t *large = memory_zeroed(1, LARGE);
+    struct slice value;
+    lsm_lock(world->db);
+    assert_int_equal(lsm_write_begin(world->db, LARGE + 100, false, &writer), STATUS_OK);
+    lsm_put(writer, 0, slice_from("a"), slice_from("small"));
+    lsm_put(writer, 0, slice_from("b"), slice_make(large, LARGE));
+    lsm_write_end(writer);
+    lsm_unlock(world->db);
+    lsm_request_flush(world->db);
+    while (lsm_work(world->db, 1 << 20))
+        continue;
+    lsm_lock(world->db); /* a newer version in the memtable: keys are not unique */
+    assert_int_equal(lsm_write_begin(world->db, 100, false, &writer), STATUS_OK);
+    lsm_put(writer, 0, slice_from("a"), slice_from("newer"));
+    lsm_write_end(writer);
+    lsm_unlock(world->db);
+
+    lsm_read_begin(world->reader);
+    struct lsm_iter *iter = lsm_iter_open(world->reader, 0, &(struct lsm_iter_options){0});
+    for (int fails = 1; fails >= 0; fails--) {
+        lsm_iter_seek_last(iter); /* reads the block: that memory is there */
+        assert_true(lsm_iter_valid(iter));
+        lsm_iter_close(iter);
+        iter = lsm_iter_open(world->reader, 0, &(struct lsm_iter_options){0});
+        memory_fail_try((uint64_t)fails, true);
+        lsm_iter_seek_last(iter);
+        memory_fail_try(0, false);
+        assert_int_equal(lsm_iter_valid(iter), !fails);
+        assert_int_equal(lsm_iter_status(iter), fails ? STATUS_NO_MEMORY : STATUS_OK);
+    }
+    assert_int_equal(lsm_iter_value(iter).size, LARGE);
+    lsm_iter_close(iter);
+
+    enum status status = STATUS_OK;
+    memory_fail_try(1, true);
+    for (int i = 0; i < READS && !status; i++)
+        status = lsm_get(world->reader, 0, slice_from("b"), &value);
+    memory_fail_try(0, false);
+    assert_int_equal(status, STATUS_NO_MEMORY);
+    lsm_read_end(world->reader);
+    lsm_read_begin(world->reader);
+    assert_int_equal(lsm_get(world->reader, 0, slice_from("b"), &value), STATUS_OK);
+    assert_int_equal(value.size, LARGE);
+    lsm_read_end(world->reader);
+    memory_free(large);
+    destroy(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(iterators_move_like_an_index_into_a_sorted_array),
         cmocka_unit_test(closing_no_iterator_is_nothing),
+        cmocka_unit_test(reads_without_memory_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

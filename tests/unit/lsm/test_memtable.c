@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lsm/memtable.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 
 #include <stdarg.h>
@@ -336,11 +337,95 @@ static void without_a_safe_lsn_no_version_is_recycled(void **state)
     memtable_destroy(table);
 }
 
+/* The same puts and range deletions into two memtables, into one of them without memory. */
+static void write_everything(struct memtable *table, lsn_t first)
+{
+    char key[16], value[3000];
+    memset(value, 'v', sizeof value);
+    for (lsn_t i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "%03d", (int)(i * 7 % 100));
+        memtable_put(table, slice_from(key), first + i, i % 5 ? ENTRY_PUT : ENTRY_DELETE,
+                     slice_make(value, i % 5 ? i * i % sizeof value : 0));
+    }
+    memtable_delete_range(table, (struct range_delete){slice_from("1"), slice_from("2"), first});
+}
+
+static void without_memory_puts_take_what_was_set_aside(void **state)
+{
+    (void)state;
+    struct spare spare = {0};
+    struct spare_block *blocks = NULL;
+    atomic_store(&safe_lsn, 0);
+    struct memtable *table = memtable_create(&(struct memtable_options){
+        .bytes_expected = 1 << 16, .has_hash = true, .safe_lsn = get_safe_lsn, .spare = &spare});
+    struct memtable *model = make(0, true);
+    write_everything(model, 1);
+    write_everything(model, 301);
+    write_everything(table, 1);
+    size_t bytes = 301 * MEMTABLE_RECORD_BYTES + 300 * 3003;
+    assert_true(spare_try_fill(&spare, bytes));
+    memory_fail_try(1, true);
+    write_everything(table, 301);
+    memory_fail_try(0, false);
+    assert_true(spare_move_used(&spare, &blocks) > 0);
+    assert_sound(table);
+    assert_int_equal(memtable_node_count(table), memtable_node_count(model));
+    assert_int_equal(memtable_version_count(table), memtable_version_count(model));
+    for (lsn_t lsn = 1; lsn <= 601; lsn += 50) {
+        struct cursor *a = memtable_cursor_create(table, lsn),
+                      *b = memtable_cursor_create(model, lsn);
+        a->ops->first(a);
+        for (b->ops->first(b); b->valid; b->ops->next(b), a->ops->next(a)) {
+            assert_true(a->valid && slice_equal(a->key, b->key) && slice_equal(a->value, b->value));
+            assert_int_equal(a->lsn, b->lsn);
+        }
+        assert_false(a->valid);
+        a->ops->destroy(a);
+        b->ops->destroy(b);
+    }
+    /* Everybody has passed: what waits is recycled, memory set aside and what found no queue as well. */
+    atomic_store(&safe_lsn, 1000);
+    write_everything(table, 1001);
+    write_everything(table, 1301);
+    assert_sound(table);
+    memtable_destroy(table);
+    memtable_destroy(model);
+    spare_blocks_release(blocks);
+}
+
+/* No queue for what is superseded: it goes with the next version that is. */
+static void a_version_that_found_no_queue_is_freed_with_a_later_one(void **state)
+{
+    (void)state;
+    atomic_store(&safe_lsn, 0);
+    struct memtable *table = make(0, true);
+    struct slice large = slice_make(memory_zeroed(1, 5000), 5000);
+    memtable_put(table, slice_from("a"), 1, ENTRY_PUT, slice_from("first"));
+    memtable_put(table, slice_from("a"), 2, ENTRY_PUT, large);
+    memtable_put(table, slice_from("b"), 2, ENTRY_PUT, slice_from("a chunk is there now"));
+    size_t bytes = memtable_bytes(table);
+    memory_fail_try(1, false); /* of the queue's growth */
+    memtable_put(table, slice_from("a"), 3, ENTRY_PUT, slice_from("third"));
+    memory_fail_try(0, false);
+    assert_get(table, "a", 1, "first");
+    atomic_store(&safe_lsn, 1000);
+    for (lsn_t lsn = 4; lsn < 400; lsn++)
+        put(table, "a", lsn, "small");
+    assert_true(memtable_bytes(table) <= bytes - 5000 + 4096);
+    assert_true(memtable_version_count(table) < 100);
+    assert_get(table, "a", 1000, "small");
+    assert_sound(table);
+    memtable_destroy(table);
+    memory_free((void *)(uintptr_t)large.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_over_all_versions_begins_at_an_lsn),
         cmocka_unit_test(without_a_safe_lsn_no_version_is_recycled),
+        cmocka_unit_test(without_memory_puts_take_what_was_set_aside),
+        cmocka_unit_test(a_version_that_found_no_queue_is_freed_with_a_later_one),
         cmocka_unit_test(a_read_sees_the_newest_version_at_or_below_its_lsn),
         cmocka_unit_test(the_last_write_of_a_batch_wins_and_shows_once),
         cmocka_unit_test(overwriting_one_key_takes_no_more_memory),

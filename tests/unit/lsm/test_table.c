@@ -781,6 +781,40 @@ static void missing_memory_is_told_and_is_no_damage(void **state)
     assert_true(n > 6);
 }
 
+/* A block of a large value, compressed or not, and what is written of it. */
+static void a_build_without_memory_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { LARGE = 300 << 10 };
+    uint8_t *value = memory_zeroed(1, LARGE);
+    uint64_t failures[2] = {0};
+    fixture->count = 2;
+    fixture->entries[0] = (struct array_entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
+    fixture->entries[1] =
+        (struct array_entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
+    for (int uncompressed = 0; uncompressed < 2; uncompressed++) {
+        const struct table_options options = {.uncompressed = uncompressed};
+        bool failed = true;
+        for (uint64_t n = 1; failed; n++) {
+            struct table_properties properties = {0};
+            uint64_t before = memory_failed_try_count();
+            memory_fail_try(n, n % 2 == 0);
+            enum status status = build(fixture, &options, NULL, 0, &properties);
+            memory_fail_try(0, false);
+            failed = memory_failed_try_count() > before;
+            failures[uncompressed] += status != STATUS_OK;
+            assert_true(status == STATUS_OK || (failed && status == STATUS_NO_MEMORY));
+            table_properties_release(&properties);
+            if (status == STATUS_OK) /* compression alone may do without */
+                assert_int_equal(table_verify(&fixture->env, PATH, prefix_codecs, NULL), STATUS_OK);
+        }
+    }
+    assert_true(failures[0] >= 2);
+    assert_true(failures[1] >= 2);
+    table_close(build_and_open(fixture, &(struct table_options){0}));
+    memory_free(value);
+}
+
 static void unfinished_build_leaves_no_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -962,6 +996,8 @@ int main(void)
         encoded_test(failing_reads_are_told),
         table_test(missing_memory_is_told_and_is_no_damage),
         encoded_test(missing_memory_is_told_and_is_no_damage),
+        table_test(a_build_without_memory_is_told),
+        encoded_test(a_build_without_memory_is_told),
         table_test(unfinished_build_leaves_no_file),
         table_test(example_of_the_document_is_reproduced),
     };

@@ -164,17 +164,24 @@ static inline void fixture_start(struct wal_fixture *fixture)
     assert_int_equal(fixture_open(fixture), STATUS_OK);
 }
 
+/* The payload of batch `number` with a value of `bytes`. */
+static inline void fixture_record(struct buffer *payload, uint64_t number, size_t bytes)
+{
+    uint8_t key[8], *value = memory_allocate(bytes + 1);
+    le64_store(key, number);
+    for (size_t i = 0; i < bytes; i++)
+        value[i] = fixture_byte(number, i);
+    wal_record_append(payload, ENTRY_PUT, 1, slice_make(key, 8), slice_make(value, bytes));
+    memory_free(value);
+}
+
 /* Appends batch `number` with a value of `bytes`; returns its LSN, 0 and *status if refused. */
 static inline lsn_t fixture_try_append(struct wal_fixture *fixture, uint64_t number, size_t bytes,
                                        enum status *status)
 {
     struct buffer payload = {0};
-    uint8_t key[8], *value = memory_allocate(bytes + 1);
     lsn_t lsn = 0;
-    le64_store(key, number);
-    for (size_t i = 0; i < bytes; i++)
-        value[i] = fixture_byte(number, i);
-    wal_record_append(&payload, ENTRY_PUT, 1, slice_make(key, 8), slice_make(value, bytes));
+    fixture_record(&payload, number, bytes);
     *status = wal_reserve(fixture->wal, payload.size, false);
     if (*status == STATUS_OK) {
         lsn = wal_next_lsn(fixture->wal);
@@ -182,7 +189,6 @@ static inline lsn_t fixture_try_append(struct wal_fixture *fixture, uint64_t num
         assert_true(end > lsn + payload.size);
         assert_true(end == wal_next_lsn(fixture->wal));
     }
-    memory_free(value);
     buffer_release(&payload);
     return lsn;
 }
