@@ -145,11 +145,9 @@ static bool count_values(struct reader *reader, size_t *total)
 
 static enum status take_shape(struct reader *reader)
 {
-    struct slice forms;
     size_t total;
-    if (!slice_take(&reader->shape, reader->column_count + 1, &forms))
-        return STATUS_CORRUPT;
-    reader->forms = forms.data;
+    reader->forms = reader->shape.data; /* names and columns: fewer than the section's bytes */
+    reader->shape = slice_skip(reader->shape, reader->column_count + 1);
     size_t field_bytes = reader->shape.size * sizeof(uint32_t);
     reader->schemas =
         memory_try_allocate(reader->schema_count * sizeof(struct schema) + field_bytes);

@@ -46,8 +46,6 @@ struct entry_writer *entry_writer_create(void)
 
 void entry_writer_destroy(struct entry_writer *writer)
 {
-    if (!writer)
-        return;
     template_learner_release(&writer->templates);
     column_writer_release(&writer->columns);
     string_table_release(&writer->names);

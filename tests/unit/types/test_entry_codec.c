@@ -257,6 +257,29 @@ static void templates_up_to_the_last_are_named(void **state)
     encode();
 }
 
+/* Where texts are few, rows may still be many times as large. */
+static void no_more_than_what_is_allowed_is_told(void **state)
+{
+    bool matches;
+    (void)state;
+    for (unsigned i = 0; i < 10; i++)
+        ADD("a name of thirty-two characters!", "", "a name of thirty-two characters!", "",
+            "a name of thirty-two characters!", "");
+    encode();
+    for (size_t max = 0; max < rows.raw_bytes; max++)
+        assert_int_equal(
+            entry_rows_decode(&rows, dictionary, buffer_slice(&content), max, &matches),
+            STATUS_CORRUPT);
+    entry_rows_clear(&rows);
+    for (unsigned i = 0; i < 10; i++)
+        ADD("m", "a text of some bytes, again and again, and 17 more");
+    encode();
+    for (size_t max = 0; max < rows.raw_bytes; max++)
+        assert_int_equal(
+            entry_rows_decode(&rows, dictionary, buffer_slice(&content), max, &matches),
+            STATUS_CORRUPT);
+}
+
 static void empty_names_and_values_come_back(void **state)
 {
     (void)state;
@@ -388,6 +411,7 @@ int main(void)
         TEST(a_column_whose_numbers_are_not_predicted_is_plain),
         TEST(values_of_1_mib_come_back),
         TEST(templates_up_to_the_last_are_named),
+        TEST(no_more_than_what_is_allowed_is_told),
         TEST(empty_names_and_values_come_back),
         TEST(rows_of_another_kind_stay_rows),
         TEST(a_block_without_memory_is_not_decoded),
