@@ -23,7 +23,7 @@ struct check {
     struct access access;
     struct lsm_report *report;
     uint64_t first_free_id;
-    uint32_t next_generation, generations[STORE_DATABASES_MAX];
+    uint32_t generations[STORE_DATABASES_MAX];
     uint64_t keys, expires; /* found in the database at hand */
     struct given_id *ids;   /* of its objects */
     size_t id_count, id_capacity;
@@ -307,16 +307,12 @@ static enum status check_map(struct check *check)
 {
     uint8_t key[META_KEY_BYTES_MAX];
     struct slice record;
-    check->next_generation = generation_default(STORE_DATABASES_MAX);
+    uint32_t next_generation;
     for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
         check->generations[i] = generation_default(i);
     enum status status = access_get(&check->access, TREE_KEYS, meta_key(key, META_MAP, 0), &record);
-    if (!status)
-        status = meta_map_decode(record, &check->next_generation, check->generations);
-    for (unsigned i = 0; i < STORE_DATABASES_MAX && !status; i++)
-        if (check->generations[i] == 0 || check->generations[i] >= check->next_generation)
-            status = store_fault(check, TREE_KEYS, check->generations[i],
-                                 "a database has it before it was given");
+    if (!status && meta_map_decode(record, &next_generation, check->generations))
+        return store_fault(check, TREE_KEYS, 0, "the record of the databases is damaged");
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
@@ -334,8 +330,8 @@ static enum status check_store(struct check *check)
     check->first_free_id = 1;
     if (!status)
         status = access_get(&check->access, TREE_KEYS, meta_key(key, META_IDS, 0), &record);
-    if (!status)
-        status = meta_ids_decode(record, &check->first_free_id);
+    if (!status && meta_ids_decode(record, &check->first_free_id))
+        return store_fault(check, TREE_KEYS, 0, "the record of the ids is damaged");
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 

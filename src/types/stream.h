@@ -46,7 +46,7 @@ void stream_range_open(struct access *access, const struct stream *stream, struc
                        struct stream_id last, bool is_reverse, struct stream_range *range);
 /* STATUS_NOT_FOUND at the end. The entry is valid until the next call. */
 enum status stream_range_next(struct stream_range *range, struct stream_entry *entry);
-/* Goes on behind `id`, in the direction of reading. */
+/* Goes on behind `id`, in the direction of reading; the range has just given an entry. */
 void stream_range_skip(struct stream_range *range, const struct stream *stream,
                        struct stream_id id);
 void stream_range_close(struct stream_range *range);

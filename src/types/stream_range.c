@@ -64,8 +64,7 @@ enum status stream_range_next(struct stream_range *range, struct stream_entry *e
 
 void stream_range_skip(struct stream_range *range, const struct stream *stream, struct stream_id id)
 {
-    if (!range->iter)
-        return;
+    assert(range->iter);
     uint8_t key[STREAM_ENTRY_KEY_BYTES + 1];
     bool is_more = range->is_reverse ? stream_id_decrement(&id) : stream_id_increment(&id);
     bool is_inside = range->is_reverse ? stream_id_compare(id, range->first) >= 0

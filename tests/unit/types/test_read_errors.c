@@ -18,6 +18,12 @@ static const struct store_options tight = {.databases = 2,
                                            .memtable_bytes = 4 << 20,
                                            .wal_segment_bytes = 256 * 1024,
                                            .block_cache_bytes = 1};
+/* Few records lie together, so that a verb comes to the next block in the middle of its way. */
+static const struct store_options scattered = {.databases = 2,
+                                               .memtable_bytes = 4 << 20,
+                                               .wal_segment_bytes = 256 * 1024,
+                                               .block_bytes = 256,
+                                               .block_cache_bytes = 1};
 static uint64_t faults, verbs;
 
 /* ---- A store with everything ----------------------------------------------------------------- */
@@ -246,12 +252,12 @@ static enum status trim_a_little(void)
 static enum status trim_about(void)
 {
     return trim_with(&(struct stream_trim){
-        .kind = STREAM_TRIM_MAXLEN, .maxlen = 10, .node_entries = 100, .limit = 1500});
+        .kind = STREAM_TRIM_MAXLEN, .maxlen = 10, .node_entries = 100, .limit = 500});
 }
 
 static enum status trim_to_an_id(void)
 {
-    struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = {ms.now_ms - 700, 0}};
+    struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = {ms.now_ms - 1700, 0}};
     return trim_with(&trim);
 }
 
@@ -296,29 +302,46 @@ struct verb {
     const char *name;
     enum status (*run)(void);
     bool writes;
+    bool reads_much; /* hundreds of small blocks */
 };
 
-#define READS(name)        \
-    {                      \
-#name, name, false \
+#define READS(name)               \
+    {                             \
+#name, name, false, false \
     }
-#define WRITES(name)      \
-    {                     \
-#name, name, true \
+#define READS_MUCH(name)         \
+    {                            \
+#name, name, false, true \
+    }
+#define WRITES(name)             \
+    {                            \
+#name, name, true, false \
     }
 static const struct verb all_verbs[] = {
-    READS(get_large),          READS(count_missing_pieces),
-    READS(read_the_list),      READS(read_the_list_backwards_in_parts),
-    READS(visit_the_list),     READS(count_keys),
-    READS(count_keys_at_last), READS(scan_keys),
-    READS(read_by_time),       READS(read_by_time_backwards),
-    WRITES(push_an_element),   WRITES(pop_elements),
-    WRITES(trim_the_list),     WRITES(write_a_line),
-    WRITES(add_and_trim),      WRITES(delete_entries),
-    WRITES(trim_a_little),     WRITES(trim_about),
-    WRITES(trim_to_a_length),  WRITES(trim_to_an_id),
-    WRITES(rename_a_key),      WRITES(delete_a_key),
-    WRITES(delete_many_keys),  WRITES(expire_keys),
+    READS(get_large),
+    READS(count_missing_pieces),
+    READS_MUCH(read_the_list),
+    READS(read_the_list_backwards_in_parts),
+    READS_MUCH(visit_the_list),
+    READS(count_keys),
+    READS_MUCH(count_keys_at_last),
+    READS(scan_keys),
+    READS_MUCH(read_by_time),
+    READS_MUCH(read_by_time_backwards),
+    WRITES(push_an_element),
+    WRITES(pop_elements),
+    WRITES(trim_the_list),
+    WRITES(write_a_line),
+    WRITES(delete_entries),
+    WRITES(trim_a_little), /* each of these leaves less */
+    WRITES(trim_to_an_id),
+    WRITES(trim_to_a_length),
+    WRITES(add_and_trim),
+    WRITES(trim_about),
+    WRITES(rename_a_key),
+    WRITES(delete_a_key),
+    WRITES(delete_many_keys),
+    WRITES(expire_keys),
     WRITES(flush_the_other_database),
 };
 
@@ -357,6 +380,8 @@ static void run_all(const struct store_options *options)
     open_filled(options);
     for (size_t i = 0; i < sizeof all_verbs / sizeof *all_verbs; i++) {
         const struct verb *verb = &all_verbs[i];
+        if (verb->reads_much && options == &scattered)
+            continue;
         uint64_t n = 1;
         for (;; n++) {
             assert_true(n < READS_MAX);
@@ -380,6 +405,12 @@ static void a_verb_that_cannot_read_says_so_and_has_written_nothing(void **state
     run_all(&roomy);
 }
 
+static void nor_has_one_that_comes_to_many_blocks(void **state)
+{
+    (void)state;
+    run_all(&scattered);
+}
+
 static void nor_has_one_that_must_read_everything_twice(void **state)
 {
     (void)state;
@@ -388,11 +419,10 @@ static void nor_has_one_that_must_read_everything_twice(void **state)
 
 /* ---- The whole store -------------------------------------------------------------------------- */
 
-static void a_check_that_cannot_read_says_so(void **state)
+static void check_failing(const struct store_options *options)
 {
     struct lsm_report report;
-    (void)state;
-    open_filled(&roomy);
+    open_filled(options);
     for (uint64_t n = 1;; n++) {
         assert_true(n < READS_MAX);
         memory_store_reopen(&ms);
@@ -408,6 +438,13 @@ static void a_check_that_cannot_read_says_so(void **state)
     }
     memory_store_release(&ms);
     buffer_release(&seen);
+}
+
+static void a_check_that_cannot_read_says_so(void **state)
+{
+    (void)state;
+    check_failing(&roomy);
+    check_failing(&tight);
 }
 
 static void say_nothing(void *context, const char *line)
@@ -448,8 +485,8 @@ static void damage(void)
     buffer_release(&key);
 }
 
-/* On a copy of the damaged store. false: there are not so many reads. */
-static bool repair_failing(struct vfs *damaged, uint64_t n, size_t *lines)
+/* On a copy of the damaged store, with the n-th such call failing. false: there are not so many. */
+static bool repair_failing(struct vfs *damaged, enum vfs_call call, uint64_t n, size_t *lines)
 {
     struct vfs *copy = vfs_memory_after_power_loss(damaged, VFS_KEEP_ALL, 1);
     struct vfs *failing = vfs_fault_create(copy);
@@ -457,7 +494,7 @@ static bool repair_failing(struct vfs *damaged, uint64_t n, size_t *lines)
     struct lsm_report report = {""};
     struct store *store;
     env.vfs = failing;
-    vfs_fault_fail(failing, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+    vfs_fault_fail(failing, 1u << call, n, STATUS_IO, false);
     enum status status = store_repair(&env, "/data", say_nothing, lines);
     bool met = vfs_fault_failed_count(failing) > 0;
     vfs_fault_fail(failing, 0, 0, STATUS_OK, false);
@@ -465,7 +502,7 @@ static bool repair_failing(struct vfs *damaged, uint64_t n, size_t *lines)
     assert_int_equal(store_repair(&env, "/data", say_nothing, lines), STATUS_OK);
     assert_int_equal(store_open(&env, "/data", &roomy, &report, &store), STATUS_OK);
     if (store_check(store, &report))
-        fail_msg("repair, read %llu: %s", (unsigned long long)n, report.text);
+        fail_msg("repair, call %llu: %s", (unsigned long long)n, report.text);
     assert_int_equal(store_close(store), STATUS_OK);
     vfs_destroy(failing);
     vfs_destroy(copy);
@@ -482,7 +519,8 @@ static void a_repair_that_cannot_read_says_so_and_may_be_done_again(void **state
     memory_store_work(&ms, true);
     struct vfs *damaged = vfs_memory_after_power_loss(ms.memory, VFS_KEEP_ALL, 1);
     uint64_t tried = 0;
-    for (; repair_failing(damaged, n, &lines); n += 1 + n / 8) /* each fills segments anew */
+    for (; repair_failing(damaged, VFS_CALL_READ, n, &lines);
+         n += 1 + n / 8) /* each fills segments anew */
         tried++;
     assert_true(tried > 10);
     assert_true(lines >= 3 * tried);
@@ -494,12 +532,87 @@ static void a_repair_that_cannot_read_says_so_and_may_be_done_again(void **state
            (unsigned long long)faults, (unsigned long long)verbs);
 }
 
+/* Keys with times, each in a block of its own; all reads fail in turn. */
+static void nor_does_one_that_reads_a_block_for_each_key(void **state)
+{
+    enum { TIMED = 6 };
+    char key[16], value[300] = "";
+    size_t lines = 0;
+    uint64_t n = 1;
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    memory_store_open(&ms, &scattered);
+    memory_store_write(&ms);
+    for (int i = 0; i < TIMED; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        memset(value, 'a' + i, 200);
+        string_set(&ms.access, slice_from(key), slice_from(value), NULL,
+                   &(struct string_set_options){.expire_ms = ms.now_ms + 1000 * (unsigned)i + 1});
+    }
+    memory_store_end(&ms);
+    memory_store_work(&ms, true);
+    for (; repair_failing(ms.memory, VFS_CALL_READ, n, &lines); n++)
+        faults++;
+    assert_true(n > 2 * TIMED);
+    memory_store_release(&ms);
+}
+
+enum damage { NO_DAMAGE, LOST_KEY, LOST_KEY_OF_PARTS, LOST_HEADER, LOST_ELEMENT, DAMAGE_COUNT };
+
+/* Whose mending is the first thing to be written. */
+static void do_damage(enum damage damage)
+{
+    static const char *const keys[] = {"none", "small", "large", "small", "list"};
+    struct object object;
+    struct buffer key = {0};
+    memory_store_write(&ms);
+    enum status status = keyspace_find(&ms.access, slice_from(keys[damage]), &object);
+    assert_int_equal(status, damage == NO_DAMAGE ? STATUS_NOT_FOUND : STATUS_OK);
+    buffer_append_slice(&key, buffer_slice(&ms.access.tree_key));
+    if (damage == LOST_KEY || damage == LOST_KEY_OF_PARTS)
+        access_delete(&ms.access, TREE_KEYS, buffer_slice(&key));
+    if (damage == LOST_HEADER)
+        access_put(&ms.access, TREE_KEYS, buffer_slice(&key), slice_from(""));
+    if (damage == LOST_ELEMENT) {
+        buffer_clear(&key);
+        buffer_append_be32(&key, ms.access.generation);
+        buffer_append_be64(&key, object.id);
+        buffer_append_byte(&key, 'l');
+        buffer_append_be64(&key, ((uint64_t)1 << 63) + 50);
+        access_delete(&ms.access, TREE_PARTS, buffer_slice(&key));
+    }
+    memory_store_end(&ms);
+    buffer_release(&key);
+}
+
+static void a_repair_that_cannot_make_room_for_what_it_writes_says_so(void **state)
+{
+    (void)state;
+    for (enum damage damage = NO_DAMAGE; damage < DAMAGE_COUNT; damage++) {
+        size_t lines = 0;
+        memory_store_open(&ms, &roomy);
+        fill_strings_and_lists();
+        do_damage(damage);
+        access_release(&ms.access);
+        lsm_reader_destroy(ms.reader);
+        assert_int_equal(store_close(ms.store), STATUS_OK);
+        assert_true(repair_failing(ms.memory, VFS_CALL_FREE_BYTES, 1, &lines));
+        faults++;
+        assert_int_equal(lines > 0, damage != NO_DAMAGE);
+        vfs_destroy(ms.vfs);
+        vfs_destroy(ms.memory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_verb_that_cannot_read_says_so_and_has_written_nothing),
+        cmocka_unit_test(nor_has_one_that_comes_to_many_blocks),
         cmocka_unit_test(nor_has_one_that_must_read_everything_twice),
         cmocka_unit_test(a_check_that_cannot_read_says_so),
+        cmocka_unit_test(a_repair_that_cannot_make_room_for_what_it_writes_says_so),
+        cmocka_unit_test(nor_does_one_that_reads_a_block_for_each_key),
         cmocka_unit_test(a_repair_that_cannot_read_says_so_and_may_be_done_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

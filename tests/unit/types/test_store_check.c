@@ -4,6 +4,7 @@
 #include "lib/memory_store.h"
 #include "types/encoding.h"
 #include "types/list.h"
+#include "types/parts_check.h"
 #include "types/string.h"
 
 #include <setjmp.h>
@@ -95,6 +96,68 @@ static void damaged_headers_are_named(void **state)
     expect_fault("its header is damaged");
     put_record(slice_make("\x03", 1)); /* a stream without an id */
     expect_fault("its header is damaged");
+}
+
+static void a_short_string_in_pieces_is_named(void **state)
+{
+    static uint8_t large[100000];
+    uint8_t length[] = {9};
+    struct object object;
+    (void)state;
+    memory_store_write(&ms);
+    string_set(&ms.access, slice_from("large"), slice_make(large, sizeof large), NULL,
+               &(struct string_set_options){0});
+    assert_int_equal(keyspace_find(&ms.access, slice_from("large"), &object), STATUS_OK);
+    object.body = slice_make(length, sizeof length);
+    memory_store_plant(&ms, slice_from("large"), &object);
+    memory_store_end(&ms);
+    expect_fault("database 0, key 'large': a string in pieces is short enough for its header");
+}
+
+/* Those who check headers first never come here with one. */
+static void parts_under_a_damaged_header_are_not_looked_at(void **state)
+{
+    const char *fault = NULL;
+    struct object object = {.type = OBJECT_LIST, .id = 1, .body = slice_from("\xff")};
+    (void)state;
+    memory_store_read(&ms);
+    assert_int_equal(list_check(&ms.access, &object, &fault), STATUS_CORRUPT);
+    assert_string_equal(fault, "its header is damaged");
+    object.type = OBJECT_STRING;
+    fault = NULL;
+    assert_int_equal(string_check(&ms.access, &object, &fault), STATUS_CORRUPT);
+    assert_string_equal(fault, "its header is damaged");
+    memory_store_end(&ms);
+}
+
+static void put_everywhere(enum meta_tag tag, struct slice record)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    memory_store_write(&ms);
+    for (unsigned tree = 0; tree < TREE_COUNT; tree++)
+        access_put(&ms.access, tree, meta_key(key, tag, 0), record);
+    memory_store_end(&ms);
+}
+
+/* In all copies alike. */
+static void records_of_the_store_that_cannot_be_read_are_named(void **state)
+{
+    uint32_t next = generation_default(STORE_DATABASES_MAX), generations[STORE_DATABASES_MAX];
+    struct buffer record = {0};
+    (void)state;
+    for (unsigned i = 0; i < STORE_DATABASES_MAX; i++)
+        generations[i] = generation_default(i);
+    generations[0] = next; /* which was not given yet */
+    meta_map_encode(&record, next, generations);
+    put_everywhere(META_MAP, buffer_slice(&record));
+    expect_fault("the record of the databases is damaged");
+    generations[0] = generation_default(0);
+    meta_map_encode(&record, next, generations);
+    put_everywhere(META_MAP, buffer_slice(&record));
+    assert_int_equal(store_check(ms.store, &(struct lsm_report){""}), STATUS_OK);
+    put_everywhere(META_IDS, slice_from(""));
+    expect_fault("the record of the ids is damaged");
+    buffer_release(&record);
 }
 
 static void an_id_that_was_not_given_is_named(void **state)
@@ -368,6 +431,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_sound_store_passes_also_with_expired_keys_and_after_a_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_headers_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_short_string_in_pieces_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_under_a_damaged_header_are_not_looked_at, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(records_of_the_store_that_cannot_be_read_are_named, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(an_id_that_was_not_given_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_at_a_wrong_position_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_that_is_not_counted_is_found, setup, teardown),
