@@ -237,6 +237,8 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
         pick = pick_all(version, request);
     if (!pick)
         pick = pick_most_urgent(version, request);
+    for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
+        pick = reclaim_pick_old(&version->trees[tree], request, tree);
     for (unsigned tree = 0; tree < version->tree_count && !pick && request->quiet; tree++)
         pick = is_leveled(request, tree)
                    ? reclaim_pick_leveled(&version->trees[tree], request, tree)

@@ -17,7 +17,8 @@
  *                 and so are tables of range deletions that have nothing left to hide. A table of
  *                 which half lies under them is written once more: a few are asked each time that
  *                 deletions have come. Of what is due the most urgent level of all trees goes
- *                 first. On request everything is merged into one level.
+ *                 first. On request everything is merged into one level. A table of which a fifth
+ *                 was kept for snapshots is written again when they are gone.
  *   quiet         when little is written, all tables are asked, for a third; in leveled trees
  *                 deletions sink to what they delete, and what may be old is pushed down, until
  *                 it is in proportion to the last level. */

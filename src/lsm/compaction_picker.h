@@ -59,6 +59,9 @@ struct compaction_pick *leveled_pick(const struct version_tree *tables,
 struct compaction_pick *reclaim_pick_covered(const struct version_tree *tables,
                                              const struct compaction_request *request,
                                              unsigned tree);
+/* Tables with versions that were kept for snapshots which are gone. */
+struct compaction_pick *reclaim_pick_old(const struct version_tree *tables,
+                                         const struct compaction_request *request, unsigned tree);
 /* When there is nothing else to do: a leveled tree with too many deletions, or old versions. */
 struct compaction_pick *reclaim_pick_leveled(const struct version_tree *tables,
                                              const struct compaction_request *request,

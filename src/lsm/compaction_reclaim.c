@@ -13,6 +13,7 @@ enum {
     ABOVE_LAST_PERCENT = 33,
     /* A deletion and what it deletes are two entries of garbage; a third of all is too much. */
     ENTRIES_A_DELETION = 6,
+    OLD_PERCENT = 20,
     ROOM_SHARE = 64, /* less than this share of table_bytes_max is not worth the work */
 };
 
@@ -176,6 +177,29 @@ struct compaction_pick *reclaim_pick_covered(const struct version_tree *tables,
     turn->tables = pick ? 0 : tables_now;
     request->memory->is_asking |= !pick && request->quiet && turn->left > 0;
     return pick;
+}
+
+/* ---- Versions kept for snapshots ------------------------------------------------------------ */
+
+struct compaction_pick *reclaim_pick_old(const struct version_tree *tables,
+                                         const struct compaction_request *request, unsigned tree)
+{
+    bool is_leveled = request->options->trees[tree].compaction == LSM_LEVELED;
+    for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
+        const struct version_level *level = &tables->levels[depth];
+        for (size_t i = 0; i < level->count; i++) {
+            const struct table_properties *properties = &level->tables[i]->properties;
+            if (properties->old_count * 100 < properties->entry_count * OLD_PERCENT ||
+                properties->old_count == 0 || properties->lsn_max > request->oldest_read)
+                continue;
+            if (depth == 0 && is_leveled)
+                return leveled_pick(tables, request, tree, 0);
+            struct compaction_pick *pick = pick_new(tree, depth);
+            pick_add(pick, depth, level->tables[i]);
+            return pick;
+        }
+    }
+    return NULL;
 }
 
 /* ---- Leveled trees at rest ------------------------------------------------------------------ */

@@ -301,6 +301,7 @@ static enum status finish_output(struct compaction *c, const struct slice *end)
         status = table_builder_finish(c->builder, &properties);
         if (status == STATUS_OK) {
             c->counts.write_bytes += properties.file_bytes;
+            properties.old_count = version_filter_take_old_count(&c->filter);
             version_edit_add(&c->edit, c->pick->tree, c->pick->output_level, c->number,
                              &properties);
         }

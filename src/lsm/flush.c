@@ -100,6 +100,7 @@ static enum status finish_tree(struct lsm *db, struct flush_job *job)
     if (status != STATUS_OK)
         return status;
     atomic_fetch_add(&db->counters[job->tree].flush_bytes, properties.file_bytes);
+    properties.old_count = version_filter_take_old_count(&job->filter);
     version_edit_add(&job->edit, job->tree, 0, job->number, &properties);
     table_builder_destroy(job->builder);
     job->builder = NULL;

@@ -28,6 +28,9 @@ struct table_properties {
     struct buffer smallest;
     struct buffer largest;
     bool largest_is_exclusive;
+    /* Versions below newer ones of their keys, kept for a snapshot. Not on disk: who opens a database finds
+     * no snapshot that was kept for, and such versions go with the next merge. */
+    uint64_t old_count;
 };
 
 void table_properties_release(struct table_properties *properties);

@@ -42,7 +42,15 @@ bool version_filter_keeps(struct version_filter *filter, struct slice key, lsn_t
         buffer_append_slice(&filter->key, key);
     }
     filter->lsn = lsn;
+    filter->old_count += same_key && keeps;
     return keeps;
+}
+
+uint64_t version_filter_take_old_count(struct version_filter *filter)
+{
+    uint64_t count = filter->old_count;
+    filter->old_count = 0;
+    return count;
 }
 
 lsn_t version_filter_oldest_read(const struct version_filter *filter)

@@ -114,6 +114,49 @@ static void what_an_old_snapshot_kept_goes(void **state)
     space_release(&space);
 }
 
+static unsigned wake_count;
+
+static void count_wake(void *context)
+{
+    (void)context;
+    wake_count++;
+}
+
+static void count_wakes(struct lsm_options *options)
+{
+    options->work_ready = count_wake;
+}
+
+/* By itself, in both kinds of trees and in flushed tables too. */
+static void old_versions_go_with_their_last_snapshot(void **state)
+{
+    (void)state;
+    for (int merged = 0; merged < 2; merged++) {
+        struct space space;
+        space_init(&space, count_wakes);
+        space_put_keys(&space, 0, KEYS);
+        space_put_entries(&space, 1, 0, KEYS);
+        struct lsm_snapshot *first = lsm_snapshot_acquire(space.db);
+        struct lsm_snapshot *second = lsm_snapshot_acquire(space.db);
+        space_put_keys(&space, 0, KEYS);
+        space_put_entries(&space, 1, 0, KEYS);
+        merged ? lsm_request_compact(space.db) : lsm_request_flush(space.db);
+        space_work(&space);
+        lsm_snapshot_release(first);
+        space_work(&space);
+        assert_int_equal(space_tree(&space, SPACE_KEYS).entry_count, 2 * KEYS);
+        assert_int_equal(space_tree(&space, SPACE_ENTRIES).entry_count, 2 * KEYS);
+        wake_count = 0;
+        lsm_snapshot_release(second);
+        assert_int_equal(wake_count, 1);
+        space_work(&space);
+        assert_int_equal(space_tree(&space, SPACE_KEYS).entry_count, KEYS);
+        assert_int_equal(space_tree(&space, SPACE_ENTRIES).entry_count, KEYS);
+        assert_int_equal(lsm_is_idle(space.db), true);
+        space_release(&space);
+    }
+}
+
 /* A deletion of one of its keys, and what it deleted, may be gone: no conflict could be found. */
 static void a_transaction_at_an_old_snapshot_is_not_committed(void **state)
 {
@@ -146,6 +189,7 @@ int main(void)
         cmocka_unit_test(reads_at_an_old_snapshot_say_so),
         cmocka_unit_test(without_a_limit_no_snapshot_grows_old),
         cmocka_unit_test(what_an_old_snapshot_kept_goes),
+        cmocka_unit_test(old_versions_go_with_their_last_snapshot),
         cmocka_unit_test(a_transaction_at_an_old_snapshot_is_not_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
