@@ -171,6 +171,7 @@ install: $(LIBRARY) $(PROGRAMS) ## programs, library and headers under PREFIX= (
 	ln -sf libcordwood.so.$(LIBRARY_VERSION) $(INSTALL_LIB)/$(LIBRARY_SONAME)
 	ln -sf $(LIBRARY_SONAME) $(INSTALL_LIB)/libcordwood.so
 	install -m 644 $(B)/cordwood.pc $(INSTALL_LIB)/pkgconfig
+	$(if $(DESTDIR),,-ldconfig)
 uninstall: ## removes what install has put there
 	rm -f $(addprefix $(INSTALL_BIN)/,$(notdir $(PROGRAMS))) $(addprefix $(INSTALL_INCLUDE)/,$(LIBRARY_HEADERS)) \
 		$(INSTALL_LIB)/libcordwood.a $(INSTALL_LIB)/libcordwood.so $(INSTALL_LIB)/$(LIBRARY_SONAME) \

@@ -74,8 +74,8 @@ enum cordwood_status {
     CORDWOOD_READ_ONLY = 9, /* opened so; or a write or sync of the log has failed: open it anew */
     CORDWOOD_BUSY = 10,     /* another process has it open; too many iterators are */
     CORDWOOD_EXISTS = 11,   /* the directory of a new checkpoint is there */
-    CORDWOOD_UNSUPPORTED = 12, /* written by a newer version */
-    CORDWOOD_WRONG_TYPE = 13,  /* cordwood_log.h: the name is not a log's */
+    CORDWOOD_UNSUPPORTED = 12,      /* written by a newer version */
+    CORDWOOD_WRONG_TYPE = 13,       /* cordwood_log.h: the name is not a log's */
     CORDWOOD_SNAPSHOT_EXPIRED = 14, /* older than options.snapshot_age_max_ms */
 };
 
@@ -122,7 +122,8 @@ CORDWOOD_API void cordwood_buffer_release(struct cordwood_buffer *buffer);
 
 /* When a write is safe. A crash of the process (kill -9) loses nothing that a call has returned from, in
  * all three; a crash of the system loses nothing (COMMIT), about the last interval (INTERVAL), or what
- * the system had not written yet (NONE). What is lost is a tail, never something from the middle. */
+ * the system had not written yet (NONE). What is lost is a tail, never something from the middle.
+ * Reads may show a write of another thread that has not returned yet. */
 enum cordwood_durability {
     CORDWOOD_SYNC_COMMIT = 0,   /* a write returns when it is synced; threads share syncs */
     CORDWOOD_SYNC_INTERVAL = 1, /* a sync each sync_interval_ms */
@@ -145,9 +146,8 @@ struct cordwood_options {
     uint32_t background_threads;
     size_t memtable_bytes;    /* memory for what is not yet in tables; 0: 64 MiB */
     size_t block_cache_bytes; /* 0: 64 MiB */
-    size_t
-        log_segment_bytes; /* the log's files, made ahead, two or more: 64 KiB to 1 GiB; 0: 32 MiB */
-    size_t batch_bytes_max; /* of a batch, transaction or value; 0: 64 MiB */
+    size_t log_segment_bytes; /* of the log's files, two or more; 64 KiB to 1 GiB; 0: 32 MiB */
+    size_t batch_bytes_max;   /* of a batch, transaction or value; 0: 64 MiB */
     /* The trees in their order; new ones may be added behind. 0: one tree, "default". */
     const struct cordwood_tree_options *trees;
     uint32_t tree_count;
@@ -318,8 +318,9 @@ cordwood_transaction_iterator_open(struct cordwood_transaction *transaction, uin
                                    const struct cordwood_iterator_options *options,
                                    struct cordwood_iterator **iterator);
 /* Writes all or nothing, as one batch. CORDWOOD_CONFLICT: nothing; begin anew. CORDWOOD_NO_SPACE,
- * _NO_MEMORY, _IO and _CORRUPT of a read: nothing; it may be committed again. A sync that fails afterwards
- * is told as in cordwood_put. CORDWOOD_INVALID: an iterator is open, or it was committed already. */
+ * _NO_MEMORY, _CORRUPT: nothing; it may be committed again. CORDWOOD_TOO_LARGE: nothing; what a
+ * serializable one has read is above the limit. CORDWOOD_IO, _READ_ONLY: as cordwood_put.
+ * CORDWOOD_INVALID: an iterator is open, or it was committed already. */
 CORDWOOD_API enum cordwood_status
 cordwood_transaction_commit(struct cordwood_transaction *transaction);
 /* At the end, committed or not: what was not committed never happened. NULL is fine. */
@@ -354,7 +355,6 @@ CORDWOOD_API void cordwood_request_flush(struct cordwood *db);
 CORDWOOD_API void cordwood_request_compact(struct cordwood *db);
 
 struct cordwood_statistics {
-    size_t struct_bytes; /* sizeof(struct cordwood_statistics) */
     uint64_t table_count, table_bytes;
     uint64_t entry_count; /* in tables; old versions and deletions included */
     uint64_t memtable_bytes, memtable_keys;
@@ -369,13 +369,9 @@ struct cordwood_statistics {
     bool read_only;                          /* now: writes are refused */
     enum cordwood_status background_error; /* of the last flush or compaction; it is tried again */
 };
-#define CORDWOOD_STATISTICS                \
-    {                                      \
-        sizeof(struct cordwood_statistics) \
-    }
-
+/* `bytes`: sizeof(*statistics), which may be an older header's. */
 CORDWOOD_API void cordwood_get_statistics(struct cordwood *db,
-                                          struct cordwood_statistics *statistics);
+                                          struct cordwood_statistics *statistics, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -171,12 +171,12 @@ static void sum_trees(const struct lsm_stats *stats, struct cordwood_statistics 
     }
 }
 
-void cordwood_get_statistics(struct cordwood *db, struct cordwood_statistics *statistics)
+void cordwood_get_statistics(struct cordwood *db, struct cordwood_statistics *statistics,
+                             size_t bytes)
 {
     struct lsm_stats stats;
     lsm_get_stats(db->engine, &stats);
     struct cordwood_statistics all = {
-        .struct_bytes = statistics->struct_bytes,
         .memtable_bytes = stats.memtable_bytes,
         .memtable_keys = stats.memtable_nodes,
         .log_bytes_written = stats.wal_bytes_written,
@@ -199,6 +199,5 @@ void cordwood_get_statistics(struct cordwood *db, struct cordwood_statistics *st
         .background_error = library_status(stats.background_error),
     };
     sum_trees(&stats, &all);
-    size_t known = statistics->struct_bytes < sizeof(all) ? statistics->struct_bytes : sizeof(all);
-    memcpy(statistics, &all, known);
+    memcpy(statistics, &all, bytes < sizeof(all) ? bytes : sizeof(all));
 }

@@ -123,6 +123,21 @@ static void arguments_that_cannot_be_are_refused(void **state)
     assert_string_equal(walk(iterate(db, "", "", ""), false), "");
 }
 
+static void structs_of_no_known_size_are_refused(void **state)
+{
+    struct library_world *world = *state;
+    struct cordwood_iterator_options iterator_options = CORDWOOD_ITERATOR_OPTIONS;
+    struct cordwood_transaction_options options = CORDWOOD_TRANSACTION_OPTIONS;
+    struct cordwood_iterator *iterator;
+    struct cordwood_transaction *transaction;
+    iterator_options.struct_bytes++;
+    assert_int_equal(cordwood_iterator_open(world->db, 0, &iterator_options, &iterator),
+                     CORDWOOD_INVALID);
+    options.struct_bytes = 1;
+    assert_int_equal(cordwood_transaction_begin(world->db, &options, &transaction),
+                     CORDWOOD_INVALID);
+}
+
 static void every_status_has_a_text_and_a_number(void **state)
 {
     (void)state;
@@ -141,8 +156,9 @@ static void a_batch_is_written_in_order_over_all_trees(void **state)
 {
     struct library_world *world = *state;
     struct cordwood_buffer buffer = {0};
-    const struct cordwood_tree_options trees[] = {{.name = "default"},
-                                                  {.name = "index", .append_only = true}};
+    const struct cordwood_tree_options trees[] = {
+        {.name = "default", .filter_bits_per_key = 5},
+        {.name = "index", .append_only = true, .filter_bits_per_key = UINT32_MAX}};
     library_world_close(world);
     world->options.trees = trees;
     world->options.tree_count = 2; /* a tree joins */
@@ -314,8 +330,8 @@ static void iterators_are_bounded(void **state)
         iterators[i] = iterate(world->db, "", "", "");
     assert_int_equal(cordwood_iterator_open(world->db, 0, NULL, &one_more), CORDWOOD_BUSY);
     assert_string_equal(get(world->db, "a"), "1"); /* reads go on */
-    struct cordwood_statistics statistics = CORDWOOD_STATISTICS;
-    cordwood_get_statistics(world->db, &statistics);
+    struct cordwood_statistics statistics;
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
     assert_int_equal(statistics.iterator_count, CORDWOOD_ITERATORS_MAX);
     for (unsigned i = 0; i < CORDWOOD_ITERATORS_MAX; i++)
         cordwood_iterator_close(iterators[i]);
@@ -417,6 +433,10 @@ static void a_read_only_database_is_looked_at(void **state)
                      CORDWOOD_READ_ONLY);
     assert_int_equal(cordwood_sync(db), CORDWOOD_READ_ONLY);
     assert_int_equal(cordwood_checkpoint(db, "copy", &error), CORDWOOD_READ_ONLY);
+    struct cordwood_batch *batch = cordwood_batch_create(db);
+    assert_int_equal(cordwood_batch_delete(batch, 0, cordwood_text("a")), CORDWOOD_OK);
+    assert_int_equal(cordwood_batch_write(batch), CORDWOOD_READ_ONLY);
+    cordwood_batch_destroy(batch);
     cordwood_request_flush(db);
     cordwood_request_compact(db);
     assert_false(cordwood_work(db));
@@ -521,7 +541,7 @@ static void a_host_without_threads_is_told_of_work(void **state)
     world->options.work_ready = count_signal;
     world->options.context = &signals;
     library_world_open(world);
-    struct cordwood_statistics statistics = CORDWOOD_STATISTICS;
+    struct cordwood_statistics statistics;
     for (unsigned i = 0; i < 2000; i++) {
         char key[16];
         snprintf(key, sizeof(key), "%08u", i * 7919 % 2000);
@@ -530,12 +550,12 @@ static void a_host_without_threads_is_told_of_work(void **state)
             CORDWOOD_OK);
         assert_true(get(world->db, key) != NULL);
     }
-    cordwood_get_statistics(world->db, &statistics);
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
     assert_true(signals > 0);
     assert_true(statistics.flush_count > 0);
     assert_true(statistics.memtable_bytes < 64 * world->options.memtable_bytes);
     library_world_work(world, true);
-    cordwood_get_statistics(world->db, &statistics);
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
     assert_true(statistics.compaction_count > 0);
     assert_int_equal(statistics.entry_count, 2000);
     assert_true(statistics.table_bytes > 0);
@@ -545,9 +565,9 @@ static void a_host_without_threads_is_told_of_work(void **state)
 static void shorter_statistics_are_filled_as_far_as_they_go(void **state)
 {
     struct library_world *world = *state;
-    struct cordwood_statistics statistics = {offsetof(struct cordwood_statistics, table_bytes)};
-    statistics.table_bytes = 77;
-    cordwood_get_statistics(world->db, &statistics);
+    struct cordwood_statistics statistics = {.table_bytes = 77};
+    cordwood_get_statistics(world->db, &statistics,
+                            offsetof(struct cordwood_statistics, table_bytes));
     assert_int_equal(statistics.table_bytes, 77);
 }
 
@@ -569,6 +589,38 @@ static void idle_readers_let_old_memtables_go(void **state)
             cordwood_put(world->db, 0, cordwood_text("b"), cordwood_slice(bytes, sizeof(bytes))),
             CORDWOOD_OK);
     assert_null(reader->view);
+}
+
+static void *get_one(void *context)
+{
+    struct library_world *world = context;
+    struct cordwood_buffer buffer = {0};
+    enum cordwood_status status = cordwood_get(world->db, 0, cordwood_text("a"), &buffer);
+    cordwood_buffer_release(&buffer);
+    return status == CORDWOOD_OK ? NULL : world;
+}
+
+/* Writes do not wait for readers in use; a read for which none is left waits for one. */
+static void more_reads_at_once_than_readers_wait(void **state)
+{
+    struct library_world *world = *state;
+    static char bytes[128 << 10];
+    struct keeper_reader *taken[KEEPER_READERS];
+    pthread_t thread;
+    void *failed;
+    put(world->db, "a", "1");
+    for (unsigned i = 0; i < KEEPER_READERS; i++)
+        taken[i] = keeper_take_reader(&world->db->keeper);
+    assert_int_equal(
+        cordwood_put(world->db, 0, cordwood_text("b"), cordwood_slice(bytes, sizeof(bytes))),
+        CORDWOOD_OK);
+    assert_int_equal(pthread_create(&thread, NULL, get_one, world), 0);
+    for (unsigned i = 0; i < KEEPER_READERS; i++) {
+        sched_yield();
+        keeper_give_reader(taken[i]);
+    }
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
 }
 
 /* ---- Faults -------------------------------------------------------------------------------- */
@@ -603,8 +655,8 @@ static void a_failed_sync_ends_writing_and_takes_the_write_back(void **state)
     assert_string_equal(get(world->db, "a"), "1");
     assert_int_equal(cordwood_put(world->db, 0, cordwood_text("a"), cordwood_text("3")),
                      CORDWOOD_READ_ONLY);
-    struct cordwood_statistics statistics = CORDWOOD_STATISTICS;
-    cordwood_get_statistics(world->db, &statistics);
+    struct cordwood_statistics statistics;
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
     assert_true(statistics.read_only);
     assert_int_not_equal(cordwood_close(world->db), CORDWOOD_OK);
     library_world_open(world);
@@ -686,10 +738,10 @@ static void checkpoints_open_and_verify_while_writes_go_on(void **state)
     for (unsigned i = 0; i < 3; i++) {
         struct cordwood *restored;
         unsigned files = 0;
-        struct cordwood_statistics statistics = CORDWOOD_STATISTICS;
+        struct cordwood_statistics statistics;
         uint64_t flushed = 0;
         while (flushed < 2 * (i + 1)) { /* so that there is something to link */
-            cordwood_get_statistics(churn.db, &statistics);
+            cordwood_get_statistics(churn.db, &statistics, sizeof(statistics));
             flushed = statistics.flush_count;
             sched_yield();
         }
@@ -793,8 +845,8 @@ static void threads_share_a_database_and_its_syncs(void **state)
     }
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    struct cordwood_statistics statistics = CORDWOOD_STATISTICS;
-    cordwood_get_statistics(world->db, &statistics);
+    struct cordwood_statistics statistics;
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
     assert_true(statistics.log_syncs <= THREADS * ROUNDS + 8);
     assert_string_equal(get(world->db, "7-49"), "299");
 }
@@ -806,6 +858,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_range_is_deleted_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_buffer_is_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_that_cannot_be_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(structs_of_no_known_size_are_refused, setup, teardown),
         cmocka_unit_test(every_status_has_a_text_and_a_number),
         cmocka_unit_test_setup_teardown(a_batch_is_written_in_order_over_all_trees, setup,
                                         teardown),
@@ -830,6 +883,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(shorter_statistics_are_filled_as_far_as_they_go, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(idle_readers_let_old_memtables_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_reads_at_once_than_readers_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_refuses_writes_and_they_go_on_later, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_ends_writing_and_takes_the_write_back, setup,

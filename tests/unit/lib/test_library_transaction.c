@@ -292,6 +292,7 @@ static void look_at_two(struct cordwood_transaction *transaction)
     cordwood_iterator_next(iterator);
     assert_memory_equal(cordwood_iterator_key(iterator).data, "d", 1);
     cordwood_iterator_prev(iterator);
+    cordwood_iterator_next(iterator);
     cordwood_iterator_close(iterator);
 }
 

@@ -189,6 +189,7 @@ static void own_writes_are_laid_over_the_snapshot(void **state)
             work(world, random_below(&random, 2));
     }
     lsm_transaction_destroy(NULL);
+    lsm_batch_destroy(NULL);
 }
 
 /* A tree of many tables: the check looks only into what came after the snapshot, and finds it. */
