@@ -104,6 +104,23 @@ static void impossible_heads_are_refused(void **state)
     assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, BLOCK_RAW_BYTES_MAX + 1));
 }
 
+/* What an encoded block says of its rows asks for no memory that its bytes cannot fill. */
+static void an_encoded_block_unfolds_within_what_its_bytes_can_fill(void **state)
+{
+    (void)state;
+    uint8_t same[300] = {0};
+    struct buffer block = {0};
+    enum block_kind kind = 0;
+    uint8_t *content = NULL;
+    size_t size = 0;
+    block_seal_encoded(&block, true, slice_make(same, sizeof(same)), BLOCK_RAW_BYTES_MAX, 0);
+    assert_true(block.size < 100);
+    assert_int_equal(block_unseal(buffer_slice(&block), 0, &kind, &content, &size), STATUS_OK);
+    assert_true(slice_equal(slice_make(content, size), slice_make(same, sizeof(same))));
+    memory_free(content);
+    buffer_release(&block);
+}
+
 static void encoded_content_comes_back_as_it_is(void **state)
 {
     (void)state;
@@ -186,6 +203,7 @@ int main(void)
         cmocka_unit_test(compressed_bytes_that_do_not_unfold_are_refused),
         cmocka_unit_test(impossible_heads_are_refused),
         cmocka_unit_test(encoded_content_comes_back_as_it_is),
+        cmocka_unit_test(an_encoded_block_unfolds_within_what_its_bytes_can_fill),
         cmocka_unit_test(huge_claims_are_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,29 @@ static void reads_of_a_dictionary_that_fail_are_told(void **state)
     table_close(table);
 }
 
+/* Of a read, and of verify: each piece of memory in turn is not to be had. */
+static void missing_memory_is_told_and_is_no_damage(void **state)
+{
+    struct fixture *f = *state;
+    for (int verifies = 0; verifies < 2; verifies++) {
+        uint64_t n = 0;
+        enum status status;
+        build(f, &prefix_codec);
+        struct table *table = open_table(f);
+        do {
+            struct lsm_report report = {""};
+            block_cache_erase_table(f->cache, 7);
+            memory_fail_try(++n, false);
+            status = verifies ? table_verify(&f->env, PATH, prefix_codecs, &report)
+                              : get(table, 7, &(struct table_read){0});
+            memory_fail_try(0, false);
+            assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
+        } while (status != STATUS_OK);
+        assert_true(n > 6); /* bytes and content of leaf, block, dictionary, and what they become */
+        table_close(table);
+    }
+}
+
 /* ---- Damage behind good checksums ---------------------------------------------------------- */
 
 enum twist {
@@ -520,6 +543,7 @@ int main(void)
         encoded_test(a_table_without_a_cache_keeps_no_dictionary),
         encoded_test(a_dictionary_that_is_not_in_memory_is_a_miss_of_the_block),
         encoded_test(reads_of_a_dictionary_that_fail_are_told),
+        encoded_test(missing_memory_is_told_and_is_no_damage),
         encoded_test(damage_behind_good_checksums_is_told),
         encoded_test(example_of_the_document_is_reproduced),
     };
