@@ -58,7 +58,7 @@ static void seal(struct buffer *out, enum block_kind kind, bool compress, struct
     uint8_t *head = out->data + head_at;
     size_t stored_bytes = out->size - head_at - BLOCK_HEAD_BYTES;
     head[0] = (uint8_t)kind;
-    head[1] = is_compressed ? CODEC_LZ4 : CODEC_PLAIN;
+    head[1] = is_compressed ? COMPRESSION_LZ4 : COMPRESSION_PLAIN;
     le32_store(head + 2, (uint32_t)stored_bytes);
     le32_store(head + 6, (uint32_t)raw_bytes);
     le32_store(head + CHECKSUM_AT,
@@ -86,7 +86,7 @@ static bool sizes_fit(const struct block_head *head)
         return false;
     if (head->kind == BLOCK_ENCODED)
         return head->stored_bytes < head->raw_bytes;
-    if (head->codec == CODEC_PLAIN)
+    if (head->compression == COMPRESSION_PLAIN)
         return head->stored_bytes == head->raw_bytes;
     return head->stored_bytes < head->raw_bytes &&
            head->raw_bytes <= (uint64_t)head->stored_bytes * LZ4_RATIO_MAX;
@@ -98,13 +98,13 @@ bool block_head_parse(struct slice bytes, struct block_head *head)
         return false;
     struct block_head parsed = {
         .kind = bytes.data[0],
-        .codec = bytes.data[1],
+        .compression = bytes.data[1],
         .stored_bytes = le32_load(bytes.data + 2),
         .raw_bytes = le32_load(bytes.data + 6),
         .checksum = le32_load(bytes.data + CHECKSUM_AT),
     };
-    if (parsed.kind < BLOCK_ROWS || parsed.kind > BLOCK_DICTIONARY || parsed.codec > CODEC_LZ4 ||
-        !sizes_fit(&parsed))
+    if (parsed.kind < BLOCK_ROWS || parsed.kind > BLOCK_DICTIONARY ||
+        parsed.compression > COMPRESSION_LZ4 || !sizes_fit(&parsed))
         return false;
     *head = parsed;
     return true;
@@ -114,7 +114,7 @@ bool block_head_parse(struct slice bytes, struct block_head *head)
 static enum status unfold(const struct block_head *head, struct slice stored, uint8_t **raw,
                           size_t *raw_bytes)
 {
-    bool is_plain = head->codec == CODEC_PLAIN;
+    bool is_plain = head->compression == COMPRESSION_PLAIN;
     size_t size_max = is_plain ? stored.size : head->raw_bytes;
     if (size_max > (uint64_t)stored.size * LZ4_RATIO_MAX)
         size_max = stored.size * LZ4_RATIO_MAX;

@@ -2,7 +2,7 @@
 /* A block as it lies in a file: a head, then the content, compressed if that helps (FORMAT.md,
  * "Blocks").
  *
- *   kind 1 | codec 1 | stored bytes le32 | raw bytes le32 | checksum le32 | stored bytes...
+ *   kind 1 | compression 1 | stored bytes le32 | raw bytes le32 | checksum le32 | stored bytes...
  *
  * The checksum is a masked CRC32C over the block's file offset (le64), the head before the
  * checksum, and the stored bytes: a block that lies at the wrong place is damaged, too. */
@@ -11,7 +11,7 @@
 
 #include "base/buffer.h"
 
-/* On disk; never reuse a number. A reader refuses kinds and codecs that it does not know. */
+/* On disk; never reuse a number. A reader refuses kinds and compressions that it does not know. */
 enum block_kind {
     BLOCK_ROWS = 1,          /* entries of the table, rows.h */
     BLOCK_INDEX = 2,         /* rows of separators and handles */
@@ -21,7 +21,7 @@ enum block_kind {
     BLOCK_ENCODED = 6,       /* entries in the layout of the table's codec, encoded_block.h */
     BLOCK_DICTIONARY = 7,    /* what the encoded blocks of the table share */
 };
-enum block_compression { CODEC_PLAIN = 0, CODEC_LZ4 = 1 };
+enum block_compression { COMPRESSION_PLAIN = 0, COMPRESSION_LZ4 = 1 };
 
 enum {
     BLOCK_HEAD_BYTES = 14,
@@ -36,7 +36,7 @@ struct block_handle {
 
 struct block_head {
     enum block_kind kind;
-    enum block_compression codec;
+    enum block_compression compression;
     uint32_t stored_bytes; /* behind the head */
     uint32_t raw_bytes;    /* of the content, uncompressed; of an encoded block: of its keys and
                               values, decoded */

@@ -56,7 +56,7 @@ static void unseal_lz4(struct slice input)
     if (!slice_take_le32(&input, &raw_bytes))
         return;
     buffer_append_byte(&block, kind);
-    buffer_append_byte(&block, CODEC_LZ4);
+    buffer_append_byte(&block, COMPRESSION_LZ4);
     buffer_append_le32(&block, (uint32_t)input.size);
     buffer_append_le32(&block, raw_bytes);
     uint32_t crc = crc32c_extend(crc32c(place, sizeof place), block.data, block.size);

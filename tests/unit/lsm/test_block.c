@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 static void assert_round_trip(struct slice raw, bool compress, uint64_t offset,
-                              enum block_compression codec)
+                              enum block_compression compression)
 {
     struct buffer stored = {0};
     struct block_head head;
@@ -26,7 +26,7 @@ static void assert_round_trip(struct slice raw, bool compress, uint64_t offset,
     struct slice block = slice_skip(buffer_slice(&stored), 6);
     assert_true(block_head_parse(block, &head));
     assert_int_equal(head.kind, BLOCK_FILTER);
-    assert_int_equal(head.codec, codec);
+    assert_int_equal(head.compression, compression);
     assert_int_equal(head.raw_bytes, raw.size);
     assert_int_equal(head.stored_bytes, block.size - BLOCK_HEAD_BYTES);
     assert_int_equal(block_unseal(block, offset, &kind, &got, &got_size), STATUS_OK);
@@ -45,10 +45,10 @@ static void sealed_block_comes_back(void **state)
     for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = (uint8_t)random_next(&random);
     memset(same, 'x', sizeof(same));
-    assert_round_trip(slice_make(noise, sizeof(noise)), true, 77, CODEC_PLAIN);
-    assert_round_trip(slice_make(same, sizeof(same)), false, 0, CODEC_PLAIN);
-    assert_round_trip(slice_make(same, sizeof(same)), true, (uint64_t)1 << 40, CODEC_LZ4);
-    assert_round_trip(slice_from("1"), true, 1, CODEC_PLAIN);
+    assert_round_trip(slice_make(noise, sizeof(noise)), true, 77, COMPRESSION_PLAIN);
+    assert_round_trip(slice_make(same, sizeof(same)), false, 0, COMPRESSION_PLAIN);
+    assert_round_trip(slice_make(same, sizeof(same)), true, (uint64_t)1 << 40, COMPRESSION_LZ4);
+    assert_round_trip(slice_from("1"), true, 1, COMPRESSION_PLAIN);
 }
 
 static void block_is_sound_at_its_own_place_only(void **state)
@@ -73,9 +73,9 @@ static void block_is_sound_at_its_own_place_only(void **state)
     buffer_release(&stored);
 }
 
-static bool parses(uint8_t kind, uint8_t codec, uint32_t stored_bytes, uint32_t raw_bytes)
+static bool parses(uint8_t kind, uint8_t compression, uint32_t stored_bytes, uint32_t raw_bytes)
 {
-    uint8_t bytes[BLOCK_HEAD_BYTES] = {kind, codec};
+    uint8_t bytes[BLOCK_HEAD_BYTES] = {kind, compression};
     struct block_head head;
     le32_store(bytes + 2, stored_bytes);
     le32_store(bytes + 6, raw_bytes);
@@ -85,23 +85,24 @@ static bool parses(uint8_t kind, uint8_t codec, uint32_t stored_bytes, uint32_t 
 static void impossible_heads_are_refused(void **state)
 {
     (void)state;
-    assert_true(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 10));
-    assert_true(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2000));
-    assert_false(parses(0, CODEC_PLAIN, 10, 10));
-    assert_false(parses(BLOCK_DICTIONARY + 1, CODEC_PLAIN, 10, 10));
-    assert_false(parses(BLOCK_ROWS, CODEC_LZ4 + 1, 10, 10));
-    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 10, 11));
-    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, 0, 0));
-    assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 10));
-    assert_false(parses(BLOCK_ROWS, CODEC_LZ4, 10, 2551)); /* LZ4 never shrinks so much */
-    assert_false(parses(BLOCK_ROWS, CODEC_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
+    assert_true(parses(BLOCK_ROWS, COMPRESSION_PLAIN, 10, 10));
+    assert_true(parses(BLOCK_ROWS, COMPRESSION_LZ4, 10, 2000));
+    assert_false(parses(0, COMPRESSION_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_DICTIONARY + 1, COMPRESSION_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_ROWS, COMPRESSION_LZ4 + 1, 10, 10));
+    assert_false(parses(BLOCK_ROWS, COMPRESSION_PLAIN, 10, 11));
+    assert_false(parses(BLOCK_ROWS, COMPRESSION_PLAIN, 0, 0));
+    assert_false(parses(BLOCK_ROWS, COMPRESSION_LZ4, 10, 10));
+    assert_false(parses(BLOCK_ROWS, COMPRESSION_LZ4, 10, 2551)); /* LZ4 never shrinks so much */
+    assert_false(
+        parses(BLOCK_ROWS, COMPRESSION_PLAIN, BLOCK_RAW_BYTES_MAX + 1, BLOCK_RAW_BYTES_MAX + 1));
     /* An encoded one decodes to more than it has, however much that is. */
-    assert_true(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, 11));
-    assert_true(parses(BLOCK_ENCODED, CODEC_LZ4, 10, 1 << 20));
-    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, 10));
-    assert_false(parses(BLOCK_ENCODED, CODEC_LZ4, 10, 9));
-    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 0, 10));
-    assert_false(parses(BLOCK_ENCODED, CODEC_PLAIN, 10, BLOCK_RAW_BYTES_MAX + 1));
+    assert_true(parses(BLOCK_ENCODED, COMPRESSION_PLAIN, 10, 11));
+    assert_true(parses(BLOCK_ENCODED, COMPRESSION_LZ4, 10, 1 << 20));
+    assert_false(parses(BLOCK_ENCODED, COMPRESSION_PLAIN, 10, 10));
+    assert_false(parses(BLOCK_ENCODED, COMPRESSION_LZ4, 10, 9));
+    assert_false(parses(BLOCK_ENCODED, COMPRESSION_PLAIN, 0, 10));
+    assert_false(parses(BLOCK_ENCODED, COMPRESSION_PLAIN, 10, BLOCK_RAW_BYTES_MAX + 1));
 }
 
 /* What an encoded block says of its rows asks for no memory that its bytes cannot fill. */
@@ -157,7 +158,7 @@ static void huge_claims_are_refused_at_once(void **state)
     static const uint32_t claims[] = {2551, 1 << 20, BLOCK_RAW_BYTES_MAX, UINT32_MAX};
     uint64_t tried = memory_try_count();
     for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
-        uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, CODEC_LZ4};
+        uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, COMPRESSION_LZ4};
         enum block_kind kind;
         uint8_t *raw = NULL;
         size_t size = 0;
@@ -178,7 +179,7 @@ static void compressed_bytes_that_do_not_unfold_are_refused(void **state)
 {
     (void)state;
     static const char content[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
-    uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, CODEC_LZ4}, place[8];
+    uint8_t block[BLOCK_HEAD_BYTES + 10] = {BLOCK_ROWS, COMPRESSION_LZ4}, place[8];
     enum block_kind kind;
     uint8_t *raw = NULL;
     size_t size = 0;

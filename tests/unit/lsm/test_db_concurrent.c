@@ -2,6 +2,7 @@
 /* One writer, readers, background threads and a log thread at once. Each batch writes the same number
  * to a group of keys in both trees, so a reader that sees two numbers in one moment has seen half a
  * batch. For ThreadSanitizer as well as for the results. */
+#include "lib/prefix_codec.h"
 #include "lsm/lsm.h"
 #include "vfs/vfs_memory.h"
 
@@ -126,9 +127,14 @@ static void readers_see_whole_batches_while_everything_runs(void **state)
     env_init_posix(&env, vfs);
     env.log = silent;
     struct lsm_options options = {
-        .trees = {{.name = "a", .compaction = LSM_LEVELED, .block_bytes = 1024,
+        .trees = {{.name = "a",
+                   .compaction = LSM_LEVELED,
+                   .block_bytes = 1024,
                    .filter_bits_per_key = 10},
-                  {.name = "b", .compaction = LSM_TIME_RUNS, .block_bytes = 1024}},
+                  {.name = "b",
+                   .compaction = LSM_TIME_RUNS,
+                   .block_bytes = 1024,
+                   .codec = &prefix_codec}},
         .tree_count = 2,
         .memtable_bytes = 1 << 20,
         .block_cache_bytes = 64 << 10,
