@@ -312,12 +312,47 @@ static void overwritten_keys_leave_the_disk_without_another_write(void **state)
     space_release(&space);
 }
 
-/* ---- A full disk ---------------------------------------------------------------------------- */
+/* ---- Sustained load ------------------------------------------------------------------------- */
+
+enum { WRITE_US = 5, WORK_US = 200, WORK_BYTES = 2048, WRITES = 60000 };
 
 static void use_small_memtables(struct lsm_options *options)
 {
     options->memtable_bytes = 512 << 10;
 }
+
+/* A writer that keeps to the delay, but would be far faster than the background work, which gets WORK_BYTES
+ * each WORK_US. */
+static void writers_are_slowed_down_and_never_stopped(void **state)
+{
+    (void)state;
+    struct space space;
+    struct lsm_stats stats;
+    unsigned longest_us = 0, largest_step_us = 0, before_us = 0;
+    space_init(&space, use_small_memtables);
+    uint64_t worked_us = space.now_us, bytes_max = 0;
+    for (unsigned i = 0; i < WRITES; i++) {
+        char text[24];
+        space_put(&space, SPACE_KEYS,
+                  space_key((unsigned)random_below(&space.random, 20000), text));
+        unsigned delay_us = lsm_write_delay_us(space.db);
+        space.now_us += WRITE_US + delay_us;
+        for (; worked_us < space.now_us; worked_us += WORK_US)
+            (void)lsm_work(space.db, WORK_BYTES); /* false: then there is nothing to do */
+        if (delay_us > before_us + largest_step_us)
+            largest_step_us = delay_us - before_us;
+        longest_us = delay_us > longest_us ? delay_us : longest_us;
+        before_us = delay_us;
+        lsm_get_stats(space.db, &stats);
+        bytes_max = stats.memtable_bytes > bytes_max ? stats.memtable_bytes : bytes_max;
+    }
+    assert_in_range(longest_us, 1, 1000);
+    assert_in_range(largest_step_us, 1, 200);
+    assert_true(bytes_max <= space.options.memtable_bytes);
+    space_release(&space);
+}
+
+/* ---- A full disk ---------------------------------------------------------------------------- */
 
 static uint64_t free_bytes(struct space *space)
 {
@@ -389,6 +424,7 @@ int main(void)
         cmocka_unit_test(deleted_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(trimmed_ranges_of_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(all_deleted_leaves_no_table),
+        cmocka_unit_test(writers_are_slowed_down_and_never_stopped),
         cmocka_unit_test(a_full_disk_is_freed_by_deletions),
         cmocka_unit_test(overwritten_keys_leave_the_disk_without_another_write),
     };
