@@ -100,7 +100,7 @@ struct lsm_snapshot {
 /* A kind of background work; work_lock. */
 struct background_job {
     bool busy;        /* somebody has claimed it */
-    uint64_t rest_us; /* after an error it rests until then */
+    uint64_t rest_us; /* after an error, or for its limit's sake, it rests until then */
     enum status error;
 };
 

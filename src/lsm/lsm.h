@@ -57,6 +57,9 @@ struct lsm_options {
     size_t block_cache_bytes;    /* 0: 64 MiB */
     uint64_t wal_segment_bytes;  /* 0: 32 MiB */
     uint64_t table_bytes_max;    /* a compaction's output is cut here; 0: 64 MiB */
+    /* What compactions read in a second; they write about as much. 0: no limit. It does not hold while writers
+     * are held back. */
+    uint64_t compaction_bytes_per_second;
     /* A snapshot that is older gives STATUS_SNAPSHOT_EXPIRED to reads that begin then, and the old versions
      * that it kept may go. 0: no limit. */
     uint64_t snapshot_age_max_ms;
@@ -266,6 +269,9 @@ enum status lsm_checkpoint(struct lsm *db, const char *directory, struct lsm_rep
  * thread, several at once. false: nothing to do now. An error is kept, retried later with a pause,
  * and shown in the statistics. */
 bool lsm_work(struct lsm *db, size_t budget_bytes);
+/* When lsm_work had nothing to do: after so many microseconds it may have, since a compaction rests for
+ * its limit's sake. 0: only when told, or after the pause behind an error. */
+uint64_t lsm_work_pause_us(struct lsm *db);
 /* Asks for the active memtable to be flushed / for all levels to be merged; lsm_work does it. */
 void lsm_request_flush(struct lsm *db);
 void lsm_request_compact(struct lsm *db);

@@ -247,13 +247,41 @@ static void switch_if_requested(struct lsm *db)
     lsm_unlock(db);
 }
 
+/* How long the job rests from now on. The work lock is held. */
+static uint64_t rest_of(struct lsm *db, const struct background_job *job)
+{
+    uint64_t now_us = env_monotonic_us(&db->env);
+    bool gives_way = job->error == STATUS_OK && lsm_write_delay_us(db) > 0;
+    return job->rest_us > now_us && !gives_way ? job->rest_us - now_us : 0;
+}
+
+uint64_t lsm_work_pause_us(struct lsm *db)
+{
+    pthread_mutex_lock(&db->work_lock);
+    uint64_t pause_us = db->compacting.error == STATUS_OK ? rest_of(db, &db->compacting) : 0;
+    pthread_mutex_unlock(&db->work_lock);
+    return pause_us;
+}
+
 /* Takes the right to work on a job; false: somebody else does, or it rests. The work lock is held. */
 static bool claim(struct lsm *db, struct background_job *job)
 {
-    if (job->busy || job->rest_us > env_monotonic_us(&db->env))
+    if (job->busy || rest_of(db, job) > 0)
         return false;
     job->busy = true;
     return true;
+}
+
+/* The right to compact is held. */
+static void keep_to_limit(struct lsm *db, size_t budget)
+{
+    uint64_t bytes_per_second = db->options.compaction_bytes_per_second;
+    if (!bytes_per_second || !db->compaction) /* a finished one, or none, has read next to nothing */
+        return;
+    pthread_mutex_lock(&db->work_lock);
+    db->compacting.rest_us =
+        env_monotonic_us(&db->env) + (uint64_t)budget * 1000000 / bytes_per_second;
+    pthread_mutex_unlock(&db->work_lock);
 }
 
 static void finish(struct lsm *db, struct background_job *job, const char *what, enum status status)
@@ -305,6 +333,7 @@ bool lsm_work(struct lsm *db, size_t budget)
     if (compacts) {
         bool idle;
         enum status status = compaction_work(db, budget, &idle);
+        keep_to_limit(db, budget);
         finish(db, &db->compacting, "compaction", status);
         worked = worked || (status == STATUS_OK && !idle);
     }

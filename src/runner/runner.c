@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread calls lsm_work until there is nothing to do, then sleeps until a wake, but looks again
- * after a second by itself: the engine retries failed work after a pause of its own. */
+ * after a second by itself: the engine retries failed work after a pause of its own. A compaction that
+ * rests for its limit's sake says for how long. */
 #include "runner/runner.h"
 
 #include "base/memory.h"
@@ -56,12 +57,17 @@ void runner_wake(void *context)
     pthread_mutex_unlock(&runner->lock);
 }
 
-/* Sleeps unless a wake came after `seen`. The lock is held. */
-static void sleep_for_wake(struct runner *runner, uint64_t seen)
+/* Sleeps, `pause_us` at most (0: LOOK_AGAIN_SECONDS), unless a wake came after `seen`. The lock is
+ * held. */
+static void sleep_for_wake(struct runner *runner, uint64_t seen, uint64_t pause_us)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_AGAIN_SECONDS;
+    if (pause_us == 0 || pause_us > LOOK_AGAIN_SECONDS * 1000000)
+        pause_us = LOOK_AGAIN_SECONDS * 1000000;
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + pause_us * 1000;
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
     int timed_out = 0;
     while (runner->running && runner->wakes == seen && !timed_out)
         timed_out = pthread_cond_timedwait(&runner->changed, &runner->lock, &until);
@@ -75,9 +81,10 @@ static void *work(void *context)
         uint64_t seen = runner->wakes;
         pthread_mutex_unlock(&runner->lock);
         bool did_something = lsm_work(runner->db, WORK_BUDGET_BYTES);
+        uint64_t pause_us = did_something ? 0 : lsm_work_pause_us(runner->db);
         pthread_mutex_lock(&runner->lock);
         if (!did_something)
-            sleep_for_wake(runner, seen);
+            sleep_for_wake(runner, seen, pause_us);
     }
     pthread_mutex_unlock(&runner->lock);
     return NULL;

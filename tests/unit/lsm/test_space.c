@@ -352,6 +352,55 @@ static void writers_are_slowed_down_and_never_stopped(void **state)
     space_release(&space);
 }
 
+enum { RATE = 1 << 20, STEP_BYTES = 16 << 10, SECONDS = 3 };
+
+static void limit_compactions(struct lsm_options *options)
+{
+    options->compaction_bytes_per_second = RATE;
+}
+
+static uint64_t work_for(struct space *space, unsigned seconds)
+{
+    uint64_t steps = 0, until_us = space->now_us + seconds * 1000000;
+    while (space->now_us < until_us) {
+        while (lsm_work(space->db, STEP_BYTES))
+            steps++;
+        uint64_t pause_us = lsm_work_pause_us(space->db);
+        space->now_us += pause_us ? pause_us : 1000000;
+    }
+    return steps * STEP_BYTES;
+}
+
+static void compactions_keep_to_their_limit_until_writers_wait(void **state)
+{
+    (void)state;
+    struct space space;
+    struct lsm_stats stats;
+    space_init(&space, limit_compactions);
+    /* The fourth flush makes a merge of 8 MB due: too much for a second. */
+    for (unsigned i = 0; i < 4; i++) {
+        space_put_keys(&space, 0, 20000);
+        lsm_request_flush(space.db);
+        while (lsm_work(space.db, STEP_BYTES))
+            continue;
+    }
+    assert_in_range(work_for(&space, SECONDS), SECONDS * RATE / 2, SECONDS * RATE * 11 / 10);
+    lsm_get_stats(space.db, &stats);
+    assert_int_equal(stats.trees[SPACE_KEYS].l0_count, 4);
+    assert_false(lsm_is_idle(space.db));
+    /* Level 0 is half full now: no limit. */
+    for (unsigned i = 0; i < 6; i++) {
+        space_put_keys(&space, 0, 100);
+        lsm_request_flush(space.db);
+        while (lsm_work(space.db, STEP_BYTES))
+            continue;
+    }
+    lsm_get_stats(space.db, &stats);
+    assert_true(stats.trees[SPACE_KEYS].l0_count < 10);
+    assert_true(stats.compaction_count > 0);
+    space_release(&space);
+}
+
 /* ---- A full disk ---------------------------------------------------------------------------- */
 
 static uint64_t free_bytes(struct space *space)
@@ -425,6 +474,7 @@ int main(void)
         cmocka_unit_test(trimmed_ranges_of_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(all_deleted_leaves_no_table),
         cmocka_unit_test(writers_are_slowed_down_and_never_stopped),
+        cmocka_unit_test(compactions_keep_to_their_limit_until_writers_wait),
         cmocka_unit_test(a_full_disk_is_freed_by_deletions),
         cmocka_unit_test(overwritten_keys_leave_the_disk_without_another_write),
     };

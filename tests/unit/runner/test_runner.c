@@ -13,6 +13,13 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned pieces_left, calls, inside, inside_max;
 static bool hold;
+static uint64_t pause_us;
+
+uint64_t lsm_work_pause_us(struct lsm *db)
+{
+    (void)db;
+    return pause_us;
+}
 
 bool lsm_work(struct lsm *db, size_t budget_bytes)
 {
@@ -38,6 +45,7 @@ static int reset(void **state)
     (void)state;
     pieces_left = calls = inside = inside_max = 0;
     hold = false;
+    pause_us = 0;
     return 0;
 }
 
@@ -68,6 +76,21 @@ static void work_is_done_until_there_is_none(void **state)
     wait_for_pieces_done();
     runner_stop(runner);
     assert_true(calls >= 2000);
+    runner_destroy(runner);
+}
+
+/* Without it the thread would look once a second. */
+static void a_pause_that_work_asks_for_is_kept(void **state)
+{
+    (void)state;
+    struct runner *runner = runner_create(1);
+    pause_us = 200;
+    assert_int_equal(runner_start(runner, NULL), STATUS_OK);
+    pthread_mutex_lock(&lock);
+    while (calls < 200)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    runner_stop(runner);
     runner_destroy(runner);
 }
 
@@ -112,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(work_is_done_until_there_is_none, reset),
+        cmocka_unit_test_setup(a_pause_that_work_asks_for_is_kept, reset),
         cmocka_unit_test_setup(several_threads_work_at_once, reset),
         cmocka_unit_test_setup(nobody_is_inside_after_a_stop_and_it_may_start_again, reset),
     };
