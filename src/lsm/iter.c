@@ -5,8 +5,7 @@
  * the cursor has already passed the key when its newest visible version is known; key and value are
  * copied then. With a single memtable as source every key comes once, and nothing is copied. */
 #include "lsm/db.h"
-#include "lsm/level_cursor.h"
-#include "lsm/merge_cursor.h"
+#include "lsm/iter_sources.h"
 
 #include "base/memory.h"
 
@@ -15,6 +14,7 @@
 struct lsm_iter {
     struct lsm_reader *reader;
     unsigned tree;
+    struct iter_sources sources;
     struct cursor *cursor;
     struct buffer lower, upper;
     bool has_lower, has_upper;
@@ -25,226 +25,8 @@ struct lsm_iter {
     enum status open_status; /* what kept a source from being opened */
     struct slice key, value;
     struct buffer saved_key, saved_value;
-    struct range_delete *ranges;
-    size_t range_count, range_capacity;
     const struct memtable_range *overlay_ranges; /* those from here on are among the ranges */
 };
-
-/* ---- Sources ------------------------------------------------------------------------------- */
-
-struct sources {
-    struct cursor **cursors;
-    size_t count, capacity;
-};
-
-static void sources_add(struct sources *sources, struct cursor *cursor)
-{
-    if (sources->count == sources->capacity) {
-        sources->capacity = sources->capacity ? 2 * sources->capacity : 8;
-        sources->cursors =
-            memory_resize(sources->cursors, sources->capacity * sizeof(struct cursor *));
-    }
-    sources->cursors[sources->count++] = cursor;
-}
-
-static void add_range(struct lsm_iter *iter, const struct range_delete *range)
-{
-    if (range->lsn > iter->reader->lsn ||
-        (iter->has_upper && slice_compare(range->from, buffer_slice(&iter->upper)) >= 0) ||
-        (iter->has_lower && slice_compare(range->to, buffer_slice(&iter->lower)) <= 0))
-        return;
-    if (iter->reader->newer_than && range->lsn > iter->reader->newer_than)
-        reader_reveal(iter->reader, range->lsn);
-    if (iter->range_count == iter->range_capacity) {
-        iter->range_capacity = iter->range_capacity ? 2 * iter->range_capacity : 8;
-        iter->ranges = memory_resize(iter->ranges,
-                                     iter->range_capacity * sizeof(struct range_delete));
-    }
-    iter->ranges[iter->range_count++] = *range;
-}
-
-static bool table_overlaps(const struct lsm_iter *iter, const struct table_ref *ref)
-{
-    const struct table_properties *p = &ref->properties;
-    return !reader_skips(iter->reader, p->lsn_max) &&
-           (!iter->has_upper ||
-            slice_compare(buffer_slice(&p->smallest), buffer_slice(&iter->upper)) < 0) &&
-           (!iter->has_lower ||
-            slice_compare(buffer_slice(&p->largest), buffer_slice(&iter->lower)) >= 0);
-}
-
-static enum status open_table(struct lsm_iter *iter, struct table_ref *ref, struct table **table)
-{
-    struct lsm_reader *reader = iter->reader;
-    enum status status =
-        table_ref_open(reader->db->versions, ref, reader->nowait, table);
-    if (status == STATUS_WOULD_BLOCK) {
-        reader->miss = (struct table_miss){.ref = ref};
-        reader_note_miss(reader);
-    }
-    return status;
-}
-
-/* true: all keys between the bounds share the prefix that the tree's filters hold. */
-static bool bounds_share_prefix(const struct lsm_iter *iter, unsigned tree)
-{
-    uint32_t prefix = iter->reader->db->options.trees[tree].filter_prefix_bytes;
-    if (!prefix || iter->lower.size < prefix || iter->upper.size < prefix)
-        return false;
-    if (memcmp(iter->lower.data, iter->upper.data, prefix) == 0)
-        return true;
-    /* [prefix..., prefix + 1) is one prefix too. */
-    struct slice upper = buffer_slice(&iter->upper);
-    if (upper.size != prefix)
-        return false;
-    size_t last = prefix;
-    while (last > 0 && upper.data[last - 1] == 0)
-        last--;
-    if (last == 0)
-        return false;
-    for (size_t i = 0; i < prefix; i++) {
-        uint8_t expected = i < last - 1 ? upper.data[i]
-                           : i == last - 1 ? (uint8_t)(upper.data[i] - 1)
-                                           : 0xff;
-        if (iter->lower.data[i] != expected)
-            return false;
-    }
-    return true;
-}
-
-static enum status add_table(struct lsm_iter *iter, unsigned tree, struct table_ref *ref,
-                             const struct table_read *read, struct sources *sources)
-{
-    struct table *table;
-    enum status status = open_table(iter, ref, &table);
-    if (status != STATUS_OK)
-        return status;
-    if (bounds_share_prefix(iter, tree) && !table_may_contain(table, buffer_slice(&iter->lower)))
-        return STATUS_OK;
-    sources_add(sources, table_cursor_create(table, read));
-    return STATUS_OK;
-}
-
-static enum status add_table_ranges(struct lsm_iter *iter, const struct version_level *level)
-{
-    for (size_t i = 0; i < level->count; i++) {
-        struct table_ref *ref = level->tables[i];
-        if (!ref->properties.range_delete_count || !table_overlaps(iter, ref))
-            continue;
-        struct table *table;
-        enum status status = open_table(iter, ref, &table);
-        if (status != STATUS_OK)
-            return status;
-        const struct range_delete *ranges;
-        size_t count;
-        table_range_deletes(table, &ranges, &count);
-        for (size_t n = 0; n < count; n++)
-            add_range(iter, &ranges[n]);
-    }
-    return STATUS_OK;
-}
-
-static enum status add_level(struct lsm_iter *iter, unsigned tree, unsigned depth,
-                             const struct table_read *read, struct sources *sources)
-{
-    const struct version_level *level = &iter->reader->view->version->trees[tree].levels[depth];
-    bool disjoint = depth > 0 && iter->reader->db->options.trees[tree].compaction == LSM_LEVELED &&
-                    !iter->reader->newer_than;
-    if (!disjoint) {
-        for (size_t i = 0; i < level->count; i++) {
-            enum status status = STATUS_OK;
-            if (table_overlaps(iter, level->tables[i]))
-                status = add_table(iter, tree, level->tables[i], read, sources);
-            if (status != STATUS_OK)
-                return status;
-        }
-        return STATUS_OK;
-    }
-    size_t first = 0, end = level->count;
-    while (first < end && !table_overlaps(iter, level->tables[first]))
-        first++;
-    while (end > first && !table_overlaps(iter, level->tables[end - 1]))
-        end--;
-    if (end - first == 1)
-        return add_table(iter, tree, level->tables[first], read, sources);
-    if (end > first)
-        sources_add(sources, level_cursor_create(iter->reader->db->versions, level->tables + first,
-                                                 end - first, read));
-    return STATUS_OK;
-}
-
-/* Whether the cursor of a memtable has something to show between the bounds. */
-static bool has_entries(const struct lsm_iter *iter, struct cursor *cursor)
-{
-    if (iter->has_lower)
-        cursor->ops->seek(cursor, buffer_slice(&iter->lower), iter->reader->lsn);
-    else
-        cursor->ops->first(cursor);
-    return cursor->valid &&
-           (!iter->has_upper || slice_compare(cursor->key, buffer_slice(&iter->upper)) < 0);
-}
-
-/* Of several sources, a memtable with nothing between the bounds is left out: what comes in later is not
- * visible to this reader, unless it is the writer's or a transaction's own. The first `memtable_count`
- * cursors are of memtables. Returns how many of these are left. */
-static size_t drop_empty_memtables(const struct lsm_iter *iter, struct sources *sources,
-                                   size_t memtable_count)
-{
-    size_t kept = 0, left = sources->count;
-    if (!iter->reader->slot)
-        return memtable_count;
-    for (size_t i = 0; i < sources->count; i++) {
-        struct cursor *cursor = sources->cursors[i];
-        bool is_overlay = i == 0 && iter->reader->overlay; /* more may come into it */
-        if (i >= memtable_count || left == 1 || is_overlay || has_entries(iter, cursor)) {
-            sources->cursors[kept++] = cursor;
-            continue;
-        }
-        cursor->ops->destroy(cursor);
-        left--;
-    }
-    memtable_count -= sources->count - kept;
-    sources->count = kept;
-    return memtable_count;
-}
-
-static enum status open_sources(struct lsm_iter *iter, unsigned tree, bool ignore_ranges,
-                                bool keep_cache)
-{
-    struct lsm_reader *reader = iter->reader;
-    const struct view *view = reader->view;
-    const struct table_read read = {
-        .nowait = reader->nowait, .keep_cache = keep_cache, .miss = &reader->miss};
-    struct sources sources = {0};
-    enum status status = reader->is_expired ? STATUS_SNAPSHOT_EXPIRED : STATUS_OK;
-    reader->miss = (struct table_miss){0};
-    if (reader->overlay)
-        sources_add(&sources, memtable_cursor_create(reader->overlay->trees[tree], reader->lsn));
-    for (unsigned i = 0; i <= view->flushing_count; i++) {
-        const struct memtable_set *set = i ? view->flushing[i - 1] : view->active;
-        struct memtable *table = set->trees[tree];
-        if (i && reader_skips(reader, set->end_lsn - 1))
-            continue;
-        if (memtable_node_count(table) || i == 0)
-            sources_add(&sources, memtable_cursor_create(table, reader->lsn));
-        if (ignore_ranges)
-            continue;
-        for (const struct memtable_range *range = memtable_ranges(table); range;
-             range = range->next)
-            add_range(iter, &range->range);
-    }
-    size_t memtable_count = sources.count;
-    for (unsigned depth = 0; depth < LSM_LEVELS_MAX && status == STATUS_OK; depth++) {
-        status = add_level(iter, tree, depth, &read, &sources);
-        if (status == STATUS_OK && !ignore_ranges)
-            status = add_table_ranges(iter, &view->version->trees[tree].levels[depth]);
-    }
-    memtable_count = drop_empty_memtables(iter, &sources, memtable_count);
-    iter->keys_are_unique = sources.count == 1 && memtable_count == 1;
-    iter->cursor = merge_cursor_create(sources.cursors, sources.count);
-    memory_free(sources.cursors);
-    return status;
-}
 
 struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
                                const struct lsm_iter_options *options)
@@ -259,9 +41,15 @@ struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
     iter->has_upper = options->upper.size > 0;
     buffer_append_slice(&iter->lower, options->lower);
     buffer_append_slice(&iter->upper, options->upper);
-    iter->open_status =
-        open_sources(iter, tree, options->ignore_range_deletes || reader->ignore_range_deletes,
-                     options->keep_cache);
+    iter->sources = (struct iter_sources){
+        .reader = reader,
+        .tree = tree,
+        .lower = buffer_slice(&iter->lower),
+        .upper = buffer_slice(&iter->upper),
+        .ignore_ranges = options->ignore_range_deletes || reader->ignore_range_deletes,
+        .keep_cache = options->keep_cache,
+    };
+    iter->open_status = iter_sources_open(&iter->sources, &iter->cursor, &iter->keys_are_unique);
     iter->status = iter->open_status;
     return iter;
 }
@@ -275,7 +63,7 @@ void lsm_iter_close(struct lsm_iter *iter)
     buffer_release(&iter->upper);
     buffer_release(&iter->saved_key);
     buffer_release(&iter->saved_value);
-    memory_free(iter->ranges);
+    iter_sources_release(&iter->sources);
     memory_free(iter);
 }
 
@@ -294,8 +82,8 @@ static void save(struct buffer *saved, struct slice bytes)
 static bool is_hidden(const struct lsm_iter *iter, struct slice key, lsn_t lsn)
 {
     bool hidden = false;
-    for (size_t i = 0; i < iter->range_count; i++) {
-        const struct range_delete *range = &iter->ranges[i];
+    for (size_t i = 0; i < iter->sources.range_count; i++) {
+        const struct range_delete *range = &iter->sources.ranges[i];
         if (range->lsn > lsn && slice_compare(range->from, key) <= 0 &&
             slice_compare(key, range->to) < 0) {
             reader_reveal(iter->reader, range->lsn);
@@ -342,7 +130,7 @@ static void settle_forward(struct lsm_iter *iter)
         }
         reader_reveal(iter->reader, cursor->lsn);
         if (cursor->kind == ENTRY_PUT &&
-            (iter->range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
+            (iter->sources.range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
             iter->key = cursor->key;
             iter->value = cursor->value;
             iter->valid = true;
@@ -389,7 +177,7 @@ static void settle_backward(struct lsm_iter *iter)
         if (!lsn)
             continue;
         reader_reveal(iter->reader, lsn);
-        if (kind == ENTRY_PUT && (iter->range_count == 0 || !is_hidden(iter, key, lsn))) {
+        if (kind == ENTRY_PUT && (iter->sources.range_count == 0 || !is_hidden(iter, key, lsn))) {
             iter->key = key;
             iter->value = buffer_slice(&iter->saved_value);
             iter->valid = true;
@@ -411,7 +199,7 @@ static void settle_backward_unique(struct lsm_iter *iter)
             break;
         reader_reveal(iter->reader, cursor->lsn);
         if (cursor->kind == ENTRY_PUT &&
-            (iter->range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
+            (iter->sources.range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
             iter->key = cursor->key;
             iter->value = cursor->value;
             iter->valid = true;
@@ -440,7 +228,7 @@ static void take_overlay_ranges(struct lsm_iter *iter)
         memtable_ranges(iter->reader->overlay->trees[iter->tree]);
     for (const struct memtable_range *range = newest; range != iter->overlay_ranges;
          range = range->next)
-        add_range(iter, &range->range);
+        iter_sources_add_range(&iter->sources, &range->range);
     iter->overlay_ranges = newest;
 }
 
