@@ -48,6 +48,21 @@ static void act_writing(struct engine_act *act)
     write_some(act, 16, act->run.policy == POLICY_ALWAYS ? 1 : 3);
 }
 
+/* A commit that fails leaves nothing; one that somebody was before is refused whatever can be read. */
+static void act_transactions(struct engine_act *act)
+{
+    for (int i = 0; i < 4; i++) {
+        engine_act_told(act, engine_run_transaction(&act->run, 0), "commit");
+        told_by_log(act, engine_run_sync(&act->run), "sync");
+        enum status status = engine_run_transaction(&act->run, 2);
+        if (status == STATUS_OK)
+            engine_act_broken(act, "a conflict was not found");
+        if (status != STATUS_CONFLICT)
+            engine_act_told(act, status, "a commit that came too late");
+        told_by_log(act, engine_run_sync(&act->run), "sync");
+    }
+}
+
 static void act_flush(struct engine_act *act)
 {
     write_some(act, 20, 4);
@@ -322,6 +337,16 @@ static void writing_in_every_policy(void **state)
             &(struct engine_script){.name = names[policy], .policy = policy, .act = act_writing});
 }
 
+static void transactions(void **state)
+{
+    (void)state;
+    run_script(&(struct engine_script){.name = "transactions",
+                                       .policy = POLICY_ALWAYS,
+                                       .prepare = prepare_tables,
+                                       .left_by = VFS_KEEP_ALL,
+                                       .act = act_transactions});
+}
+
 static void flush(void **state)
 {
     (void)state;
@@ -427,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writing_in_every_policy),
+        cmocka_unit_test(transactions),
         cmocka_unit_test(flush),
         cmocka_unit_test(compaction),
         cmocka_unit_test(switch_to_a_new_manifest),

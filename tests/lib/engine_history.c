@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     TREES = 3,
@@ -169,26 +170,65 @@ size_t engine_batch_bytes(uint64_t seed, size_t index)
     return bytes;
 }
 
-void engine_batch_write(struct lsm_writer *writer, uint64_t seed, size_t index)
+/* Where a batch goes: one of the two. A transaction has room for it. */
+struct target {
+    struct lsm_writer *writer;
+    struct lsm_transaction *transaction;
+};
+
+static void must(enum status status)
+{
+    if (status != STATUS_OK)
+        abort();
+}
+
+static void write_operation(const struct target *target, const struct operation *operation,
+                            uint8_t *value)
+{
+    uint8_t from[KEY_BYTES_MAX], to[KEY_BYTES_MAX];
+    unsigned tree = operation->tree;
+    struct slice key = key_text(tree, operation->key, from);
+    struct slice end = key_text(tree, operation->end, to);
+    struct lsm_transaction *transaction = target->transaction;
+    if (operation->kind == OPERATION_PUT && transaction)
+        must(lsm_transaction_put(transaction, tree, key, value_text(operation->tag, value)));
+    else if (operation->kind == OPERATION_PUT)
+        lsm_put(target->writer, tree, key, value_text(operation->tag, value));
+    else if (operation->kind == OPERATION_DELETE && transaction)
+        must(lsm_transaction_delete(transaction, tree, key));
+    else if (operation->kind == OPERATION_DELETE)
+        lsm_delete(target->writer, tree, key);
+    else if (transaction)
+        must(lsm_transaction_delete_range(transaction, tree, key, end));
+    else
+        lsm_delete_range(target->writer, tree, key, end);
+}
+
+static void write_batch(const struct target *target, uint64_t seed, size_t index)
 {
     struct operation operations[OPERATIONS_MAX];
-    uint8_t counter[8], from[KEY_BYTES_MAX], to[KEY_BYTES_MAX];
+    uint8_t counter[8];
     uint8_t *value = memory_allocate(VALUE_BYTES_MAX);
     size_t count = batch_operations(seed, index, operations);
-    for (size_t i = 0; i < count; i++) {
-        const struct operation *operation = &operations[i];
-        struct slice key = key_text(operation->tree, operation->key, from);
-        if (operation->kind == OPERATION_PUT)
-            lsm_put(writer, operation->tree, key, value_text(operation->tag, value));
-        else if (operation->kind == OPERATION_DELETE)
-            lsm_delete(writer, operation->tree, key);
-        else
-            lsm_delete_range(writer, operation->tree, key,
-                             key_text(operation->tree, operation->end, to));
-    }
+    for (size_t i = 0; i < count; i++)
+        write_operation(target, &operations[i], value);
     le64_store(counter, index + 1);
-    lsm_put(writer, 0, slice_from("b"), slice_make(counter, sizeof(counter)));
+    if (target->transaction)
+        must(lsm_transaction_put(target->transaction, 0, slice_from("b"),
+                                 slice_make(counter, sizeof(counter))));
+    else
+        lsm_put(target->writer, 0, slice_from("b"), slice_make(counter, sizeof(counter)));
     memory_free(value);
+}
+
+void engine_batch_write(struct lsm_writer *writer, uint64_t seed, size_t index)
+{
+    write_batch(&(struct target){.writer = writer}, seed, index);
+}
+
+void engine_transaction_write(struct lsm_transaction *transaction, uint64_t seed, size_t index)
+{
+    write_batch(&(struct target){.transaction = transaction}, seed, index);
 }
 
 /* ---- The model ----------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ void engine_small_options(struct lsm_options *options);
 size_t engine_batch_bytes(uint64_t seed, size_t index);
 /* Puts batch number `index` (0 is the first), made of `seed`, into the writer. */
 void engine_batch_write(struct lsm_writer *writer, uint64_t seed, size_t index);
+void engine_transaction_write(struct lsm_transaction *transaction, uint64_t seed, size_t index);
 
 /* The database holds exactly the first n batches, min <= n <= max: every key of every tree both
  * ways, and some by lsm_get. *count = n. false with the reason otherwise. */

@@ -100,6 +100,13 @@ enum status engine_run_close(struct engine_run *run)
     return status;
 }
 
+static void note_batch(struct engine_run *run, uint64_t seed, lsn_t lsn)
+{
+    engine_history_add(&run->history, seed);
+    run->lsns = memory_resize(run->lsns, run->history.count * sizeof(lsn_t));
+    run->lsns[run->history.count - 1] = lsn;
+}
+
 enum status engine_run_batch(struct engine_run *run)
 {
     uint64_t seed = random_next(&run->random);
@@ -109,11 +116,38 @@ enum status engine_run_batch(struct engine_run *run)
     enum status status = lsm_write_begin(run->db, engine_batch_bytes(seed, index), false, &writer);
     if (status == STATUS_OK) {
         engine_batch_write(writer, seed, index);
-        engine_history_add(&run->history, seed);
-        run->lsns = memory_resize(run->lsns, run->history.count * sizeof(lsn_t));
-        run->lsns[index] = lsm_write_end(writer);
+        note_batch(run, seed, lsm_write_end(writer));
     }
     lsm_unlock(run->db);
+    return status;
+}
+
+enum status engine_run_transaction(struct engine_run *run, int others)
+{
+    static const struct lsm_transaction_options options = {.bytes_max = 16 << 20,
+                                                           .serializable = true};
+    uint64_t seed = random_next(&run->random);
+    size_t index = run->history.count;
+    struct lsm_reader *reader = lsm_reader_create(run->db);
+    struct lsm_transaction *transaction = lsm_transaction_create(run->db, &options);
+    enum status status = STATUS_OK;
+    lsn_t lsn = 0;
+    for (unsigned tree = 0; tree < run->options.tree_count && status == STATUS_OK; tree++)
+        status =
+            lsm_transaction_note_range(transaction, tree, slice_make(NULL, 0), slice_make(NULL, 0));
+    engine_transaction_write(transaction, seed, index);
+    for (int i = 0; i < others && status == STATUS_OK; i++)
+        status = engine_run_batch(run);
+    if (others) {
+        lsm_request_flush(run->db);
+        engine_run_work(run);
+    }
+    if (status == STATUS_OK)
+        status = lsm_transaction_commit(transaction, reader, &lsn);
+    if (status == STATUS_OK)
+        note_batch(run, seed, lsn);
+    lsm_transaction_destroy(transaction);
+    lsm_reader_destroy(reader);
     return status;
 }
 

@@ -43,6 +43,9 @@ enum status engine_run_open(struct engine_run *run, struct lsm_report *report);
 enum status engine_run_close(struct engine_run *run);
 /* One more batch, not synced and not written. */
 enum status engine_run_batch(struct engine_run *run);
+/* The same through a transaction that is serializable and has read everything. With `others` > 0 so many
+ * batches are written, and flushed, between its snapshot and its commit, which is then refused. */
+enum status engine_run_transaction(struct engine_run *run, int others);
 enum status engine_run_sync(struct engine_run *run);
 enum status engine_run_write(struct engine_run *run);
 /* How many of the batches have an LSN below this. */
