@@ -34,6 +34,7 @@ void column_writer_release(struct column_writer *writer)
         buffer_release(&writer->sections[i]);
     skeleton_release(&writer->skeleton);
     memory_free(writer->texts);
+    memory_free(writer->contexts_before);
     *writer = (struct column_writer){0};
 }
 
@@ -162,6 +163,27 @@ static size_t sections_bytes(const struct column_writer *writer)
     return bytes;
 }
 
+/* The contexts of the numbers of a column, as they are before it. */
+static void save_contexts(struct column_writer *writer, uint32_t salt)
+{
+    const struct skeleton *skeleton = &writer->skeleton;
+    if (skeleton->number_count > writer->contexts_before_capacity) {
+        memory_free(writer->contexts_before);
+        writer->contexts_before_capacity = 2 * skeleton->number_count;
+        writer->contexts_before =
+            memory_allocate(writer->contexts_before_capacity * sizeof(writer->contexts_before[0]));
+    }
+    for (size_t i = 0; i < skeleton->number_count; i++)
+        writer->contexts_before[i] = writer->contexts[skeleton->numbers[i].place ^ salt];
+}
+
+static void restore_contexts(struct column_writer *writer, uint32_t salt)
+{
+    const struct skeleton *skeleton = &writer->skeleton;
+    for (size_t i = 0; i < skeleton->number_count; i++)
+        writer->contexts[skeleton->numbers[i].place ^ salt] = writer->contexts_before[i];
+}
+
 /* Writes the split column; if it takes `limit` bytes or more, with what the text section holds of it
  * already, takes it back, and returns false. */
 static bool try_split(struct column_writer *writer, size_t count, uint32_t salt,
@@ -170,13 +192,13 @@ static bool try_split(struct column_writer *writer, size_t count, uint32_t salt,
     size_t before[SECTION_COUNT], total = sections_bytes(writer) - skeleton_bytes;
     for (int i = 0; i < SECTION_COUNT; i++)
         before[i] = writer->sections[i].size;
-    memcpy(writer->contexts_before, writer->contexts, sizeof(writer->contexts));
+    save_contexts(writer, salt);
     write_split(writer, count, salt);
     if (sections_bytes(writer) - total < limit)
         return true;
     for (int i = 0; i < SECTION_COUNT; i++)
         writer->sections[i].size = before[i];
-    memcpy(writer->contexts, writer->contexts_before, sizeof(writer->contexts));
+    restore_contexts(writer, salt);
     return false;
 }
 

@@ -32,7 +32,8 @@ struct column_writer {
     struct template_learner *templates;
     struct buffer sections[SECTION_COUNT];
     struct number_context contexts[NUMBER_CONTEXTS];
-    struct number_context contexts_before[NUMBER_CONTEXTS]; /* a column that is taken back */
+    struct number_context *contexts_before; /* those of a column's numbers, to take it back */
+    size_t contexts_before_capacity;
     struct skeleton skeleton;
     struct column_text *texts;
     size_t text_capacity;
