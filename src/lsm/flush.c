@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Flush: the oldest frozen memtables become one table a tree, in pieces.
  *
- *   1. build a table a tree from all versions that somebody may still read; LSNs that nobody can tell
+ *   1. build a table a tree from all versions that somebody may still read, and that no range
+ *      deletion of the same memtable hides; LSNs that nobody can tell
  *      apart become one (lsn_intervals.h)
  *   2. sync the directory, sync the WAL up to here: tables never run ahead of the log
  *   3. one manifest edit: the tables, and `flushed_lsn`
  *   4. a new view without the memtables; WAL segments below flushed_lsn are free */
 #include "lsm/db.h"
 #include "lsm/lsn_intervals.h"
+#include "lsm/range_map.h"
 #include "lsm/version_filter.h"
 
 #include "base/memory.h"
@@ -23,6 +25,8 @@ struct flush_job {
     uint64_t number;
     struct version_filter filter;
     struct lsn_intervals intervals; /* of the tree's LSNs */
+    struct range_map map;           /* of the tree's range deletions that everybody sees */
+    size_t map_hint;
     struct version_edit edit;
 };
 
@@ -59,6 +63,7 @@ static void flush_job_destroy(struct lsm *db, struct flush_job *job, bool instal
     version_edit_release(&job->edit);
     version_filter_release(&job->filter);
     lsn_intervals_release(&job->intervals);
+    range_map_release(&job->map);
     view_unref(job->view);
     memory_free(job);
 }
@@ -72,6 +77,22 @@ static void find_intervals(struct flush_job *job, const struct memtable_range *r
     for (; ranges; ranges = ranges->next)
         lsn_intervals_cut(&job->intervals, ranges->range.lsn);
     lsn_intervals_finish(&job->intervals);
+}
+
+/* What the memtable itself has deleted since need not reach a table; the WAL is durable up to there before
+ * the table counts. */
+static void map_ranges(struct flush_job *job, const struct memtable_range *ranges)
+{
+    size_t count = 0, i = 0;
+    for (const struct memtable_range *range = ranges; range; range = range->next)
+        count++;
+    struct range_delete *all = memory_allocate((count + 1) * sizeof(*all));
+    for (const struct memtable_range *range = ranges; range; range = range->next)
+        all[i++] = range->range;
+    range_map_release(&job->map);
+    range_map_init(&job->map, all, count, version_filter_oldest_read(&job->filter));
+    job->map_hint = 0;
+    memory_free(all);
 }
 
 static enum status begin_tree(struct lsm *db, struct flush_job *job)
@@ -90,6 +111,7 @@ static enum status begin_tree(struct lsm *db, struct flush_job *job)
     job->cursor->ops->first(job->cursor);
     version_filter_restart(&job->filter);
     find_intervals(job, memtable_ranges(table));
+    map_ranges(job, memtable_ranges(table));
     return STATUS_OK;
 }
 
@@ -114,7 +136,9 @@ static enum status build_some(struct flush_job *job, size_t *budget)
 {
     struct cursor *cursor = job->cursor;
     while (cursor->valid && *budget > 0) {
-        if (version_filter_keeps(&job->filter, cursor->key, cursor->lsn)) {
+        lsn_t covered = range_map_find(&job->map, cursor->key, &job->map_hint);
+        if (version_filter_keeps(&job->filter, cursor->key, cursor->lsn) &&
+            covered <= cursor->lsn) {
             lsn_t lsn = lsn_intervals_start(&job->intervals, cursor->lsn);
             enum status status =
                 table_builder_add(job->builder, cursor->key, lsn, cursor->kind, cursor->value);

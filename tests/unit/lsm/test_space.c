@@ -233,6 +233,28 @@ static void deleted_streams_leave_the_disk_without_another_write(void **state)
     space_release(&space);
 }
 
+/* Unless somebody reads at a moment before. */
+static void what_was_deleted_in_memory_reaches_no_table(void **state)
+{
+    (void)state;
+    for (int is_read = 0; is_read < 2; is_read++) {
+        struct space space;
+        char from[24], to[24];
+        space_init(&space, NULL);
+        space_put_entries(&space, 1, 0, 100);
+        space_put_entries(&space, 3, 0, 100);
+        struct lsm_snapshot *snapshot = is_read ? lsm_snapshot_acquire(space.db) : NULL;
+        space_delete_range(&space, SPACE_ENTRIES, space_entry(1, 0, from), space_entry(1, 90, to));
+        space_put_entries(&space, 1, 50, 55); /* anew */
+        space_flush(&space);
+        struct lsm_tree_stats stats = space_tree(&space, SPACE_ENTRIES);
+        assert_int_equal(stats.entry_count, is_read ? 205 : 115);
+        assert_int_equal(stats.range_delete_count, 1);
+        lsm_snapshot_release(snapshot);
+        space_release(&space);
+    }
+}
+
 static void trimmed_streams_leave_the_disk_without_another_write(void **state)
 {
     (void)state;
@@ -469,6 +491,7 @@ int main(void)
         cmocka_unit_test(slow_streams_beside_a_fast_one_cost_their_share),
         cmocka_unit_test(a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks),
         cmocka_unit_test(deleted_streams_leave_the_disk_without_another_write),
+        cmocka_unit_test(what_was_deleted_in_memory_reaches_no_table),
         cmocka_unit_test(trimmed_streams_leave_the_disk_without_another_write),
         cmocka_unit_test(deleted_keys_leave_the_disk_without_another_write),
         cmocka_unit_test(trimmed_ranges_of_keys_leave_the_disk_without_another_write),
