@@ -236,12 +236,47 @@ static void changes_are_found_in_tables_of_every_level(void **state)
     }
 }
 
+static void write_large(struct world *world, unsigned key)
+{
+    static const uint8_t large[4000];
+    struct lsm_writer *writer;
+    lsm_lock(world->db);
+    assert_int_equal(lsm_write_begin(world->db, 5000, false, &writer), STATUS_OK);
+    lsm_put(writer, 0, key_of(key), slice_make(large, sizeof(large)));
+    lsm_write_end(writer);
+    lsm_unlock(world->db);
+}
+
+/* The same with memtables that nobody flushes: the frozen ones are older than the snapshot. */
+static void changes_are_found_beside_frozen_memtables(void **state)
+{
+    struct world *world = *state;
+    for (unsigned key = 0; key < 40; key++)
+        write_large(world, key);
+    for (int changes = 0; changes < 2; changes++) {
+        lsn_t lsn;
+        unsigned value = 7;
+        struct lsm_transaction *transaction = lsm_transaction_create(
+            world->db, &(struct lsm_transaction_options){.bytes_max = 1000, .serializable = true});
+        assert_int_equal(lsm_transaction_note_range(transaction, 0, key_of(5), slice_make(NULL, 0)),
+                         STATUS_OK);
+        assert_int_equal(lsm_transaction_put(transaction, 1, slice_from("other"), value_of(&value)),
+                         STATUS_OK);
+        if (changes)
+            write_large(world, 20);
+        assert_int_equal(lsm_transaction_commit(transaction, world->reader, &lsn),
+                         changes ? STATUS_CONFLICT : STATUS_OK);
+        lsm_transaction_destroy(transaction);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(own_writes_are_laid_over_the_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_are_found_in_tables_of_every_level, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(changes_are_found_beside_frozen_memtables, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
