@@ -123,14 +123,15 @@ static void append_if_asked(void *context, struct session *session)
 
 static enum status reply_list(struct command_context *c, struct client_list *list)
 {
+    enum status status = list->text.failed ? STATUS_NO_MEMORY : STATUS_OK;
     resp_verbatim(c->reply, "txt", buffer_slice(&list->text));
     buffer_release(&list->text);
-    return STATUS_OK;
+    return status;
 }
 
 enum status client_info_command(struct command_context *c)
 {
-    struct client_list list = {.now_ms = env_wall_ms(c->service->env)};
+    struct client_list list = {.text.may_fail = true, .now_ms = env_wall_ms(c->service->env)};
     pthread_mutex_lock(&c->service->clients_mutex);
     append_client(&list, c->session);
     pthread_mutex_unlock(&c->service->clients_mutex);
@@ -139,7 +140,7 @@ enum status client_info_command(struct command_context *c)
 
 enum status client_list_command(struct command_context *c)
 {
-    struct client_list list = {.now_ms = env_wall_ms(c->service->env)};
+    struct client_list list = {.text.may_fail = true, .now_ms = env_wall_ms(c->service->env)};
     bool none = false;
     if (c->count == 4 && argument_is(c, 2, "TYPE")) {
         if (!argument_is(c, 3, "normal")) {

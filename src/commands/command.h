@@ -13,6 +13,10 @@
  *                       size (proto-max-bulk-len)" (see also Large replies), NO_SPACE and READ_ONLY -MISCONF, others -ERR with
  *                       the status' text. Not after a write to the store.
  *
+ * The reply is a buffer that may fail (buffer.h); whoever runs the handler sees to that. A write has room
+ * for a short answer; what may answer more makes room before it writes (command_reply_reserve, or the check
+ * of Large replies).
+ *
  * Which access a handler has follows from its flags: COMMAND_WRITE a batch under the write lock,
  * COMMAND_READONLY or COMMAND_READS a pinned moment, none of them: c->access is NULL. */
 #ifndef COMMANDS_COMMAND_H
@@ -145,7 +149,8 @@ int slice_shown_bytes(struct slice text, size_t limit);
 /* The argument is this option name (ASCII case ignored). false without an error beyond the end. */
 bool argument_is(const struct command_context *c, size_t index, const char *option);
 
-/* ---- Replies that many commands share. All return STATUS_OK, to be returned by the handler. ----- */
+/* ---- Replies that many commands share. All return STATUS_OK, to be returned by the handler,
+ * unless they say otherwise. --------------------------------------------------------------------- */
 
 enum status reply_ok(struct command_context *c);
 enum status reply_error(struct command_context *c, const char *text); /* with its code: "ERR ..." */
@@ -155,7 +160,7 @@ enum status reply_syntax_error(struct command_context *c);    /* ERR syntax erro
 enum status reply_not_an_integer(struct command_context *c);
 enum status reply_wrong_arity(struct command_context *c);     /* ERR wrong number of arguments ... */
 enum status reply_integer(struct command_context *c, int64_t value);
-enum status reply_bulk(struct command_context *c, struct slice value);
+enum status reply_bulk(struct command_context *c, struct slice value); /* STATUS_NO_MEMORY */
 enum status reply_null(struct command_context *c);
 /* XXX HELP's reply: a header line, `lines` up to a NULL, and HELP itself, as Redis has it. */
 enum status reply_help(struct command_context *c, const char *const *lines);
@@ -168,15 +173,19 @@ enum status command_lookup(struct command_context *c, enum status status);
 /* ---- Large replies. Whoever writes one in a loop asks after each element, and returns what is not
  * OK: STATUS_WOULD_BLOCK when it is too much for a loop's thread, whose other clients would wait (it
  * goes on on a worker), STATUS_TOO_LARGE when it passes max-reply-size or the client's hard output
- * limit, or the client is evicted meanwhile. -------------------------------------------------- */
+ * limit, or the client is evicted meanwhile, STATUS_NO_MEMORY. -------------------------------------------------- */
 
 enum status command_reply_check_slowly(struct command_context *c, size_t bytes);
 enum { REPLY_UNCHECKED_BYTES = 64 * 1024 };
 static inline enum status command_reply_check(struct command_context *c)
 {
     size_t bytes = c->reply->out->size - c->reply_start;
+    if (c->reply->out->failed)
+        return STATUS_NO_MEMORY;
     return bytes > REPLY_UNCHECKED_BYTES ? command_reply_check_slowly(c, bytes) : STATUS_OK;
 }
+/* Room for so many bytes more. STATUS_NO_MEMORY. */
+enum status command_reply_reserve(struct command_context *c, size_t bytes);
 /* For reads that look at much and show little, `bytes` being what was looked at. */
 enum status command_work_check(const struct command_context *c, uint64_t bytes);
 

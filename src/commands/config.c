@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { CLASS_COUNT = 3, LIMIT_FIELDS = 3 };
+enum { CLASS_COUNT = 3, LIMIT_FIELDS = 3, TEXT_BYTES_MAX = 64 * 1024 };
 
 struct config {
     pthread_mutex_t lock; /* guards texts; held while values are stored */
@@ -202,6 +202,10 @@ static bool parse_text(const struct config_entry *entry, struct slice text, stru
     bool has_zero = text.size > 0 && memchr(text.data, 0, text.size);
     if (entry->flag == CONFIG_FLAG_START && has_zero) {
         buffer_append_text(reason, "argument must not contain zero bytes");
+        return false;
+    }
+    if (text.size > TEXT_BYTES_MAX) {
+        buffer_printf(reason, "argument must not be longer than %d bytes", TEXT_BYTES_MAX);
         return false;
     }
     value->text = text;

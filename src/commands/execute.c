@@ -16,8 +16,9 @@
 #include <stdio.h>
 
 enum {
-    EXPANSION = 16, /* of COMMAND_EXPANDS */
+    EXPANSION = 16,                 /* of COMMAND_EXPANDS */
     ARGUMENTS_ON_A_LOOP_MAX = 8192, /* a request with more is run by a worker */
+    REPLY_ROOM_BYTES = 1024, /* made before a command runs: for an error, or what a write answers */
 };
 static const int64_t TIMEOUT_MS_MAX = INT64_C(1) << 48; /* longer is for ever */
 
@@ -121,16 +122,11 @@ static void keep_lock(struct run *run)
 static void handle_facts(struct run *run, struct access *access)
 {
     struct service *service = run->service;
-    bool any = waiters_any(&service->waiters);
-    for (size_t i = 0; i < access->fact_count; i++) {
-        const struct fact *fact = &access->facts[i];
-        if (fact->class_letter == 'x')
+    for (size_t i = 0; i < access->fact_count; i++)
+        if (access->facts[i].class_letter == 'x')
             atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
-        if (any)
-            waiters_signal(&service->waiters, fact->database,
-                           slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
-    }
-    if (any && run->session->touched_all)
+    service_signal_facts(service, access);
+    if (run->session->touched_all)
         waiters_signal_all(&service->waiters);
     run->session->touched_all = false;
 }
@@ -160,7 +156,7 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
     begin_context(run, access);
     status = call(run);
     raise_lsn(run, access_end(access));
-    if (access->fact_count > 0 || run->session->touched_all)
+    if (access->fact_count > 0 || run->session->touched_all || access->facts_are_lost)
         handle_facts(run, access);
     return status;
 }
@@ -288,7 +284,8 @@ static const struct command *check_command(struct run *run)
 /* ---- A request
  * ------------------------------------------------------------------------------------- */
 
-static void run_begin(struct run *run, struct session *session, struct service_thread *thread,
+/* false: there is not even room for an error, and the session ends. */
+static bool run_begin(struct run *run, struct session *session, struct service_thread *thread,
                       bool nowait, struct buffer *out)
 {
     /* Field by field: an initializer becomes a slow clearing of the whole struct. */
@@ -312,16 +309,25 @@ static void run_begin(struct run *run, struct session *session, struct service_t
     c->resumed = session->resumed;
     c->may_block = true;
     c->reply_is_too_large = c->has_no_memory = false;
+    if (out->capacity - out->size >= REPLY_ROOM_BYTES || buffer_reserve(out, REPLY_ROOM_BYTES))
+        return true;
+    out->failed = false;
+    session_lose_reply(session);
+    return false;
 }
 
-static void register_waiters(struct session *session, unsigned database)
+/* false: there is no memory. */
+static bool register_waiters(struct session *session, unsigned database)
 {
     const struct command_wait *wait = &session->wait;
-    session->waiters = memory_zeroed(wait->key_count, sizeof *session->waiters);
+    session->waiters = memory_ask_allocate(wait->key_count * sizeof *session->waiters);
+    if (!session->waiters)
+        return false;
     session->waiter_count = wait->key_count;
     for (size_t i = 0; i < wait->key_count; i++)
         waiters_add(&session->service->waiters, &session->waiters[i], database,
                     session->request.arguments[wait->first_key + i], session->owner);
+    return true;
 }
 
 static void count_result(struct run *run)
@@ -369,17 +375,51 @@ static void cut_reply(struct buffer *out, size_t start)
         buffer_release(out);
         return;
     }
-    out->data = memory_resize(out->data, start);
+    uint8_t *smaller = memory_try_resize(out->data, start);
+    if (!smaller)
+        return;
+    out->data = smaller;
     out->capacity = start;
+}
+
+/* The status of a run, with what became of its reply. */
+static enum status reply_settled(struct run *run, enum status status)
+{
+    struct buffer *out = run->writer.out;
+    if (out->failed) {
+        out->failed = false;
+        out->size = run->start;
+        return status == STATUS_WOULD_BLOCK ? status : STATUS_NO_MEMORY;
+    }
+    /* Replies of one value; a write that has happened is answered. */
+    if (!status && out->size - run->start > REPLY_UNCHECKED_BYTES && run->context.command &&
+        !(run->context.command->flags & COMMAND_WRITE) &&
+        !command_reply_fits(&run->context, out->size - run->start))
+        return STATUS_TOO_LARGE;
+    return status;
+}
+
+/* The handler found nothing and asked to wait. STATUS_WOULD_BLOCK: it waits; STATUS_OK: it looks once
+ * more first; STATUS_NO_MEMORY. */
+static enum status start_waiting(struct run *run)
+{
+    struct session *session = run->session;
+    assert(run->writer.out->size == run->start);
+    if (!session_hold_request(session))
+        return STATUS_NO_MEMORY;
+    if (session->waiters || session->wait.key_count == 0)
+        return STATUS_WOULD_BLOCK;
+    return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
                                struct buffer *out, lsn_t *lsn)
 {
     struct run run;
-    run_begin(&run, session, thread, nowait, out);
     session->delay_us = 0;
     session->reply_over_limit = false;
+    if (!run_begin(&run, session, thread, nowait, out))
+        return EXECUTION_DONE;
     if (!session->json && !check_command(&run)) {
         count_result(&run);
         return EXECUTION_DONE;
@@ -390,25 +430,24 @@ enum execution session_execute(struct session *session, struct service_thread *t
         enum status status = session->json ? run_json(&run) : run_command(&run);
         if (session->json && thread->json)
             json_request_end(thread->json);
-        /* Replies of one value; a write that has happened is answered. */
-        if (!status && out->size - run.start > REPLY_UNCHECKED_BYTES && run.context.command &&
-            !(run.context.command->flags & COMMAND_WRITE) &&
-            !command_reply_fits(&run.context, out->size - run.start))
-            status = STATUS_TOO_LARGE;
+        status = reply_settled(&run, status);
         if (status == STATUS_WOULD_BLOCK && nowait) {
-            cut_reply(out, run.start);
-            session_hold_request(session);
-            return EXECUTION_PARKED;
+            if (session_hold_request(session)) {
+                cut_reply(out, run.start);
+                return EXECUTION_PARKED;
+            }
+            status = STATUS_NO_MEMORY;
+        }
+        if (!status && session->wait_asked) {
+            status = start_waiting(&run);
+            if (status == STATUS_WOULD_BLOCK)
+                return EXECUTION_BLOCKED;
+            if (!status)
+                continue;
         }
         if (status)
             answer_status(&run, status);
-        if (status || !session->wait_asked)
-            break;
-        assert(out->size == run.start);
-        session_hold_request(session);
-        if (session->waiters || session->wait.key_count == 0)
-            return EXECUTION_BLOCKED;
-        register_waiters(session, run.context.database);
+        break;
     }
     raise_lsn(&run, *lsn);
     *lsn = run.lsn;
@@ -420,7 +459,8 @@ void session_execute_timeout(struct session *session, struct service_thread *thr
                              struct buffer *out)
 {
     struct run run;
-    run_begin(&run, session, thread, true, out);
+    if (!run_begin(&run, session, thread, true, out))
+        return;
     run.context.command = atomic_load_explicit(&session->last_command, memory_order_relaxed);
     if (session->wait.timed_out)
         session->wait.timed_out(&run.context);
@@ -433,7 +473,8 @@ void session_execute_half_line(struct session *session, struct service_thread *t
                                struct buffer *out)
 {
     struct run run;
-    run_begin(&run, session, thread, true, out);
+    if (!run_begin(&run, session, thread, true, out))
+        return;
     if (session->line_dropped)
         json_reply_line_too_long(&run.context, session_line_bytes_max(session));
     else

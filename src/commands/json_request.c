@@ -10,8 +10,9 @@
 #include <stdio.h>
 
 enum {
-    ENTRY_BYTES = 256,       /* an entry's keys, index records and lengths */
-    ENTRIES_KEPT_MAX = 4096, /* a line with more leaves nothing behind */
+    ENTRY_BYTES = 256,                        /* an entry's keys, index records and lengths */
+    ENTRIES_KEPT_MAX = 4096,                  /* a line with more leaves nothing behind */
+    ID_REPLY_BYTES = STREAM_ID_TEXT_MAX + 32, /* an ID of a reply, or the rest of the reply */
 };
 
 struct json_request {
@@ -90,15 +91,25 @@ static bool check_times(struct json_request *request, struct command_context *c)
     return true;
 }
 
+/* Room for the fields of all entries; false: there is no memory. */
+static bool reserve_fields(struct json_request *request, size_t count)
+{
+    if (2 * count <= request->field_capacity)
+        return true;
+    struct slice *fields = memory_ask_resize(request->fields, 2 * count * sizeof *request->fields);
+    if (fields)
+        request->fields = fields;
+    uint8_t *kinds = fields ? memory_ask_resize(request->kinds, count) : NULL;
+    if (!kinds)
+        return false;
+    request->kinds = kinds;
+    request->field_capacity = 2 * count;
+    return true;
+}
+
 static void collect_fields(struct json_request *request)
 {
     const struct json_line *line = &request->line;
-    if (2 * line->field_count > request->field_capacity) {
-        request->field_capacity = 2 * line->field_count;
-        request->fields =
-            memory_resize(request->fields, request->field_capacity * sizeof *request->fields);
-        request->kinds = memory_resize(request->kinds, line->field_count);
-    }
     for (size_t i = 0; i < line->field_count; i++) {
         request->fields[2 * i] = line->fields[i].name;
         request->fields[2 * i + 1] = line->fields[i].value;
@@ -157,6 +168,10 @@ enum json_request_access json_request_parse(struct json_request *request, struct
         json_reply_ids_end(&list);
         return JSON_ACCESS_NONE;
     }
+    if (!reserve_fields(request, request->line.field_count)) {
+        json_reply_status(c, STATUS_NO_MEMORY);
+        return JSON_ACCESS_NONE;
+    }
     collect_fields(request);
     return JSON_ACCESS_WRITE;
 }
@@ -196,6 +211,23 @@ static struct stream_id write_entry(struct json_request *request, struct command
     return log_write_line(c->access, writer, &line);
 }
 
+/* For the largest entry. */
+static enum status reserve_entries(struct json_request *request, struct command_context *c)
+{
+    const struct json_line *line = &request->line;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < line->entry_count && !status; i++) {
+        const struct json_entry *entry = &line->entries[i];
+        size_t bytes = entry->message.size;
+        for (size_t k = 0; k < entry->field_count; k++) {
+            const struct json_field *field = &line->fields[entry->field_first + k];
+            bytes += field->name.size + field->value.size;
+        }
+        status = log_reserve(c->access, entry->field_count, bytes);
+    }
+    return status;
+}
+
 static enum status run_write(struct json_request *request, struct command_context *c)
 {
     const struct json_line *line = &request->line;
@@ -203,8 +235,11 @@ static enum status run_write(struct json_request *request, struct command_contex
     struct json_list list;
     char text[STREAM_ID_TEXT_MAX];
     bool is_many = line->action == JSON_WRITE_MANY;
-    enum status status =
-        log_write_begin(c->access, request->key, false, line->entry_count, &writer);
+    enum status status = command_reply_reserve(c, (line->entry_count + 1) * ID_REPLY_BYTES);
+    if (!status)
+        status = reserve_entries(request, c);
+    if (!status)
+        status = log_write_begin(c->access, request->key, false, line->entry_count, &writer);
     if (status)
         return status;
     if (is_many)
@@ -334,10 +369,14 @@ void json_reply_status(struct command_context *c, enum status status)
     case STATUS_WRONG_TYPE:
         reply_error_code(c, "wrong_type", "the key of this log holds another type");
         break;
+    case STATUS_NO_MEMORY:
+        reply_error_code(c, JSON_NO_MEMORY, status_text(status));
+        break;
     case STATUS_TOO_LARGE:
         if (c->has_no_memory)
-            reply_error_code(c, "no_memory",
-                             "the memory for clients is used up for the moment (maxmemory-clients)");
+            reply_error_code(
+                c, JSON_NO_MEMORY,
+                "the memory for clients is used up for the moment (maxmemory-clients)");
         else if (c->reply_is_too_large)
             reply_error_code(c, "reply_too_large",
                              "the reply is larger than max-reply-size; read it in pages, by limit "

@@ -234,7 +234,9 @@ static void scan_key(void *context, struct slice key, const struct object *objec
     resp_bulk(scan->reply, key);
     scan->found++;
     size_t bytes = scan->reply->out->size - scan->start;
-    if (bytes > REPLY_UNCHECKED_BYTES)
+    if (scan->reply->out->failed)
+        scan->status = STATUS_NO_MEMORY;
+    else if (bytes > REPLY_UNCHECKED_BYTES)
         scan->status = command_reply_check_slowly(scan->c, bytes);
 }
 
@@ -289,7 +291,7 @@ enum status scan_command(struct command_context *c)
     if (c->nowait && count > KEYS_ON_A_LOOP_MAX)
         return STATUS_WOULD_BLOCK;
 
-    struct buffer keys = {0};
+    struct buffer keys = {.may_fail = true};
     struct resp_writer writer = {.out = &keys, .protocol = c->reply->protocol};
     scan.reply = &writer;
     size_t limit = count < SCAN_COUNT_MAX ? (size_t)count : SCAN_COUNT_MAX;

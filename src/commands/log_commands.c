@@ -38,6 +38,14 @@ static enum status reply_begin_failure(struct command_context *c, enum status st
     return status;
 }
 
+static size_t line_bytes(const struct log_line *line)
+{
+    size_t bytes = line->message.size;
+    for (size_t i = 0; i < 2 * line->field_count; i++)
+        bytes += line->fields[i].size;
+    return bytes;
+}
+
 /* ---- LOG.WRITE ------------------------------------------------------------------------------ */
 
 struct write_arguments {
@@ -106,7 +114,9 @@ enum status log_write_command(struct command_context *c)
     line->field_count = (c->count - index - 1) / 2;
     if (!log_check_message(&limits, line->message, &error))
         return reply_log_error(c, &error);
-    enum status status = log_write_begin(c->access, c->arguments[1], taken.no_create, 1, &writer);
+    enum status status = log_reserve(c->access, line->field_count, line_bytes(line));
+    if (!status)
+        status = log_write_begin(c->access, c->arguments[1], taken.no_create, 1, &writer);
     if (status)
         return reply_begin_failure(c, status);
     reply_stream_id(c->reply, log_write_line(c->access, &writer, line));
@@ -132,11 +142,16 @@ static enum status write_lines(struct command_context *c, struct slice level, si
     struct log_limits limits = log_limits_of(service_config(c->service));
     struct log_writer writer;
     struct log_error error;
-    size_t count = c->count - first;
-    for (size_t i = 0; i < count; i++)
+    size_t count = c->count - first, longest = 0;
+    for (size_t i = 0; i < count; i++) {
         if (!log_check_message(&limits, c->arguments[first + i], &error))
             return reply_errorf(c, "ERR line %zu: %s", i + 1, error.text);
-    enum status status = log_write_begin(c->access, c->arguments[1], false, count, &writer);
+        if (c->arguments[first + i].size > longest)
+            longest = c->arguments[first + i].size;
+    }
+    enum status status = log_reserve(c->access, 0, longest);
+    if (!status)
+        status = log_write_begin(c->access, c->arguments[1], false, count, &writer);
     if (status)
         return reply_begin_failure(c, status);
     for (size_t i = 0; i < count; i++)
@@ -147,7 +162,8 @@ static enum status write_lines(struct command_context *c, struct slice level, si
     return reply_written(c, &writer);
 }
 
-/* A blob of NDJSON, read twice: first every line is checked, then every line is written. */
+/* A blob of NDJSON, read twice: first every line is checked, then every line is written. The memory that
+ * the first reading takes is kept for the second, which cannot fail. */
 struct records {
     struct command_context *c;
     struct slice default_level;
@@ -155,6 +171,8 @@ struct records {
     struct json_line json;
     struct buffer fields; /* struct slice: names and values of one record by turns */
     struct buffer kinds;
+    size_t field_count_max, bytes_max; /* of a line, as log_reserve counts */
+    bool lack_memory;                  /* why a line was not decoded */
 };
 
 /* The next line that is not blank. *number counts all lines, from 1. */
@@ -173,6 +191,23 @@ static bool next_line(struct slice *blob, struct slice *line, size_t *number)
     return false;
 }
 
+/* The decoded line's fields; false: there is no memory. */
+static bool collect_fields(struct records *records, bool *has_level)
+{
+    buffer_clear(&records->fields);
+    buffer_clear(&records->kinds);
+    for (size_t i = 0; i < records->json.field_count; i++) {
+        const struct json_field *field = &records->json.fields[i];
+        *has_level |= slice_equal(field->name, slice_from("level"));
+        buffer_append(&records->fields, &field->name, sizeof field->name);
+        buffer_append(&records->fields, &field->value, sizeof field->value);
+        buffer_append_byte(&records->kinds,
+                           field->is_json ? STREAM_FIELD_JSON : STREAM_FIELD_BYTES);
+    }
+    records->lack_memory = records->fields.failed || records->kinds.failed;
+    return !records->lack_memory;
+}
+
 /* A line of the blob as a line of the log, valid until the next. */
 static bool decode_record(struct records *records, struct slice text, struct log_line *line,
                           struct log_error *error)
@@ -181,6 +216,7 @@ static bool decode_record(struct records *records, struct slice text, struct log
     const struct json_limits json_limits = {.message_bytes_max =
                                                 (size_t)records->limits.message_bytes_max};
     if (!json_record_decode(&records->json, text, &json_limits, &json_error)) {
+        records->lack_memory = strcmp(json_error.code, JSON_NO_MEMORY) == 0;
         if (json_error.text[0])
             snprintf(error->text, sizeof error->text, "%s", json_error.text);
         else
@@ -189,16 +225,8 @@ static bool decode_record(struct records *records, struct slice text, struct log
     }
     const struct json_entry *entry = &records->json.entries[0];
     bool has_level = false;
-    buffer_clear(&records->fields);
-    buffer_clear(&records->kinds);
-    for (size_t i = 0; i < records->json.field_count; i++) {
-        const struct json_field *field = &records->json.fields[i];
-        has_level |= slice_equal(field->name, slice_from("level"));
-        buffer_append(&records->fields, &field->name, sizeof field->name);
-        buffer_append(&records->fields, &field->value, sizeof field->value);
-        buffer_append_byte(&records->kinds,
-                           field->is_json ? STREAM_FIELD_JSON : STREAM_FIELD_BYTES);
-    }
+    if (!collect_fields(records, &has_level))
+        return false;
     *line = (struct log_line){.message = entry->message,
                               .level = has_level ? slice_make(NULL, 0) : records->default_level,
                               .has_time = entry->has_timestamp,
@@ -224,9 +252,14 @@ static bool check_records(struct records *records, struct slice blob, uint64_t *
     *count = 0;
     while (next_line(&blob, &text, &number)) {
         if (!decode_record(records, text, &line, &error)) {
-            reply_errorf(records->c, "ERR line %zu: %s", number, error.text);
+            if (!records->lack_memory)
+                reply_errorf(records->c, "ERR line %zu: %s", number, error.text);
             return false;
         }
+        if (line.field_count > records->field_count_max)
+            records->field_count_max = line.field_count;
+        if (line_bytes(&line) > records->bytes_max)
+            records->bytes_max = line_bytes(&line);
         ++*count;
     }
     if (*count == 0)
@@ -244,8 +277,10 @@ static enum status write_records(struct records *records, struct slice blob)
     uint64_t count;
     size_t number = 0;
     if (!check_records(records, blob, &count))
-        return STATUS_OK;
-    enum status status = log_write_begin(c->access, c->arguments[1], false, count, &writer);
+        return records->lack_memory ? STATUS_NO_MEMORY : STATUS_OK;
+    enum status status = log_reserve(c->access, records->field_count_max, records->bytes_max);
+    if (!status)
+        status = log_write_begin(c->access, c->arguments[1], false, count, &writer);
     if (status)
         return reply_begin_failure(c, status);
     while (next_line(&blob, &text, &number)) {
@@ -276,7 +311,13 @@ enum status log_mwrite_command(struct command_context *c)
     if (!argument_is(c, index, "NDJSON") || index + 2 != c->count)
         return reply_syntax_error(c);
     struct records records = {
-        .c = c, .default_level = level, .limits = log_limits_of(service_config(c->service))};
+        .c = c,
+        .default_level = level,
+        .limits = log_limits_of(service_config(c->service)),
+        .json.keeps_memory = true,
+        .fields.may_fail = true,
+        .kinds.may_fail = true,
+    };
     enum status status = write_records(&records, c->arguments[index + 1]);
     json_line_release(&records.json);
     buffer_release(&records.fields);

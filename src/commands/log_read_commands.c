@@ -289,7 +289,9 @@ static enum status log_range_reply(struct command_context *c, bool is_reverse)
     resp_array(c->reply, 4);
     reply_cursor(c, &taken, &result);
     size_t head = out->size - entries_end;
-    buffer_reserve(out, head);
+    status = command_reply_reserve(c, head);
+    if (status)
+        return status;
     memmove(out->data + start + head, out->data + start, entries_end + head - start);
     memcpy(out->data + start, out->data + entries_end + head, head);
     resp_integer(c->reply, (int64_t)result.scanned_bytes);

@@ -57,7 +57,7 @@ enum status reply_integer(struct command_context *c, int64_t value)
 enum status reply_bulk(struct command_context *c, struct slice value)
 {
     resp_bulk(c->reply, value);
-    return STATUS_OK;
+    return c->reply->out->failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 enum status reply_null(struct command_context *c)
@@ -118,6 +118,11 @@ enum status command_reply_check_slowly(struct command_context *c, size_t bytes)
         return STATUS_OK;
     c->has_no_memory = true;
     return STATUS_TOO_LARGE;
+}
+
+enum status command_reply_reserve(struct command_context *c, size_t bytes)
+{
+    return buffer_reserve(c->reply->out, bytes) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 enum status command_work_check(const struct command_context *c, uint64_t bytes)

@@ -192,6 +192,21 @@ void service_thread_idle(struct service *service)
 /* ---- Expiry
  * -------------------------------------------------------------------------------------- */
 
+void service_signal_facts(struct service *service, const struct access *access)
+{
+    if (!waiters_any(&service->waiters))
+        return;
+    if (access->facts_are_lost) {
+        waiters_signal_all(&service->waiters);
+        return;
+    }
+    for (size_t i = 0; i < access->fact_count; i++) {
+        const struct fact *fact = &access->facts[i];
+        waiters_signal(&service->waiters, fact->database,
+                       slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
+    }
+}
+
 /* One batch under the lock. */
 static enum status expire_batch(struct service *service, struct access *access, bool *more)
 {
@@ -203,12 +218,7 @@ static enum status expire_batch(struct service *service, struct access *access, 
     if (status == STATUS_OK) {
         status = keyspace_expire_due(access, EXPIRE_KEYS_A_BATCH, &expired, more);
         access_end(access);
-        bool any = access->fact_count > 0 && waiters_any(&service->waiters);
-        for (size_t i = 0; any && i < access->fact_count; i++) {
-            const struct fact *fact = &access->facts[i];
-            waiters_signal(&service->waiters, fact->database,
-                           slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
-        }
+        service_signal_facts(service, access);
     }
     lsm_unlock(engine);
     atomic_fetch_add_explicit(&service->stats.expired_keys, expired, memory_order_relaxed);

@@ -106,6 +106,8 @@ void service_remove_client(struct service *service, struct session *session);
 /* Under the clients mutex, oldest first. */
 void service_each_client(struct service *service,
                          void (*each)(void *context, struct session *session), void *context);
+/* Wakes who waits for what a batch touched. */
+void service_signal_facts(struct service *service, const struct access *access);
 void service_count_error(struct service *service, struct slice reply);
 void service_totals(struct service *service, struct service_totals *totals);
 void service_command_totals(struct service *service, const struct command *command, uint64_t *calls,

@@ -63,6 +63,7 @@ struct session *session_create(struct service *service, const struct session_opt
     atomic_init(&session->protocol, 2);
     session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
     arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);
+    session->output.may_fail = session->work_output.may_fail = session->held.may_fail = true;
     service_add_client(service, session);
     if (!session->is_local && session->authenticated &&
         config_integer(service->config, CONFIG_protected_mode))
@@ -198,26 +199,39 @@ static enum resp_result parse_request(struct session *session, struct slice inpu
     return resp_parse(input, &limits, &session->request, consumed);
 }
 
-static void refuse_protocol(struct session *session)
+/* A request that cannot be parsed, or not kept (RESP_NO_MEMORY): what follows it has no meaning. */
+static void refuse_request(struct session *session, enum resp_result result)
 {
-    session->state = SESSION_CLOSING;
-    if (!session->request.error)
-        return;
+    bool is_known = result == RESP_NO_MEMORY || session->request.error;
+    size_t start = session->output.size;
     struct resp_writer writer = {.out = &session->output, .protocol = 2};
-    resp_errorf(&writer, "ERR Protocol error: %s", session->request.error);
+    session->state = SESSION_CLOSING;
+    if (!is_known)
+        return;
+    if (result == RESP_NO_MEMORY)
+        resp_error(&writer, "ERR out of memory");
+    else
+        resp_errorf(&writer, "ERR Protocol error: %s", session->request.error);
+    if (session->output.failed)
+        session->output.size = start;
+    session->output.failed = false;
     service_count_error(session->service, slice_from("-ERR"));
 }
 
 /* ---- Running
  * ------------------------------------------------------------------------------------- */
 
-void session_hold_request(struct session *session)
+bool session_hold_request(struct session *session)
 {
     struct slice raw = session->raw;
     if (session->held.size > 0)
-        return;
+        return true;
     assert(raw.size > 0);
     buffer_append_slice(&session->held, raw);
+    if (session->held.failed) {
+        session->held.failed = false;
+        return false;
+    }
     struct resp_request *request = &session->request;
     for (size_t i = 0; i < request->count; i++) {
         const uint8_t *data = request->arguments[i].data;
@@ -225,6 +239,7 @@ void session_hold_request(struct session *session)
             request->arguments[i].data = session->held.data + (data - raw.data);
     }
     session->raw = buffer_slice(&session->held);
+    return true;
 }
 
 /* After a request has ended, or has not. */
@@ -283,11 +298,13 @@ static size_t execute_all(struct session *session, struct feed *feed, struct sli
            !session_output_is_full(session)) {
         struct slice rest = slice_skip(input, used);
         size_t consumed = 0;
-        switch (parse_request(session, rest, &consumed)) {
+        enum resp_result result = parse_request(session, rest, &consumed);
+        switch (result) {
         case RESP_PARTIAL:
             return used + keep_partial(session, rest);
         case RESP_BAD:
-            refuse_protocol(session);
+        case RESP_NO_MEMORY:
+            refuse_request(session, result);
             return input.size;
         case RESP_CONSUMED:
             used += consumed;
@@ -353,7 +370,8 @@ static size_t join_partial(struct session *session, struct feed *feed, struct sl
         buffer_append(input, rest.data, size);
         used += size;
         size_t consumed = 0;
-        switch (parse_request(session, buffer_slice(input), &consumed)) {
+        enum resp_result result = parse_request(session, buffer_slice(input), &consumed);
+        switch (result) {
         case RESP_PARTIAL:
             if (keep_partial(session, rest) > 0) {
                 clear_input(session);
@@ -361,7 +379,8 @@ static size_t join_partial(struct session *session, struct feed *feed, struct sl
             }
             break;
         case RESP_BAD:
-            refuse_protocol(session);
+        case RESP_NO_MEMORY:
+            refuse_request(session, result);
             clear_input(session);
             return bytes.size;
         case RESP_CONSUMED:
@@ -478,6 +497,9 @@ static void take_work(struct session *session)
     } else {
         buffer_append_slice(&session->output, buffer_slice(&session->work_output));
         buffer_clear(&session->work_output);
+        if (session->output.failed)
+            session_lose_reply(session);
+        session->output.failed = false;
     }
     buffer_release(&session->work_output);
     (void)client_memory_build(session, 0); /* there is always room for less */

@@ -15,15 +15,23 @@ static uint64_t output_end(const struct session *session)
     return session->output_base + session->output.size;
 }
 
+static bool grow_marks(struct session *session)
+{
+    size_t capacity = session->mark_capacity ? session->mark_capacity * 2 : 4;
+    struct gate_mark *marks = memory_ask_resize(session->marks, capacity * sizeof *marks);
+    if (!marks)
+        return false;
+    session->marks = marks;
+    session->mark_capacity = capacity;
+    return true;
+}
+
 static void push_mark(struct session *session, lsn_t lsn)
 {
     if (session->mark_first == session->mark_count)
         session->mark_first = session->mark_count = 0;
-    if (session->mark_count == session->mark_capacity) {
-        session->mark_capacity = session->mark_capacity ? session->mark_capacity * 2 : 4;
-        session->marks =
-            memory_resize(session->marks, session->mark_capacity * sizeof *session->marks);
-    }
+    if (session->mark_count == session->mark_capacity && !grow_marks(session))
+        session->mark_count--; /* what the last one stood for waits a little longer */
     session->marks[session->mark_count++] =
         (struct gate_mark){.end = output_end(session), .lsn = lsn};
 }
@@ -56,6 +64,14 @@ void session_over_output_limit(struct session *session)
             "Client id=%llu addr=%s closed for overcoming of output buffer limits.",
             (unsigned long long)session->id, session->address);
     session->is_over_limit = true;
+}
+
+void session_lose_reply(struct session *session)
+{
+    env_log(session->service->env, LOG_WARNING,
+            "Closing client whose reply finds no memory: id=%llu addr=%s",
+            (unsigned long long)session->id, session->address);
+    session->closing = true;
 }
 
 /* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
@@ -112,8 +128,10 @@ static void give_back(struct session *session)
 
 void session_output_prepare(struct session *session)
 {
-    if (session->output.capacity == 0 && session->output_expected > 0)
-        buffer_reserve(&session->output, session->output_expected);
+    struct buffer *output = &session->output;
+    if (output->capacity == 0 && session->output_expected > 0 &&
+        !buffer_reserve(output, session->output_expected))
+        output->failed = false; /* it was an offer */
 }
 
 void session_output_consume(struct session *session, size_t count)

@@ -126,8 +126,8 @@ void session_execute_timeout(struct session *session, struct service_thread *thr
 /* JSON: the error reply for what a peer left unfinished. */
 void session_execute_half_line(struct session *session, struct service_thread *thread,
                                struct buffer *out);
-/* Moves the running request into the session, if it is not there yet. */
-void session_hold_request(struct session *session);
+/* Moves the running request into the session, if it is not there yet. false: there is no memory. */
+bool session_hold_request(struct session *session);
 /* Lets go of the held request, its waiters and what it had set. */
 void session_request_end(struct session *session);
 
@@ -138,6 +138,8 @@ void session_request_end(struct session *session);
 void session_output_prepare(struct session *session);
 /* What was appended to the output since the last call reveals `lsn` (0: nothing). */
 void session_mark_output(struct session *session, lsn_t lsn);
+/* There is no memory for a reply: says so; the session ends behind the replies that it has. */
+void session_lose_reply(struct session *session);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */
 void session_over_output_limit(struct session *session); /* says so, once; the host drops it */
 

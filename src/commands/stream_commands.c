@@ -143,12 +143,12 @@ static enum status reply_verdict(struct command_context *c, enum stream_id_verdi
                           "stream top item");
 }
 
-static bool entry_is_too_large(const struct slice *fields, size_t count)
+static size_t sum_of_sizes(const struct slice *fields, size_t count)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += fields[i].size;
-    return size > STREAM_ENTRY_BYTES_MAX;
+    return size;
 }
 
 enum status xadd_command(struct command_context *c)
@@ -176,8 +176,12 @@ enum status xadd_command(struct command_context *c)
         return reply_verdict(c, verdict);
     struct stream_input input = {
         .fields = c->arguments + first, .field_count = (c->count - first) / 2, .event_ms = id.ms};
-    if (entry_is_too_large(input.fields, 2 * input.field_count))
+    size_t bytes = sum_of_sizes(input.fields, 2 * input.field_count);
+    if (bytes > STREAM_ENTRY_BYTES_MAX)
         return reply_error(c, "ERR Elements are too large to be stored");
+    status = stream_reserve(c->access, input.field_count, bytes);
+    if (status)
+        return status;
     status = stream_add(c->access, &stream, id, &input, &taken.trim);
     if (status)
         return status;
@@ -227,7 +231,9 @@ enum status xdel_command(struct command_context *c)
     if (status)
         return status;
     if (id_count > IDS_ON_STACK)
-        ids = memory_allocate(id_count * sizeof *ids);
+        ids = memory_ask_allocate(id_count * sizeof *ids);
+    if (!ids)
+        return STATUS_NO_MEMORY;
     if (take_ids(c, 2, ids)) {
         status = stream_delete(c->access, &stream, ids, id_count, &removed);
         if (!status)

@@ -34,6 +34,8 @@ static enum status reply_small_entry(struct resp_writer *reply, const struct str
     size_t parts = 2 * entry->field_count + 1;
     uint8_t *at = resp_room(reply, 2 * RESP_HEADER_BYTES_MAX + parts * RESP_BULK_EXTRA_BYTES +
                                        sizeof text + (size_t)(entry->end - entry->fields));
+    if (!at)
+        return STATUS_NO_MEMORY;
     at = resp_put_header(at, '*', 2);
     at = resp_put_bulk(at, slice_make(text, stream_id_format(entry->id, text)));
     at = resp_put_header(at, '*', 2 * entry->field_count);

@@ -51,11 +51,19 @@ struct json_line {
     bool has_user;
     struct slice user, password; /* auth */
     struct buffer unescaped;
+    struct json_field **order; /* for looking for equal names */
+    size_t order_capacity;
+    bool
+        keeps_memory; /* set by the caller: the next line may be as large as any before, so that decoding
+                        * lines a second time takes no memory */
 };
 
 struct json_limits {
     size_t message_bytes_max; /* log-max-message */
 };
+
+/* The code of an error that is no fault of the line. */
+#define JSON_NO_MEMORY "no_memory"
 
 /* What an error reply says: a code, and either a text or a size that is exceeded. */
 struct json_error {
@@ -66,7 +74,8 @@ struct json_error {
     size_t entry;
 };
 
-/* Decodes one line, without its line end. false: nothing may be executed, *error is the reply. */
+/* Decodes one line, without its line end. false: nothing may be executed, *error is the reply, which
+ * may be JSON_NO_MEMORY. */
 bool json_line_decode(struct json_line *request, struct slice line,
                       const struct json_limits *limits, struct json_error *error);
 /* Decodes a log record, one object of NDJSON, into entries[0]: `message` and `timestamp` (milliseconds,

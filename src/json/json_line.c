@@ -58,6 +58,11 @@ static bool fail(struct json_error *error, const char *code, const char *text)
     return false;
 }
 
+static bool fail_for_memory(struct json_error *error)
+{
+    return fail(error, JSON_NO_MEMORY, status_text(STATUS_NO_MEMORY));
+}
+
 /* A string's bytes. Each string of a line is asked for at most once, so all of them fit into
  * `unescaped`, which never moves. */
 static struct slice string_bytes(struct json_line *request, const struct json_value *value)
@@ -158,12 +163,23 @@ static bool take_message(struct json_line *request, const struct json_value *val
 /* ---- Metadata
  * -------------------------------------------------------------------------------------- */
 
-static struct json_field *add_field(struct json_line *request)
+static bool grow_fields(struct json_line *request)
 {
-    if (request->field_count == request->field_capacity) {
-        request->field_capacity = request->field_capacity ? 2 * request->field_capacity : 16;
-        request->fields =
-            memory_resize(request->fields, request->field_capacity * sizeof *request->fields);
+    size_t capacity = request->field_capacity ? 2 * request->field_capacity : 16;
+    struct json_field *fields = memory_ask_resize(request->fields, capacity * sizeof *fields);
+    if (!fields)
+        return false;
+    request->fields = fields;
+    request->field_capacity = capacity;
+    return true;
+}
+
+/* NULL: there is no memory, and *error says so. */
+static struct json_field *add_field(struct json_line *request, struct json_error *error)
+{
+    if (request->field_count == request->field_capacity && !grow_fields(request)) {
+        (void)fail_for_memory(error); /* false */
+        return NULL;
     }
     return &request->fields[request->field_count++];
 }
@@ -177,17 +193,30 @@ static int compare_fields(const void *a, const void *b)
     return order ? order : (*left < *right) - (*left > *right);
 }
 
-/* Marks a field that a later one of the same name replaces: no name has NULL as its data. */
-static void mark_replaced(struct json_field *fields, size_t count)
+static bool grow_order(struct json_line *request, size_t count)
+{
+    struct json_field **order = memory_ask_resize(request->order, count * sizeof *order);
+    if (!order)
+        return false;
+    request->order = order;
+    request->order_capacity = count;
+    return true;
+}
+
+/* Marks a field that a later one of the same name replaces: no name has NULL as its data. false: there
+ * is no memory. */
+static bool mark_replaced(struct json_line *request, struct json_field *fields, size_t count)
 {
     if (count <= FEW_FIELDS_MAX) {
         for (size_t i = 0; i + 1 < count; i++)
             for (size_t j = i + 1; j < count && fields[i].name.data; j++)
                 if (slice_equal(fields[i].name, fields[j].name))
                     fields[i].name.data = NULL;
-        return;
+        return true;
     }
-    struct json_field **order = memory_allocate(count * sizeof *order);
+    if (count > request->order_capacity && !grow_order(request, count))
+        return false;
+    struct json_field **order = request->order;
     for (size_t i = 0; i < count; i++)
         order[i] = &fields[i];
     qsort(order, count, sizeof *order, compare_fields);
@@ -198,18 +227,20 @@ static void mark_replaced(struct json_field *fields, size_t count)
         else
             kept = order[i]->name;
     }
-    memory_free(order);
+    return true;
 }
 
-static void drop_replaced(struct json_line *request, size_t first)
+static bool drop_replaced(struct json_line *request, size_t first, struct json_error *error)
 {
     size_t kept = first;
 
-    mark_replaced(request->fields + first, request->field_count - first);
+    if (!mark_replaced(request, request->fields + first, request->field_count - first))
+        return fail_for_memory(error);
     for (size_t i = first; i < request->field_count; i++)
         if (request->fields[i].name.data)
             request->fields[kept++] = request->fields[i];
     request->field_count = kept;
+    return true;
 }
 
 static bool take_metadata(struct json_line *request, const struct json_value *value,
@@ -227,14 +258,17 @@ static bool take_metadata(struct json_line *request, const struct json_value *va
     (void)json_reader_enter(&reader, JSON_OBJECT); /* the whole line was read before */
     while (json_reader_member(&reader, &key)) {
         (void)json_reader_value(&reader, &member); /* likewise */
-        struct json_field *field = add_field(request);
+        struct json_field *field = add_field(request, error);
+        if (!field)
+            return false;
         field->name = string_bytes(request, &key);
         field->is_json = member.kind != JSON_STRING;
         field->value = field->is_json ? member.text : string_bytes(request, &member);
     }
     assert(!reader.error);
-    if (request->field_count - entry->field_first > 1)
-        drop_replaced(request, entry->field_first);
+    if (request->field_count - entry->field_first > 1 &&
+        !drop_replaced(request, entry->field_first, error))
+        return false;
     entry->has_metadata = true;
     entry->field_count = request->field_count - entry->field_first;
     return true;
@@ -242,6 +276,26 @@ static bool take_metadata(struct json_line *request, const struct json_value *va
 
 /* ---- Actions
  * --------------------------------------------------------------------------------------- */
+
+static bool grow_entries(struct json_line *request)
+{
+    size_t capacity = request->entry_capacity ? 2 * request->entry_capacity : 1;
+    struct json_entry *entries = memory_ask_resize(request->entries, capacity * sizeof *entries);
+    if (!entries)
+        return false;
+    request->entries = entries;
+    request->entry_capacity = capacity;
+    return true;
+}
+
+static bool put_entry(struct json_line *request, const struct json_entry *entry,
+                      struct json_error *error)
+{
+    if (request->entry_count == request->entry_capacity && !grow_entries(request))
+        return fail_for_memory(error);
+    request->entries[request->entry_count++] = *entry;
+    return true;
+}
 
 static bool add_entry(struct json_line *request, const struct members *members,
                       const struct json_limits *limits, struct json_error *error)
@@ -255,13 +309,7 @@ static bool add_entry(struct json_line *request, const struct members *members,
     if (!take_u64(&members->values[MEMBER_TIMESTAMP], "invalid_timestamp", &entry.has_timestamp,
                   &entry.timestamp, error))
         return false;
-    if (request->entry_count == request->entry_capacity) {
-        request->entry_capacity = request->entry_capacity ? 2 * request->entry_capacity : 1;
-        request->entries =
-            memory_resize(request->entries, request->entry_capacity * sizeof *request->entries);
-    }
-    request->entries[request->entry_count++] = entry;
-    return true;
+    return put_entry(request, &entry, error);
 }
 
 static bool take_entries(struct json_line *request, const struct json_value *value,
@@ -354,30 +402,46 @@ static bool take_request(struct json_line *request, const struct members *member
     return take_read(request, members, error);
 }
 
+static bool holds_much(const struct json_line *request)
+{
+    return request->entry_capacity * sizeof *request->entries > BYTES_KEPT_MAX ||
+           request->field_capacity * sizeof *request->fields > BYTES_KEPT_MAX ||
+           request->order_capacity * sizeof *request->order > BYTES_KEPT_MAX ||
+           request->unescaped.capacity > BYTES_KEPT_MAX;
+}
+
 /* Empties the request; small memory is kept for the next line. */
 static void forget(struct json_line *request)
 {
-    struct json_line kept = {.end_ts = UINT64_MAX};
-
-    if (request->entry_capacity * sizeof *request->entries > BYTES_KEPT_MAX ||
-        request->field_capacity * sizeof *request->fields > BYTES_KEPT_MAX ||
-        request->unescaped.capacity > BYTES_KEPT_MAX)
+    if (!request->keeps_memory && holds_much(request))
         json_line_release(request);
-    kept.entries = request->entries;
-    kept.entry_capacity = request->entry_capacity;
-    kept.fields = request->fields;
-    kept.field_capacity = request->field_capacity;
-    kept.unescaped = request->unescaped;
+    struct json_line kept = {
+        .end_ts = UINT64_MAX,
+        .entries = request->entries,
+        .entry_capacity = request->entry_capacity,
+        .fields = request->fields,
+        .field_capacity = request->field_capacity,
+        .order = request->order,
+        .order_capacity = request->order_capacity,
+        .unescaped = request->unescaped,
+        .keeps_memory = request->keeps_memory,
+    };
     buffer_clear(&kept.unescaped);
     *request = kept;
 }
 
-static void begin_line(struct json_line *request, struct slice line, struct json_reader *reader)
+/* false: there is no memory for its strings, and *error says so. */
+static bool begin_line(struct json_line *request, struct slice line, struct json_reader *reader,
+                       struct json_error *error)
 {
     forget(request);
-    if (line.size && memchr(line.data, '\\', line.size))
-        buffer_reserve(&request->unescaped, line.size);
+    request->unescaped.may_fail = true;
     json_reader_init(reader, line);
+    if (line.size == 0 || !memchr(line.data, '\\', line.size) ||
+        buffer_reserve(&request->unescaped, line.size))
+        return true;
+    request->unescaped.failed = false;
+    return fail_for_memory(error);
 }
 
 /* After the outer object: nothing went wrong, and nothing follows. */
@@ -397,7 +461,8 @@ bool json_line_decode(struct json_line *request, struct slice line,
     struct json_reader reader;
     struct members members;
 
-    begin_line(request, line, &reader);
+    if (!begin_line(request, line, &reader, error))
+        return false;
     (void)take_members(request, &reader, MEMBER_COUNT, &members); /* end_line tells */
     return end_line(&reader, error) && take_request(request, &members, limits, error);
 }
@@ -420,21 +485,13 @@ static bool take_record_member(struct json_line *request, const struct json_valu
         return is_text || take_u64(value, "invalid_timestamp", &entry->has_timestamp,
                                    &entry->timestamp, error);
     }
-    struct json_field *field = add_field(request);
+    struct json_field *field = add_field(request, error);
+    if (!field)
+        return false;
     field->name = name;
     field->is_json = value->kind != JSON_STRING;
     field->value = field->is_json ? value->text : string_bytes(request, value);
     return true;
-}
-
-static void add_record(struct json_line *request, const struct json_entry *entry)
-{
-    if (request->entry_capacity == 0) {
-        request->entry_capacity = 1;
-        request->entries = memory_allocate(sizeof *request->entries);
-    }
-    request->entries[0] = *entry;
-    request->entry_count = 1;
 }
 
 bool json_record_decode(struct json_line *request, struct slice line,
@@ -445,7 +502,8 @@ bool json_record_decode(struct json_line *request, struct slice line,
     struct json_entry entry = {0};
     bool has_message = false, good = true;
 
-    begin_line(request, line, &reader);
+    if (!begin_line(request, line, &reader, error))
+        return false;
     (void)json_reader_enter(&reader, JSON_OBJECT); /* end_line tells */
     while (good && !reader.error && json_reader_member(&reader, &key) &&
            json_reader_value(&reader, &value))
@@ -454,17 +512,17 @@ bool json_record_decode(struct json_line *request, struct slice line,
         return false;
     if (!has_message)
         return fail(error, "invalid_message", "message must be a string");
-    if (request->field_count > 1)
-        drop_replaced(request, 0);
+    if (request->field_count > 1 && !drop_replaced(request, 0, error))
+        return false;
     entry.field_count = request->field_count;
-    add_record(request, &entry);
-    return true;
+    return put_entry(request, &entry, error);
 }
 
 void json_line_release(struct json_line *request)
 {
     memory_free(request->entries);
     memory_free(request->fields);
+    memory_free(request->order);
     buffer_release(&request->unescaped);
     *request = (struct json_line){0};
 }

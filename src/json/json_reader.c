@@ -196,7 +196,8 @@ void json_unescape(struct slice text, struct buffer *out)
 {
     const uint8_t *at = text.data, *end = text.data + text.size;
 
-    buffer_reserve(out, text.size);
+    if (!buffer_reserve(out, text.size))
+        return;
     uint8_t *to = out->data + out->size;
     while (at < end) {
         const uint8_t *backslash = memchr(at, '\\', (size_t)(end - at));

@@ -210,7 +210,9 @@ static enum status apply_append(struct access *access, struct change *change)
 {
     struct log_writer writer;
     struct cordwood_log_id id;
-    enum status status = log_write_begin(access, change->name, false, change->count, &writer);
+    enum status status = log_reserve(access, change->word_count, change->bytes);
+    if (status == STATUS_OK)
+        status = log_write_begin(access, change->name, false, change->count, &writer);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < change->count; i++)

@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 
-enum resp_result { RESP_CONSUMED, RESP_PARTIAL, RESP_BAD };
+enum resp_result { RESP_CONSUMED, RESP_PARTIAL, RESP_BAD, RESP_NO_MEMORY };
 
 struct resp_limits {
     size_t bulk_bytes_max;      /* proto-max-bulk-len, 512 MiB */
@@ -38,11 +38,12 @@ void resp_request_release(struct resp_request *request);
  * (count may be 0: an empty line or *0). PARTIAL: call again with the same start and more bytes.
  * BAD: answer error and close. A request that starts with "POST " or "Host:" is BAD with
  * error = NULL: close without an answer (a browser; upper or lower case, the first word of an inline
- * request). A partial request's arguments are not to be looked at. */
+ * request). NO_MEMORY: for the list of arguments; nothing of the input is used, and it is not to be parsed
+ * again. A partial request's arguments are not to be looked at. */
 enum resp_result resp_parse(struct slice input, const struct resp_limits *limits,
                             struct resp_request *request, size_t *consumed);
 
-/* Writer: appends to a buffer. `protocol` is 2 or 3; aggregate types of RESP3 fall back to what Redis
+/* Writer: appends to a buffer, which may be one that may fail (buffer.h). `protocol` is 2 or 3; aggregate types of RESP3 fall back to what Redis
  * sends in RESP2. */
 struct resp_writer {
     struct buffer *out;

@@ -20,12 +20,12 @@ enum {
     RESP_BULK_EXTRA_BYTES = RESP_HEADER_BYTES_MAX + 2, /* of a bulk, besides its bytes */
 };
 
-/* Room for `more` bytes at the end. */
+/* Room for `more` bytes at the end; NULL: the buffer may fail, and has. */
 static inline uint8_t *resp_room(struct resp_writer *w, size_t more)
 {
     struct buffer *out = w->out;
-    if (out->capacity - out->size < more)
-        buffer_reserve(out, more);
+    if (out->capacity - out->size < more && !buffer_reserve(out, more))
+        return NULL;
     return out->data + out->size;
 }
 

@@ -50,14 +50,25 @@ void resp_request_release(struct resp_request *request)
 }
 
 /* Grows with what really came, not with what was announced. */
-static void add_argument(struct resp_request *request, const uint8_t *data, size_t size)
+static bool grow_arguments(struct resp_request *request)
 {
-    if (request->count == request->capacity) {
-        request->capacity = request->capacity ? request->capacity * 2 : ARGUMENTS_FIRST;
-        request->arguments =
-            memory_resize(request->arguments, request->capacity * sizeof *request->arguments);
-    }
+    size_t capacity = request->capacity ? request->capacity * 2 : ARGUMENTS_FIRST;
+    struct slice *arguments =
+        memory_ask_resize(request->arguments, capacity * sizeof *request->arguments);
+    if (!arguments)
+        return false;
+    request->arguments = arguments;
+    request->capacity = capacity;
+    return true;
+}
+
+/* false: there is no memory. */
+static bool add_argument(struct resp_request *request, const uint8_t *data, size_t size)
+{
+    if (request->count == request->capacity && !grow_arguments(request))
+        return false;
     request->arguments[request->count++] = slice_make(data, size);
+    return true;
 }
 
 static enum resp_result bad(struct resp_request *request, const char *error)
@@ -145,7 +156,7 @@ static const uint8_t *take_word(const uint8_t *p, const uint8_t *end, uint8_t **
     return p;
 }
 
-static bool split_line(struct slice line, struct resp_request *request)
+static enum resp_result split_line(struct slice line, struct resp_request *request)
 {
     const uint8_t *p = line.data, *end = line.data + line.size;
 
@@ -156,12 +167,13 @@ static bool split_line(struct slice line, struct resp_request *request)
         while (p < end && isspace(*p))
             p++;
         if (p == end)
-            return true;
+            return RESP_CONSUMED;
         const uint8_t *word = out;
         p = take_word(p, end, &out);
         if (!p)
-            return false;
-        add_argument(request, word, (size_t)(out - word));
+            return bad(request, "unbalanced quotes in request");
+        if (!add_argument(request, word, (size_t)(out - word)))
+            return RESP_NO_MEMORY;
     }
 }
 
@@ -195,8 +207,9 @@ static enum resp_result parse_inline(struct slice input, const struct resp_limit
     const uint8_t *nul = line.size ? memchr(line.data, 0, line.size) : NULL;
     if (nul) /* Redis reads the line as a C string */
         line.size = (size_t)(nul - line.data);
-    if (!split_line(line, request))
-        return bad(request, "unbalanced quotes in request");
+    enum resp_result result = split_line(line, request);
+    if (result != RESP_CONSUMED)
+        return result;
     if (is_http(request))
         return bad(request, NULL);
     request->scanned = 0;
@@ -358,7 +371,8 @@ static enum resp_result parse_array(struct slice input, const struct resp_limits
             request->bytes_needed = (size_t)(bulk - input.data) + size + 2;
             return suspend(request, input.data, first, at);
         }
-        add_argument(request, bulk, size);
+        if (!add_argument(request, bulk, size))
+            return RESP_NO_MEMORY;
         at = bulk + size + 2;
     }
     for (size_t i = 0; i < first; i++)

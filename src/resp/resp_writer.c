@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The writer: replies appended to a buffer. Each function reserves once and writes straight into
- * it. */
+ * it; in a buffer that may fail it leaves its piece out when there is no memory. */
 #include "resp/resp.h"
 
 #include "resp/resp_put.h"
@@ -14,7 +14,9 @@ enum { DEFERRED_BYTES_MIN = 4 }; /* a marker, one digit, line end */
 
 static void write_header(struct resp_writer *w, char marker, uint64_t value)
 {
-    resp_finish(w, resp_put_header(resp_room(w, RESP_HEADER_BYTES_MAX), marker, value));
+    uint8_t *at = resp_room(w, RESP_HEADER_BYTES_MAX);
+    if (at)
+        resp_finish(w, resp_put_header(at, marker, value));
 }
 
 static void write_text(struct resp_writer *w, const char *text)
@@ -27,6 +29,8 @@ void resp_simple(struct resp_writer *w, const char *text)
     size_t size = strlen(text);
     uint8_t *at = resp_room(w, size + 3);
 
+    if (!at)
+        return;
     *at++ = '+';
     memcpy(at, text, size);
     resp_finish(w, resp_put_line_end(at + size));
@@ -66,6 +70,8 @@ void resp_integer(struct resp_writer *w, int64_t value)
 {
     uint8_t *at = resp_room(w, RESP_HEADER_BYTES_MAX);
 
+    if (!at)
+        return;
     *at++ = ':';
     if (value < 0)
         *at++ = '-';
@@ -75,7 +81,10 @@ void resp_integer(struct resp_writer *w, int64_t value)
 
 void resp_bulk(struct resp_writer *w, struct slice bytes)
 {
-    resp_finish(w, resp_put_bulk(resp_room(w, RESP_BULK_EXTRA_BYTES + bytes.size), bytes));
+    uint8_t *at = resp_room(w, RESP_BULK_EXTRA_BYTES + bytes.size);
+
+    if (at)
+        resp_finish(w, resp_put_bulk(at, bytes));
 }
 
 void resp_bulk_text(struct resp_writer *w, const char *text)
@@ -87,6 +96,8 @@ void resp_bulk_u64(struct resp_writer *w, uint64_t value)
 {
     uint8_t *at = resp_room(w, 2 * RESP_HEADER_BYTES_MAX);
 
+    if (!at)
+        return;
     at = resp_put_header(at, '$', decimal_size(value));
     resp_finish(w, resp_put_line_end(decimal_put(at, value)));
 }
@@ -191,6 +202,8 @@ size_t resp_deferred_expecting(struct resp_writer *w, size_t count)
     size_t width = DEFERRED_BYTES_MIN - 1 + decimal_size(count);
 
     uint8_t *at = resp_room(w, width);
+    if (!at)
+        return mark;
     memset(at, 0, width);
     at[0] = (uint8_t)width;
     resp_finish(w, at + width);
@@ -207,12 +220,15 @@ static void close_deferred(struct resp_writer *w, size_t mark, char marker, size
     uint8_t header[RESP_HEADER_BYTES_MAX];
     size_t size = (size_t)(resp_put_header(header, marker, count) - header);
 
+    if (w->out->failed)
+        return;
     assert(mark < w->out->size);
     size_t width = w->out->data[mark];
     assert(width >= DEFERRED_BYTES_MIN && width < RESP_HEADER_BYTES_MAX);
     assert(mark + width <= w->out->size);
     if (size != width) {
-        resp_room(w, RESP_HEADER_BYTES_MAX);
+        if (!resp_room(w, RESP_HEADER_BYTES_MAX))
+            return;
         memmove(w->out->data + mark + size, w->out->data + mark + width,
                 w->out->size - mark - width);
         w->out->size = w->out->size - width + size;

@@ -20,7 +20,7 @@ enum {
 
 void access_init(struct access *access, struct store *store, struct lsm_reader *reader)
 {
-    *access = (struct access){.store = store, .own_reader = reader};
+    *access = (struct access){.store = store, .own_reader = reader, .fact_bytes.may_fail = true};
     lsm_reader_ignore_range_deletes(reader, true);
 }
 
@@ -47,6 +47,7 @@ static void begin(struct access *access, unsigned database, bool nowait)
     access->map_changed = false;
     access->map_status = STATUS_OK;
     access->fact_count = 0;
+    access->facts_are_lost = false;
     buffer_clear(&access->fact_bytes);
 }
 
@@ -225,21 +226,35 @@ enum status access_get(struct access *access, enum store_tree tree, struct slice
     return lsm_get(access->reader, tree, key, value);
 }
 
+static bool grow_facts(struct access *access)
+{
+    size_t capacity = access->fact_capacity ? 2 * access->fact_capacity : 8;
+    struct fact *facts = memory_ask_resize(access->facts, capacity * sizeof *facts);
+    if (!facts)
+        return false;
+    access->facts = facts;
+    access->fact_capacity = capacity;
+    return true;
+}
+
 void access_fact(struct access *access, char class_letter, const char *event, struct slice key)
 {
     assert(access->writer);
-    if (access->fact_count == access->fact_capacity) {
-        access->fact_capacity = access->fact_capacity ? 2 * access->fact_capacity : 8;
-        access->facts = memory_resize(access->facts, access->fact_capacity * sizeof *access->facts);
+    size_t key_offset = access->fact_bytes.size;
+    buffer_append_slice(&access->fact_bytes, key);
+    bool has_room = access->fact_count < access->fact_capacity || grow_facts(access);
+    if (!has_room || access->fact_bytes.failed) {
+        access->fact_bytes.failed = false;
+        access->facts_are_lost = true;
+        return;
     }
     access->facts[access->fact_count++] = (struct fact){
         .database = access->database,
         .class_letter = class_letter,
         .event = event,
-        .key_offset = access->fact_bytes.size,
+        .key_offset = key_offset,
         .key_size = key.size,
     };
-    buffer_append_slice(&access->fact_bytes, key);
 }
 
 uint64_t access_new_id(struct access *access)

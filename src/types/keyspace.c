@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { KEY_BYTES_SURE = MEMORY_SURE_BYTES / 2 };
+
 uint64_t store_key_position(const struct store *store, struct slice key)
 {
     uint64_t hash = hash64(key, store->hash_seed) >> (64 - (POSITION_BITS - SLOT_BITS));
@@ -60,13 +62,26 @@ static void remove_header(struct access *access, struct slice key, const struct 
     store_counts_changed(access->store, access->database);
 }
 
+/* A long key is copied into the tree key and, with its time, into the expiry index's: memory for both. */
+static enum status reserve_key(struct access *access, struct slice key)
+{
+    if (key.size > STORE_KEY_BYTES_MAX)
+        return STATUS_TOO_LARGE;
+    size_t bytes = EXPIRY_KEY_PREFIX_BYTES + TREE_KEY_PREFIX_BYTES + key.size;
+    enum status status = buffer_try_reserve(&access->tree_key, bytes);
+    return status ? status : buffer_try_reserve(&access->scratch_key, bytes);
+}
+
 enum status keyspace_find(struct access *access, struct slice key, struct object *object)
 {
     struct object found;
     struct slice record;
     assert(access->open);
-    if (key.size > STORE_KEY_BYTES_MAX)
-        return STATUS_TOO_LARGE;
+    if (key.size > KEY_BYTES_SURE) {
+        enum status status = reserve_key(access, key);
+        if (status)
+            return status;
+    }
     if (access->map_status)
         return access->map_status;
     make_tree_key(access, key);

@@ -2,14 +2,12 @@
 /* Writing lines with their own times, and reading them back in the order of time. */
 #include "types/log.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
-    FIELDS_ON_STACK = 32,                 /* names and values of a line that need no allocation */
+    LEVEL_BYTES = 64, /* at least the names "message" and "level", and a level */
     LATE_STEPS_MAX = STREAM_LATE_RUN_MIN, /* then a jump over the run is looked for */
 };
 
@@ -54,6 +52,11 @@ static bool has_ids_left(const struct stream_header *header, uint64_t count)
     return ~last >= count;
 }
 
+enum status log_reserve(struct access *access, size_t field_count, size_t bytes)
+{
+    return stream_reserve(access, field_count + 2, bytes + LEVEL_BYTES);
+}
+
 enum status log_write_begin(struct access *access, struct slice key, bool no_create, uint64_t count,
                             struct log_writer *writer)
 {
@@ -82,41 +85,21 @@ static struct stream_id line_id(const struct stream_header *header, uint64_t eve
 struct stream_id log_write_line(struct access *access, struct log_writer *writer,
                                 const struct log_line *line)
 {
-    struct slice on_stack[FIELDS_ON_STACK];
-    uint8_t kinds_on_stack[FIELDS_ON_STACK / 2];
-    size_t head = line->level.size > 0 ? 2 : 1;
-    size_t pairs = head + line->field_count;
-    bool is_large = 2 * pairs > FIELDS_ON_STACK;
-    struct slice *fields = is_large ? memory_allocate(2 * pairs * sizeof *fields) : on_stack;
-    uint8_t *kinds = is_large ? memory_allocate(pairs) : kinds_on_stack;
-    fields[0] = slice_from("message");
-    fields[1] = line->message;
-    if (head == 2) {
-        fields[2] = slice_from("level");
-        fields[3] = line->level;
-    }
-    if (line->field_count > 0)
-        memcpy(fields + 2 * head, line->fields, 2 * line->field_count * sizeof *fields);
-    if (line->kinds) {
-        memset(kinds, STREAM_FIELD_BYTES, head);
-        memcpy(kinds + head, line->kinds, line->field_count);
-    }
-
+    const struct slice first[] = {slice_from("message"), line->message, slice_from("level"),
+                                  line->level};
     struct stream_header *header = &writer->stream.header;
     struct stream_id id = line_id(header, line->has_time ? line->event_ms : access->now_ms);
     bool is_late = line->has_time && line->event_ms < id.ms;
     stream_append(access, &writer->stream, id,
-                  &(struct stream_input){.fields = fields,
-                                         .field_count = pairs,
-                                         .kinds = line->kinds ? kinds : NULL,
+                  &(struct stream_input){.first = first,
+                                         .first_count = line->level.size > 0 ? 2 : 1,
+                                         .fields = line->fields,
+                                         .field_count = line->field_count,
+                                         .kinds = line->kinds,
                                          .event_ms = is_late ? line->event_ms : id.ms});
     if (writer->count++ == 0)
         writer->first_id = id;
     writer->last_id = id;
-    if (is_large) {
-        memory_free(fields);
-        memory_free(kinds);
-    }
     return id;
 }
 

@@ -36,6 +36,9 @@ struct log_writer {
     struct stream_id first_id, last_id;
 };
 
+/* Memory for lines of at most so many fields with so many bytes, the message included, before _begin:
+ * see stream_reserve. STATUS_NO_MEMORY. */
+enum status log_reserve(struct access *access, size_t field_count, size_t bytes);
 /* Writes lines to one log in one batch: _begin, _line ..., _end. STATUS_NOT_FOUND with `no_create`
  * when the key is missing; STATUS_WRONG_TYPE; STATUS_TOO_LARGE when fewer than `count` IDs are
  * left. After _begin nothing can fail. */

@@ -68,6 +68,7 @@ struct access {
     struct fact *facts;
     size_t fact_count, fact_capacity;
     struct buffer fact_bytes;
+    bool facts_are_lost; /* there was no memory for all: anything may have been touched */
     struct buffer scratch_key, scratch_value; /* for encoding; contents end at the next call */
     struct buffer scratch_large; /* a value put together from pieces; until the next such read */
 

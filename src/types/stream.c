@@ -101,12 +101,23 @@ static void put_record(struct access *access, const struct stream *stream, struc
     stream_entry_key_store(key, stream->prefix, id);
     stream_record_encode(&(struct stream_record){.ordinal = ordinal,
                                                  .late_ms = id.ms - input->event_ms,
+                                                 .first = input->first,
+                                                 .first_count = input->first_count,
                                                  .fields = input->fields,
                                                  .field_count = input->field_count,
                                                  .kinds = input->kinds},
                          &access->scratch_value);
     access_put(access, TREE_ENTRIES, slice_make(key, sizeof key),
                buffer_slice(&access->scratch_value));
+}
+
+enum status stream_reserve(struct access *access, size_t field_count, size_t field_bytes)
+{
+    size_t bytes = stream_record_bytes_max(field_count, field_bytes);
+    if (bytes <= MEMORY_SURE_BYTES)
+        return STATUS_OK;
+    buffer_clear(&access->scratch_value);
+    return buffer_try_reserve(&access->scratch_value, bytes);
 }
 
 enum status stream_append_begin(struct access *access, struct stream *stream)
@@ -328,11 +339,13 @@ static void delete_apply(struct access *access, struct stream *stream, const str
 enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
                           size_t id_count, uint64_t *removed)
 {
-    struct delete_plan plan = {0};
+    struct delete_plan plan = {.deletions.nodes.may_fail = true};
     size_t count = 0;
-    struct victim *victims = memory_allocate(id_count * sizeof *victims);
-    uint64_t *ordinals = memory_allocate(id_count * sizeof *ordinals);
-    enum status status = find_victims(access, stream, ids, id_count, victims, &count);
+    struct victim *victims = memory_ask_allocate(id_count * sizeof *victims);
+    uint64_t *ordinals = victims ? memory_ask_allocate(id_count * sizeof *ordinals) : NULL;
+    enum status status = STATUS_NO_MEMORY;
+    if (ordinals)
+        status = find_victims(access, stream, ids, id_count, victims, &count);
     for (size_t i = 0; i < count; i++)
         ordinals[i] = victims[i].ordinal;
     if (!status && count > 0)

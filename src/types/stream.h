@@ -81,12 +81,18 @@ enum stream_id_verdict stream_next_id(const struct stream_header *header,
                                       const struct stream_id_spec *spec, uint64_t now_ms,
                                       struct stream_id *id);
 
-struct stream_input {
-    const struct slice *fields; /* names and values by turns */
-    size_t field_count;         /* pairs, at least 1 */
-    const uint8_t *kinds;       /* enum stream_field_kind each; NULL: all bytes */
-    uint64_t event_ms;          /* at most the ID's ms; older: a late entry */
+struct stream_input { /* see struct stream_record; one field at least */
+    const struct slice *first;
+    size_t first_count;
+    const struct slice *fields;
+    size_t field_count;
+    const uint8_t *kinds;
+    uint64_t event_ms; /* at most the ID's ms; older: a late entry */
 };
+
+/* Memory for encoding entries of at most so many fields with so many bytes; needed for those that may be
+ * above MEMORY_SURE_BYTES, before anything is written. STATUS_NO_MEMORY. */
+enum status stream_reserve(struct access *access, size_t field_count, size_t field_bytes);
 
 /* Adds one entry with an ID from stream_next_id, then trims. Without a trim: no read at all, two
  * puts. With MAXLEN in the steady state: one seek more. */

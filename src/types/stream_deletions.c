@@ -379,6 +379,8 @@ enum status stream_deletions_find(struct access *access, const struct stream *st
     enum status status = find_growth(access, stream, ordinals[count - 1], &growth);
     for (unsigned level = 0; !status && level < growth.levels; level++)
         status = plan_level(access, stream, &growth, level, ordinals, count, plan);
+    if (!status && plan->nodes.failed)
+        status = STATUS_NO_MEMORY;
     if (!status)
         plan->levels = growth.levels;
     return status;

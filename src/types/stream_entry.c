@@ -21,36 +21,47 @@ void stream_entry_key_store(uint8_t at[STREAM_ENTRY_KEY_BYTES],
     stream_id_store(at + OBJECT_PREFIX_BYTES, id);
 }
 
-static size_t record_bytes_max(const struct stream_record *record)
+static size_t sum_of_sizes(const struct slice *fields, size_t count)
 {
-    size_t size = 1 + 3 * VARINT_BYTES_MAX + record->field_count;
-    for (size_t i = 0; i < 2 * record->field_count; i++)
-        size += VARINT_BYTES_MAX + record->fields[i].size;
+    size_t size = 0;
+    for (size_t i = 0; i < 2 * count; i++)
+        size += fields[i].size;
     return size;
 }
 
-void stream_record_encode(const struct stream_record *record, struct buffer *value)
+static uint8_t *put_fields(uint8_t *next, const struct slice *fields, size_t count)
 {
-    assert(record->field_count > 0);
-    buffer_clear(value);
-    buffer_reserve(value, record_bytes_max(record));
-    uint8_t *next = value->data;
-    *next++ = (uint8_t)((record->late_ms ? RECORD_LATE : 0) | (record->kinds ? RECORD_KINDS : 0));
-    next += varint_store(next, record->ordinal);
-    if (record->late_ms)
-        next += varint_store(next, record->late_ms);
-    next += varint_store(next, record->field_count);
-    if (record->kinds) {
-        memcpy(next, record->kinds, record->field_count);
-        next += record->field_count;
-    }
-    for (size_t i = 0; i < 2 * record->field_count; i++) {
-        struct slice part = record->fields[i];
+    for (size_t i = 0; i < 2 * count; i++) {
+        struct slice part = fields[i];
         next += varint_store(next, part.size);
         if (part.size)
             memcpy(next, part.data, part.size);
         next += part.size;
     }
+    return next;
+}
+
+void stream_record_encode(const struct stream_record *record, struct buffer *value)
+{
+    size_t count = record->first_count + record->field_count;
+    size_t bytes = sum_of_sizes(record->first, record->first_count) +
+                   sum_of_sizes(record->fields, record->field_count);
+    assert(count > 0);
+    buffer_clear(value);
+    buffer_reserve(value, stream_record_bytes_max(count, bytes));
+    uint8_t *next = value->data;
+    *next++ = (uint8_t)((record->late_ms ? RECORD_LATE : 0) | (record->kinds ? RECORD_KINDS : 0));
+    next += varint_store(next, record->ordinal);
+    if (record->late_ms)
+        next += varint_store(next, record->late_ms);
+    next += varint_store(next, count);
+    if (record->kinds) {
+        memset(next, STREAM_FIELD_BYTES, record->first_count);
+        memcpy(next + record->first_count, record->kinds, record->field_count);
+        next += count;
+    }
+    next = put_fields(next, record->first, record->first_count);
+    next = put_fields(next, record->fields, record->field_count);
     value->size = (size_t)(next - value->data);
     assert(value->size <= value->capacity);
 }

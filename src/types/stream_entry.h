@@ -34,17 +34,25 @@ struct stream_entry {
     const uint8_t *end;
 };
 
-/* What goes into a record, beside its key. `fields` has names and values by turns. */
+/* What goes into a record, beside its key. Fields are names and values by turns, counted in pairs; those
+ * of `first` stand in front and are bytes. */
 struct stream_record {
     uint64_t ordinal;
     uint64_t late_ms; /* id.ms - event time; 0: not late */
+    const struct slice *first;
+    size_t first_count;
     const struct slice *fields;
-    size_t field_count;   /* pairs */
-    const uint8_t *kinds; /* enum stream_field_kind, one a field; NULL: all bytes */
+    size_t field_count;
+    const uint8_t *kinds; /* enum stream_field_kind, one for each of `fields`; NULL: all bytes */
 };
 
 void stream_entry_key_store(uint8_t at[STREAM_ENTRY_KEY_BYTES],
                             const uint8_t prefix[OBJECT_PREFIX_BYTES], struct stream_id id);
+/* Bounds the size of a record with so many fields of so many bytes. */
+static inline size_t stream_record_bytes_max(size_t field_count, size_t field_bytes)
+{
+    return 1 + 3 * VARINT_BYTES_MAX + field_count * (1 + 2 * VARINT_BYTES_MAX) + field_bytes;
+}
 /* Replaces the buffer's contents. */
 void stream_record_encode(const struct stream_record *record, struct buffer *value);
 

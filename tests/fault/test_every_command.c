@@ -23,8 +23,7 @@ enum {
     SAMPLE = 2,
     ALLOCATION_SAMPLE = 12,
     LARGE_BYTES = 150 << 10,
-    KEYS_MAX = 16,
-    STEPS_MAX = 32,
+    MANY = 4500, /* words: their list, and what is made of it, is above MEMORY_SURE_BYTES */
     PENDING_MAX = 8,
     A_SECOND_MS = 1100,
 };
@@ -37,15 +36,19 @@ static const struct {
 } KEYS[] = {
     {"small", "GET small"},          {"large", "GET large"},       {"list", "LRANGE list 0 -1"},
     {"stream", "XRANGE stream - +"}, {"log", "LOG.RANGE log - +"}, {"json", "XLEN json"},
-    {"gone", "EXISTS gone"},         {"last", "GET last"},         {"elements", "LLEN elements"},
+    {"gone", "EXISTS gone"},         {"last", "GET last"},         {"elements", "LRANGE elements 0 -1"},
+    {"many", "LRANGE many 0 -1"},    {"wide", "XREVRANGE wide + -"},
+    {"lines", "XRANGE lines - +"},   {"blob", "LOG.RANGE blob - +"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
-/* $ stands for a value of LARGE_BYTES. */
+/* A word $ stands for a value of LARGE_BYTES, # for MANY words, ~ for as many IDs, ^ for NDJSON with a line
+ * of many fields and escapes; in JSON lines $ is text with escapes, # members, and & entries. */
 static const struct step {
     int key; /* which it changes */
     const char *command;
     bool json;
+    bool is_large; /* for the campaign of allocations alone; of its key none follows that is not */
 } STEPS[] = {
     {0, "SET small hello", false},
     {1, "SET large $", false},
@@ -56,13 +59,26 @@ static const struct step {
     {3, "XADD stream 2-1 field other", false},
     {4, "LOG.WRITE log LEVEL error -- message host web1", false},
     {5, "{\"action\":\"write\",\"log\":\"json\",\"message\":\"text\",\"timestamp\":1000}", true},
+    {5, "{\"action\":\"write\",\"log\":\"json\",\"message\":\"$\",\"metadata\":{#}}", true, true},
+    {5, "{\"action\":\"write_many\",\"log\":\"json\",\"entries\":[&]}", true, true},
     {8, "RPUSH elements $ small", false},
+    {8, "LPOP elements", false, true},
+    {9, "RPUSH many #", false, true},
+    {10, "XADD wide 1-1 $ $ #", false, true},
+    {10, "XADD wide 2-1 field value", false, true},
+    {11, "LOG.MWRITE lines LINES 4500 #", false, true},
+    {12, "LOG.MWRITE blob NDJSON ^", false, true},
+    {1, "SET large shorter GET", false, true},
     {1, "DEL large", false},
     {3, "XTRIM stream MAXLEN 1", false},
     {NO_KEY, "flush", false},
     {6, "DEL gone", false},
     {2, "RPUSH list d", false},
     {NO_KEY, "compact", false},
+    {9, "RPOP many 4499", false, true},
+    {10, "XDEL wide ~", false, true},
+    {11, "XDEL lines ~", false, true},
+    {NO_KEY, "flush", false},
     {ALL_KEYS, "FLUSHALL", false},
     {7, "SET last one", false},
 };
@@ -81,7 +97,7 @@ struct rig {
     struct vfs *memory, *fault;
     struct env env;
     uint64_t now_ms;
-    bool always;
+    bool always, runs_large_steps;
     struct store *store; /* NULL: stopped */
     struct config *config;
     struct service *service;
@@ -155,10 +171,10 @@ static enum status rig_start(struct rig *rig, struct lsm_report *report)
 {
     const struct store_options options = {
         .memtable_bytes = 1 << 20,
-        .block_cache_bytes = 64 << 10,
+        .block_cache_bytes = rig->runs_large_steps ? 1 << 20 : 64 << 10,
         .wal_segment_bytes = 64 << 10,
         .table_bytes_max = 64 << 10,
-        .block_bytes = 4096,
+        .block_bytes = rig->runs_large_steps ? 64 << 10 : 4096,
         .ack_durable = rig->always,
     };
     report->text[0] = 0;
@@ -207,24 +223,84 @@ static void rig_release(struct rig *rig)
     memory_free(rig->text);
 }
 
+static void append_bulk(struct buffer *into, struct slice bytes)
+{
+    buffer_printf(into, "$%zu\r\n", bytes.size);
+    buffer_append_slice(into, bytes);
+    buffer_append_text(into, "\r\n");
+}
+
+static void append_large(struct buffer *into, const char *between)
+{
+    for (size_t i = 0; i < LARGE_BYTES; i++) {
+        buffer_append_byte(into, (uint8_t)('a' + i * i % 23));
+        if (i % 1000 == 0)
+            buffer_append_text(into, between);
+    }
+}
+
+static void append_members(struct buffer *into)
+{
+    for (int i = 0; i < 2 * MANY; i++)
+        buffer_printf(into, "%s\"member %d\":%s", i ? "," : "", i % (MANY + 1), i % 2 ? "1" : "\"\\t\"");
+}
+
+static void append_ndjson(struct buffer *into)
+{
+    buffer_append_text(into, "{\"message\":\"first\",\"timestamp\":1000}\n{");
+    append_members(into);
+    buffer_append_text(into, ",\"timestamp\":2000,\"message\":\"");
+    append_large(into, "\\u00e9");
+    buffer_append_text(into, "\"}\n{\"message\":\"last\",\"timestamp\":1500}");
+}
+
+static void append_word(struct buffer *into, struct slice word)
+{
+    struct buffer bytes = {0};
+    char letter = word.size == 1 ? (char)word.data[0] : 0;
+    for (int i = 1; i <= MANY && (letter == '#' || letter == '~'); i++) {
+        buffer_clear(&bytes);
+        buffer_printf(&bytes, letter == '#' ? "word number %d" : "1-%d", i);
+        append_bulk(into, buffer_slice(&bytes));
+    }
+    if (letter == '$')
+        append_large(&bytes, "");
+    else if (letter == '^')
+        append_ndjson(&bytes);
+    else
+        buffer_append_slice(&bytes, word);
+    if (letter != '#' && letter != '~')
+        append_bulk(into, buffer_slice(&bytes));
+    buffer_release(&bytes);
+}
+
 static void append_request(struct buffer *into, const char *command)
 {
     size_t words = 1;
     for (const char *at = command; *at; at++)
-        words += *at == ' ';
+        words += *at == '#' || *at == '~' ? MANY - 1 : *at == ' ';
     buffer_printf(into, "*%zu\r\n", words);
-    while (words-- > 0) {
+    while (*command) {
         size_t size = strcspn(command, " ");
-        if (size == 1 && command[0] == '$') {
-            buffer_printf(into, "$%d\r\n", LARGE_BYTES);
-            for (size_t i = 0; i < LARGE_BYTES; i++)
-                buffer_append_byte(into, (uint8_t)('a' + i * i % 23));
-        } else {
-            buffer_printf(into, "$%zu\r\n%.*s", size, (int)size, command);
-        }
-        buffer_append_text(into, "\r\n");
+        append_word(into, slice_make(command, size));
         command += size + (command[size] == ' ');
     }
+}
+
+static void append_json(struct buffer *into, const char *command)
+{
+    for (; *command; command++) {
+        if (*command == '$')
+            append_large(into, "\\n");
+        else if (*command == '#')
+            append_members(into);
+        else if (*command == '&')
+            for (int i = 0; i < MANY; i++)
+                buffer_printf(into, "%s{\"message\":\"%d\",\"timestamp\":%d}", i ? "," : "", i, i % 7);
+        else
+            buffer_append_byte(into, (uint8_t)*command);
+    }
+    buffer_append_byte(into, '\n');
 }
 
 /* The reply's text; "-closed" if the session has ended instead. Valid until the next call. */
@@ -233,7 +309,7 @@ static const char *ask(struct rig *rig, const char *command, bool json)
     struct buffer bytes = {0}, shown = {0};
     struct session **session = json ? &rig->json : &rig->session;
     if (json)
-        buffer_printf(&bytes, "%s\n", command);
+        append_json(&bytes, command);
     else
         append_request(&bytes, command);
     /* In two halves, so that the first is kept. */
@@ -260,6 +336,10 @@ static const char *ask(struct rig *rig, const char *command, bool json)
         resp_reply_release(&reply);
     }
     session_output_consume(*session, session_output(*session).size);
+    if (session_state(*session) == SESSION_CLOSING) { /* it had nowhere to put the request */
+        session_destroy(*session);
+        *session = rig_session(rig, json);
+    }
     buffer_append_byte(&shown, 0);
     buffer_release(&bytes);
     memory_free(rig->text);
@@ -344,6 +424,8 @@ static void work(struct rig *rig, bool compact)
 static void run_step(struct rig *rig, int number)
 {
     const struct step *step = &STEPS[number];
+    if (step->is_large && !rig->runs_large_steps)
+        return;
     if (step->key == NO_KEY) {
         work(rig, strcmp(step->command, "compact") == 0);
         if (log_has_failed(rig))
@@ -502,6 +584,7 @@ static uint64_t run_under_allocation_fault(uint64_t n, bool for_good, uint64_t *
     snprintf(context, sizeof(context), "allocation %llu fails %s", (unsigned long long)n,
              for_good ? "for good" : "once");
     rig_init(&rig, false, context);
+    rig.runs_large_steps = true;
     uint64_t before = memory_try_count(), failed_before = memory_failed_try_count();
     memory_fail_try(n, for_good);
     bool started = run_script(&rig, true, STATUS_NO_MEMORY);
@@ -608,7 +691,8 @@ static int record(void **state)
             continue;
         }
         oracle.replies[i] = text_copy(ask(&rig, step->command, step->json));
-        assert_true(oracle.replies[i][0] != '-');
+        if (is_error(oracle.replies[i], step->json))
+            broken(&rig, step->command, oracle.replies[i]);
         if (step->key < 0)
             continue;
         oracle.reads[i] = text_copy(ask(&rig, KEYS[step->key].read, false));

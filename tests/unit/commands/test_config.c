@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
 #include "commands/config.h"
 #include "vfs/vfs_memory.h"
 
@@ -178,6 +179,10 @@ static void refusals_are_worded_as_redis_words_them(void **state)
     expect_text(&f->error, "'unixsocketperm': argument must be between 0 and 777 inclusive");
     assert_false(config_set(f->config, slice_from("dir"), slice_make("a\0b", 3), true, &f->error));
     expect_text(&f->error, "'dir': argument must not contain zero bytes");
+    struct slice long_text = slice_make(memory_zeroed(1, 65537), 65537);
+    assert_false(config_set(f->config, slice_from("requirepass"), long_text, true, &f->error));
+    expect_text(&f->error, "'requirepass': argument must not be longer than 65536 bytes");
+    memory_free((void *)(uintptr_t)long_text.data);
 }
 
 static void several_values_are_set_all_or_none(void **state)

@@ -412,6 +412,67 @@ static void json_c_agrees(void **state)
     buffer_release(&text);
 }
 
+enum { MEMBERS = 9000, LARGE_LINES = 2 };
+
+/* Lines whose fields, entries and escapes are above MEMORY_SURE_BYTES. */
+static void append_large_line(struct buffer *line, int which)
+{
+    buffer_append_text(line, which ? "{\"action\":\"write_many\",\"entries\":["
+                                   : "{\"action\":\"write\",\"message\":\"\\n\",\"metadata\":{");
+    for (int i = 0; i < MEMBERS; i++) {
+        if (which)
+            buffer_printf(line, "%s{\"message\":\"%d\"}", i ? "," : "", i);
+        else
+            buffer_printf(line, "%s\"key %d\":\"\\t%d\"", i ? "," : "", i % (MEMBERS - 1), i);
+    }
+    buffer_append_text(line, which ? "]}" : "}}");
+}
+
+static void a_line_without_memory_is_refused(void **state)
+{
+    (void)state;
+    for (int which = 0; which < LARGE_LINES; which++) {
+        struct buffer line = {0};
+        uint64_t n = 1;
+        append_large_line(&line, which);
+        for (bool good = false; !good; n++) {
+            struct json_line request = {0};
+            struct json_error error;
+            memory_fail_try(n, n % 2 == 0);
+            good = json_line_decode(&request, buffer_slice(&line), &limits, &error);
+            memory_fail_try(0, false);
+            if (!good)
+                assert_string_equal(error.code, "no_memory");
+            else
+                assert_int_equal(which ? request.entry_count : request.field_count,
+                                 which ? MEMBERS : MEMBERS - 1);
+            json_line_release(&request);
+        }
+        assert_true(n > 3);
+        buffer_release(&line);
+    }
+}
+
+/* As lines of NDJSON are: checked first, written afterwards. */
+static void a_second_reading_takes_no_memory(void **state)
+{
+    (void)state;
+    struct json_line request = {.keeps_memory = true};
+    struct json_error error;
+    struct buffer lines[LARGE_LINES] = {{0}};
+    for (int i = 0; i < LARGE_LINES; i++) {
+        append_large_line(&lines[i], i);
+        assert_true(json_line_decode(&request, buffer_slice(&lines[i]), &limits, &error));
+    }
+    memory_fail_try(1, true);
+    for (int i = 0; i < LARGE_LINES; i++)
+        assert_true(json_line_decode(&request, buffer_slice(&lines[i]), &limits, &error));
+    memory_fail_try(0, false);
+    json_line_release(&request);
+    for (int i = 0; i < LARGE_LINES; i++)
+        buffer_release(&lines[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +491,8 @@ int main(void)
         cmocka_unit_test(nul_bytes_are_refused),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(json_c_agrees),
+        cmocka_unit_test(a_line_without_memory_is_refused),
+        cmocka_unit_test(a_second_reading_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,6 +340,37 @@ static void random_requests_survive_any_cuts(void **state)
     buffer_release(&shown);
 }
 
+/* The list of arguments is above MEMORY_SURE_BYTES from 4096 on. */
+static void a_long_list_of_arguments_without_memory_is_told(void **state)
+{
+    (void)state;
+    enum { WORDS = 5000 };
+    struct buffer array = {0}, line = {0};
+    buffer_printf(&array, "*%d\r\n", WORDS);
+    for (int i = 0; i < WORDS; i++) {
+        buffer_append_text(&array, "$1\r\na\r\n");
+        buffer_append_text(&line, "a ");
+    }
+    buffer_append_text(&line, "\r\n");
+    const struct buffer *inputs[] = {&array, &line};
+    for (int i = 0; i < 2; i++) {
+        struct resp_request request = {0};
+        size_t consumed = 0;
+        memory_fail_try(1, true);
+        assert_int_equal(resp_parse(buffer_slice(inputs[i]), &default_limits, &request, &consumed),
+                         RESP_NO_MEMORY);
+        memory_fail_try(0, false);
+        assert_int_equal(consumed, 0);
+        resp_request_release(&request);
+        assert_int_equal(resp_parse(buffer_slice(inputs[i]), &default_limits, &request, &consumed),
+                         RESP_CONSUMED);
+        assert_int_equal(request.count, WORDS);
+        resp_request_release(&request);
+    }
+    buffer_release(&array);
+    buffer_release(&line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_large_request_is_not_scanned_again),
         cmocka_unit_test(a_reset_forgets_a_partial_request),
         cmocka_unit_test(random_requests_survive_any_cuts),
+        cmocka_unit_test(a_long_list_of_arguments_without_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 /* The writer, byte for byte, in both protocols. */
 #include "resp/resp.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,6 +170,61 @@ static void a_length_may_come_last(void **state)
     expect_both(pair, "*5\r\n", "~5\r\n");
 }
 
+/* Whatever is written: it is left out as a whole, and what stands before it stays. */
+static void a_writer_without_memory_leaves_pieces_out(void **state)
+{
+    struct pair *pair = *state;
+    struct resp_writer *w = &pair->three;
+    struct buffer *out = w->out;
+    uint8_t *filler = memory_zeroed(1, MEMORY_SURE_BYTES);
+    out->may_fail = true;
+    buffer_append(out, filler, MEMORY_SURE_BYTES - 4);
+    size_t mark = resp_deferred(w);
+    buffer_append(out, filler, out->capacity - out->size);
+    size_t size = out->size;
+    for (int i = 0; i < 9; i++) {
+        memory_fail_try(1, true);
+        switch (i) {
+        case 0:
+            resp_simple(w, "OK");
+            break;
+        case 1:
+            resp_error(w, "ERR text");
+            break;
+        case 2:
+            resp_integer(w, -5);
+            break;
+        case 3:
+            resp_bulk_text(w, "text");
+            break;
+        case 4:
+            resp_bulk_u64(w, 77);
+            break;
+        case 5:
+            resp_map(w, 3);
+            break;
+        case 6:
+            resp_double(w, 0.5);
+            break;
+        case 7:
+            assert_int_equal(resp_deferred(w), size);
+            resp_deferred_array(w, size, 1); /* it has no place */
+            break;
+        case 8:
+            resp_deferred_array(w, mark, 1234567); /* wider than its place */
+            break;
+        }
+        memory_fail_try(0, false);
+        assert_true(out->failed);
+        assert_int_equal(out->size, size);
+        out->failed = false;
+    }
+    resp_deferred_array(w, mark, 1234567);
+    assert_false(out->failed);
+    assert_memory_equal(out->data + mark, "*1234567\r\n", 10);
+    memory_free(filler);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +234,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(types_of_resp3_fall_back_in_resp2, set_up, tear_down),
         cmocka_unit_test_setup_teardown(doubles_are_short_and_exact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_length_may_come_last, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_writer_without_memory_leaves_pieces_out, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
