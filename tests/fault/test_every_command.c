@@ -34,11 +34,19 @@ enum {
 static const struct {
     const char *name, *read;
 } KEYS[] = {
-    {"small", "GET small"},          {"large", "GET large"},       {"list", "LRANGE list 0 -1"},
-    {"stream", "XRANGE stream - +"}, {"log", "LOG.RANGE log - +"}, {"json", "XLEN json"},
-    {"gone", "EXISTS gone"},         {"last", "GET last"},         {"elements", "LRANGE elements 0 -1"},
-    {"many", "LRANGE many 0 -1"},    {"wide", "XREVRANGE wide + -"},
-    {"lines", "XRANGE lines - +"},   {"blob", "LOG.RANGE blob - +"},
+    {"small", "GET small"},
+    {"large", "GET large"},
+    {"list", "LRANGE list 0 -1"},
+    {"stream", "XRANGE stream - +"},
+    {"log", "LOG.RANGE log - +"},
+    {"json", "XLEN json"},
+    {"gone", "EXISTS gone"},
+    {"last", "GET last"},
+    {"elements", "LRANGE elements 0 -1"},
+    {"many", "LRANGE many 0 -1"},
+    {"wide", "XREVRANGE wide + -"},
+    {"lines", "XRANGE lines - +"},
+    {"blob", "LOG.RANGE blob - +"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
@@ -242,7 +250,8 @@ static void append_large(struct buffer *into, const char *between)
 static void append_members(struct buffer *into)
 {
     for (int i = 0; i < 2 * MANY; i++)
-        buffer_printf(into, "%s\"member %d\":%s", i ? "," : "", i % (MANY + 1), i % 2 ? "1" : "\"\\t\"");
+        buffer_printf(into, "%s\"member %d\":%s", i ? "," : "", i % (MANY + 1),
+                      i % 2 ? "1" : "\"\\t\"");
 }
 
 static void append_ndjson(struct buffer *into)
@@ -296,7 +305,8 @@ static void append_json(struct buffer *into, const char *command)
             append_members(into);
         else if (*command == '&')
             for (int i = 0; i < MANY; i++)
-                buffer_printf(into, "%s{\"message\":\"%d\",\"timestamp\":%d}", i ? "," : "", i, i % 7);
+                buffer_printf(into, "%s{\"message\":\"%d\",\"timestamp\":%d}", i ? "," : "", i,
+                              i % 7);
         else
             buffer_append_byte(into, (uint8_t)*command);
     }
