@@ -319,6 +319,10 @@ static void keys_out_of_order_are_found(void **state)
     expect("its finger stands behind it");
     finger->last = atomic_load(&table->last);
     finger->before[0] = before;
+    struct mem_node *kept = finger->last, copy = *kept;
+    finger->last = &copy;
+    expect("a finger points to it, the list does not");
+    finger->last = kept;
     /* An upper level that goes back. */
     struct mem_node *high = node_next(table->head, 1), *higher = node_next(high, 1);
     struct mem_node *after = node_next(higher, 1);
@@ -394,9 +398,15 @@ static void damage_of_the_log_is_found(void **state)
     assert_found(db->versions->state.durable_lsn, wal->next_lsn, "the manifest says durable");
     assert_found(db->versions->state.epoch, 9, "the manifest has epoch 9");
     assert_found(db->versions->state.clean, true, "and a clean stop");
+    assert_found(wal->tail, wal->tail == 0, "which is not in its tail");
     lsn_t visible = atomic_exchange(&db->visible_bound, wal->next_lsn + 1);
     expect("the log ends at");
     atomic_store(&db->visible_bound, visible);
+    struct lsm_report report = {""};
+    header->base += 4096; /* the tables' end would be found to be wrong first */
+    assert_int_equal(wal_check(wal, WAL_FIRST_LSN, &report), STATUS_CORRUPT);
+    assert_non_null(strstr(report.text, "tables end before"));
+    header->base -= 4096;
 }
 
 static void damage_of_readers_and_snapshots_is_found(void **state)
