@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 enum {
-    KEEPER_READERS = 64, /* short reads at once; more of them wait */
+    KEEPER_READERS = 48, /* short reads at once; more of them wait */
     KEEPER_READERS_LENT_MAX = CORDWOOD_ITERATORS_MAX,
 };
 _Static_assert(KEEPER_READERS + KEEPER_READERS_LENT_MAX <= LSM_READERS_MAX, "readers");
