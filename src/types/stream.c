@@ -339,7 +339,7 @@ static void delete_apply(struct access *access, struct stream *stream, const str
 enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
                           size_t id_count, uint64_t *removed)
 {
-    struct delete_plan plan = {.deletions.nodes.may_fail = true};
+    struct delete_plan plan = {0};
     size_t count = 0;
     struct victim *victims = memory_ask_allocate(id_count * sizeof *victims);
     uint64_t *ordinals = victims ? memory_ask_allocate(id_count * sizeof *ordinals) : NULL;

@@ -374,6 +374,7 @@ enum status stream_deletions_find(struct access *access, const struct stream *st
 {
     struct growth growth;
     plan->levels = stream->header.deletion_levels;
+    plan->nodes.may_fail = true;
     if (count == 0)
         return STATUS_OK;
     enum status status = find_growth(access, stream, ordinals[count - 1], &growth);

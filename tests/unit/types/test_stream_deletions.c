@@ -2,6 +2,7 @@
 #include "lib/memory_store.h"
 #include "lib/seed.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "types/stream_deletions.h"
 
@@ -388,6 +389,31 @@ static void a_set_is_what_a_sorted_array_would_be(void **state)
     }
 }
 
+/* The nodes to be are collected before the first is written. */
+static void a_large_change_without_memory_is_refused(void **state)
+{
+    (void)state;
+    enum { LEAVES = 600, LEAF = 1024 };
+    uint64_t ordinals[2 * LEAVES];
+    struct stream_deletions_plan plan = {0};
+    span(0, LEAVES * LEAF);
+    for (uint64_t i = 0; i < LEAVES; i++) { /* a leaf's first and last: all of its bytes count */
+        ordinals[2 * i] = i * LEAF;
+        ordinals[2 * i + 1] = i * LEAF + LEAF - 1;
+    }
+    memory_store_write(&ms);
+    memory_fail_try(1, true);
+    assert_int_equal(stream_deletions_find(&ms.access, &stream, ordinals, 2 * LEAVES, &plan),
+                     STATUS_NO_MEMORY);
+    memory_fail_try(0, false);
+    stream_deletions_plan_release(&plan);
+    memory_store_end(&ms);
+    assert_int_equal(stream.header.deletion_levels, 0);
+    insert(ordinals, 2 * LEAVES);
+    check_count(0, LEAVES * LEAF);
+    check_select(LEAF - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +430,7 @@ int main(void)
         TEST(counts_that_contradict_each_other_are_reported),
         TEST(all_children_of_a_full_root_lie_before_what_is_selected),
         TEST(a_set_is_what_a_sorted_array_would_be),
+        TEST(a_large_change_without_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
