@@ -145,6 +145,22 @@ static void full_level_gives_its_tables_in_turn(void **state)
     release(&fixture);
 }
 
+static void a_turn_begins_anew_when_its_next_table_is_gone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    parse(&fixture, "tree 0 leveled\nL1 1: a-b 200\nL1 2: c-d 200\nL2 6: a-z 64");
+    const struct compaction_request request = {.oldest_read = UINT64_MAX, .durable = 1000};
+    assert_next_pick(&fixture, request, "tree 0: merge L1:1 L2:6 -> L2");
+    struct table_ref *last = fixture.version.trees[0].levels[1].tables[1];
+    fixture.version.trees[0].levels[1].count = 1;
+    fixture.version.trees[0].levels[1].tables[0]->properties.file_bytes *= 2;
+    assert_next_pick(&fixture, request, "tree 0: merge L1:1 L2:6 -> L2");
+    table_properties_release(&last->properties);
+    memory_free(last);
+    release(&fixture);
+}
+
 static void lone_table_is_moved_unless_it_has_deletions(void **state)
 {
     (void)state;
@@ -457,6 +473,7 @@ int main(void)
         cmocka_unit_test(level_0_waits_for_four_tables),
         cmocka_unit_test(overlapping_tables_below_join),
         cmocka_unit_test(full_level_gives_its_tables_in_turn),
+        cmocka_unit_test(a_turn_begins_anew_when_its_next_table_is_gone),
         cmocka_unit_test(lone_table_is_moved_unless_it_has_deletions),
         cmocka_unit_test(flushed_tables_that_overlap_nothing_are_moved),
         cmocka_unit_test(last_level_has_nowhere_to_go),
