@@ -384,7 +384,7 @@ static void without_memory_puts_take_what_was_set_aside(void **state)
         b->ops->destroy(b);
     }
     /* Everybody has passed: what waits is recycled, memory set aside and what found no queue as well. */
-    atomic_store(&safe_lsn, 1000);
+    atomic_store(&safe_lsn, 10000);
     write_everything(table, 1001);
     write_everything(table, 1301);
     assert_sound(table);
