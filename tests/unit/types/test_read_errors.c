@@ -22,7 +22,7 @@ static const struct store_options tight = {.databases = 2,
 static const struct store_options scattered = {.databases = 2,
                                                .memtable_bytes = 4 << 20,
                                                .wal_segment_bytes = 256 * 1024,
-                                               .block_bytes = 256,
+                                               .block_bytes = 64,
                                                .block_cache_bytes = 1};
 static uint64_t faults, verbs;
 
@@ -36,6 +36,8 @@ static void fill_strings_and_lists(void)
     memory_store_write(&ms);
     string_set(&ms.access, slice_from("small"), slice_from("v"), NULL,
                &(struct string_set_options){.expire_ms = ms.now_ms + 100000});
+    string_set(&ms.access, slice_from("plain"), slice_from("v"), NULL,
+               &(struct string_set_options){0});
     string_set(&ms.access, slice_from("large"), slice_make(large, sizeof large), NULL,
                &(struct string_set_options){0});
     for (int i = 0; i < 100; i++) {
@@ -68,7 +70,8 @@ static void fill_stream(void)
     assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
     assert_int_equal(stream_append_begin(&ms.access, &stream), STATUS_OK);
     for (size_t i = 0; i < 2000; i++) {
-        struct stream_id id = {++ms.now_ms, 0};
+        ms.now_ms += i < 1500 ? 1 : 4; /* so that a guess by ordinals falls behind the entry, too */
+        struct stream_id id = {ms.now_ms, 0};
         struct stream_input input = {.fields = fields, .field_count = 1, .event_ms = id.ms};
         stream_append(&ms.access, &stream, id, &input);
         if (i % 50 == 0)
@@ -241,7 +244,7 @@ static enum status trim_with(const struct stream_trim *trim)
 
 static enum status trim_to_a_length(void)
 {
-    return trim_with(&(struct stream_trim){.kind = STREAM_TRIM_MAXLEN, .maxlen = 1300});
+    return trim_with(&(struct stream_trim){.kind = STREAM_TRIM_MAXLEN, .maxlen = 300});
 }
 
 static enum status trim_a_little(void)
@@ -252,12 +255,12 @@ static enum status trim_a_little(void)
 static enum status trim_about(void)
 {
     return trim_with(&(struct stream_trim){
-        .kind = STREAM_TRIM_MAXLEN, .maxlen = 10, .node_entries = 100, .limit = 500});
+        .kind = STREAM_TRIM_MAXLEN, .maxlen = 10, .node_entries = 100, .limit = 1100});
 }
 
 static enum status trim_to_an_id(void)
 {
-    struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = {ms.now_ms - 1700, 0}};
+    struct stream_trim trim = {.kind = STREAM_TRIM_MINID, .minid = {ms.now_ms - 1600, 0}};
     return trim_with(&trim);
 }
 
@@ -267,7 +270,7 @@ static enum status add_and_trim(void)
     struct stream_id id;
     struct stream_id_spec spec = {.kind = STREAM_ID_AUTO};
     struct slice fields[] = {slice_from("f"), slice_from("v")};
-    struct stream_trim trim = {.kind = STREAM_TRIM_MAXLEN, .maxlen = 900};
+    struct stream_trim trim = {.kind = STREAM_TRIM_MAXLEN, .maxlen = 200};
     enum status status = stream_find(&ms.access, slice_from("s"), &stream);
     if (status)
         return status;
@@ -294,7 +297,7 @@ static enum status delete_entries(void)
     enum status status = stream_find(&ms.access, slice_from("s"), &stream);
     if (status)
         return status;
-    struct stream_id ids[] = {stream.header.first_id, {ms.now_ms - 777, 0}, {ms.now_ms - 1776, 0}};
+    struct stream_id ids[] = {stream.header.first_id, {ms.now_ms - 800, 0}, {ms.now_ms - 2976, 0}};
     return stream_delete(&ms.access, &stream, ids, 3, &number);
 }
 
@@ -334,10 +337,10 @@ static const struct verb all_verbs[] = {
     WRITES(write_a_line),
     WRITES(delete_entries),
     WRITES(trim_a_little), /* each of these leaves less */
+    WRITES(trim_about),
     WRITES(trim_to_an_id),
     WRITES(trim_to_a_length),
     WRITES(add_and_trim),
-    WRITES(trim_about),
     WRITES(rename_a_key),
     WRITES(delete_a_key),
     WRITES(delete_many_keys),
@@ -419,10 +422,11 @@ static void nor_has_one_that_must_read_everything_twice(void **state)
 
 /* ---- The whole store -------------------------------------------------------------------------- */
 
-static void check_failing(const struct store_options *options)
+static void a_check_that_cannot_read_says_so(void **state)
 {
     struct lsm_report report;
-    open_filled(options);
+    (void)state;
+    open_filled(&roomy);
     for (uint64_t n = 1;; n++) {
         assert_true(n < READS_MAX);
         memory_store_reopen(&ms);
@@ -438,13 +442,6 @@ static void check_failing(const struct store_options *options)
     }
     memory_store_release(&ms);
     buffer_release(&seen);
-}
-
-static void a_check_that_cannot_read_says_so(void **state)
-{
-    (void)state;
-    check_failing(&roomy);
-    check_failing(&tight);
 }
 
 static void say_nothing(void *context, const char *line)
@@ -562,7 +559,7 @@ enum damage { NO_DAMAGE, LOST_KEY, LOST_KEY_OF_PARTS, LOST_HEADER, LOST_ELEMENT,
 /* Whose mending is the first thing to be written. */
 static void do_damage(enum damage damage)
 {
-    static const char *const keys[] = {"none", "small", "large", "small", "list"};
+    static const char *const keys[] = {"none", "plain", "large", "plain", "list"};
     struct object object;
     struct buffer key = {0};
     memory_store_write(&ms);

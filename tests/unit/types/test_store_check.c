@@ -114,6 +114,38 @@ static void a_short_string_in_pieces_is_named(void **state)
     expect_fault("database 0, key 'large': a string in pieces is short enough for its header");
 }
 
+/* Which every start reads, and has forgotten when enough other blocks were read. */
+static void a_check_that_cannot_read_the_first_record_says_so(void **state)
+{
+    enum { FORGOTTEN_BY = 200 };
+    char key[16], text[500] = "";
+    struct slice value;
+    struct lsm_report report = {""};
+    (void)state;
+    ms.options.block_cache_bytes = 1; /* a block stays until the next one of its shard is read */
+    ms.options.block_bytes = 512;
+    memory_store_reopen(&ms);
+    memset(text, 'x', sizeof text - 1);
+    memory_store_write(&ms);
+    for (int i = 0; i < FORGOTTEN_BY; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        string_set(&ms.access, slice_from(key), slice_from(text), NULL,
+                   &(struct string_set_options){0});
+    }
+    memory_store_end(&ms);
+    memory_store_work(&ms, true);
+    memory_store_reopen(&ms);
+    memory_store_read(&ms);
+    for (int i = 0; i < FORGOTTEN_BY; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        assert_int_equal(string_get(&ms.access, slice_from(key), &value), STATUS_OK);
+    }
+    memory_store_end(&ms);
+    vfs_fault_fail(ms.vfs, 1u << VFS_CALL_READ, 1, STATUS_IO, false);
+    assert_int_equal(store_check(ms.store, &report), STATUS_IO);
+    assert_int_equal(store_check(ms.store, &report), STATUS_OK);
+}
+
 /* Those who check headers first never come here with one. */
 static void parts_under_a_damaged_header_are_not_looked_at(void **state)
 {
@@ -432,6 +464,8 @@ int main(void)
             a_sound_store_passes_also_with_expired_keys_and_after_a_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_headers_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_short_string_in_pieces_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_check_that_cannot_read_the_first_record_says_so, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(parts_under_a_damaged_header_are_not_looked_at, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(records_of_the_store_that_cannot_be_read_are_named, setup,
