@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+enum { NAME_SHOWN_MAX = 64 };
+
 enum status table_choose_codec(struct table *table, struct slice name,
                                const struct block_codec *const *codecs, struct lsm_report *report)
 {
@@ -20,10 +22,11 @@ enum status table_choose_codec(struct table *table, struct slice name,
             return STATUS_OK;
         }
     }
+    int shown = name.size < NAME_SHOWN_MAX ? (int)name.size : NAME_SHOWN_MAX;
     if (report)
         snprintf(report->text, sizeof(report->text),
                  "%.300s: its blocks are encoded by '%.*s', which this program does not know",
-                 table->path, (int)(name.size < 64 ? name.size : 64), (const char *)name.data);
+                 table->path, shown, (const char *)name.data);
     return STATUS_UNSUPPORTED;
 }
 
