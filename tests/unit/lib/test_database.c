@@ -664,9 +664,12 @@ static void a_failed_sync_ends_writing_and_takes_the_write_back(void **state)
 
 /* ---- Checkpoints, verification, repair, on a real file system ------------------------------- */
 
+enum { PAIRS = 500 };
+
 struct churn {
     struct cordwood *db;
     atomic_bool stop;
+    atomic_uint batches;
 };
 
 /* a = b always, written together. */
@@ -678,13 +681,14 @@ static void *write_pairs(void *context)
         char key[32], value[200];
         snprintf(value, sizeof(value), "%0180u", i);
         cordwood_batch_clear(batch);
-        snprintf(key, sizeof(key), "a%u", i % 500);
+        snprintf(key, sizeof(key), "a%u", i % PAIRS);
         assert_int_equal(cordwood_batch_put(batch, 0, cordwood_text(key), cordwood_text(value)),
                          CORDWOOD_OK);
         key[0] = 'b';
         assert_int_equal(cordwood_batch_put(batch, 0, cordwood_text(key), cordwood_text(value)),
                          CORDWOOD_OK);
         assert_int_equal(cordwood_batch_write(batch), CORDWOOD_OK);
+        atomic_store(&churn->batches, i + 1);
     }
     cordwood_batch_destroy(batch);
     return NULL;
@@ -738,7 +742,8 @@ static void checkpoints_open_and_verify_while_writes_go_on(void **state)
         unsigned files = 0;
         struct cordwood_statistics statistics;
         uint64_t flushed = 0;
-        while (flushed < 2 * (i + 1)) { /* so that there is something to link */
+        /* So that there is something to link, and every pair. */
+        while (flushed < 2 * (i + 1) || atomic_load(&churn.batches) < PAIRS) {
             cordwood_get_statistics(churn.db, &statistics, sizeof(statistics));
             flushed = statistics.flush_count;
             sched_yield();
@@ -752,7 +757,7 @@ static void checkpoints_open_and_verify_while_writes_go_on(void **state)
         assert_true(files > 2);
         assert_int_equal(cordwood_open(copy, &options, &error, &restored), CORDWOOD_OK);
         unsigned pairs = count_pairs(restored);
-        assert_int_equal(pairs, 500);
+        assert_int_equal(pairs, PAIRS);
         put(restored, "a of its own", "");
         assert_int_equal(cordwood_delete(restored, 0, cordwood_text("a of its own")), CORDWOOD_OK);
         assert_int_equal(cordwood_checkpoint(restored, again, NULL), CORDWOOD_OK);
@@ -761,7 +766,7 @@ static void checkpoints_open_and_verify_while_writes_go_on(void **state)
     }
     atomic_store(&churn.stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(count_pairs(churn.db), 500);
+    assert_int_equal(count_pairs(churn.db), PAIRS);
     assert_int_equal(cordwood_close(churn.db), CORDWOOD_OK);
     temp_directory_remove(directory);
 }
