@@ -6,7 +6,7 @@
 set -eu
 what=${1:-build}
 build="gcc libc6-dev make pkg-config liblz4-dev libuv1-dev libxxhash-dev"
-test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps"
+test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps patch"
 bench="librocksdb-dev libleveldb-dev"
 plots="python3 gnuplot-nox"
 profile="valgrind"
