@@ -101,6 +101,13 @@ struct service_thread *service_thread(struct service *service); /* the calling t
 struct access *service_thread_access(struct service_thread *thread);
 void service_thread_unlock(struct service_thread *thread); /* no-op without the lock */
 
+/* ---- look_ahead.c ----------------------------------------------------------------------------------- */
+
+/* Tells the store which keys the requests at the start of `rest` will find; returns how many bytes these
+ * requests have. */
+size_t session_look_ahead(struct session *session, struct service_thread *thread,
+                          struct slice rest);
+
 void service_add_client(struct service *service, struct session *session);
 void service_remove_client(struct service *service, struct session *session);
 /* Under the clients mutex, oldest first. */

@@ -292,11 +292,13 @@ static size_t keep_partial(struct session *session, struct slice rest)
 /* Executes the complete requests at the start of `input`; returns how many bytes are used up. */
 static size_t execute_all(struct session *session, struct feed *feed, struct slice input)
 {
-    size_t used = 0;
+    size_t used = 0, looked_until = 0;
     session->input_is_partial = false;
     while (session->state == SESSION_READY && used < input.size &&
            !session_output_is_full(session)) {
         struct slice rest = slice_skip(input, used);
+        if (used > 0 && used >= looked_until)
+            looked_until = used + session_look_ahead(session, feed->thread, rest);
         size_t consumed = 0;
         enum resp_result result = parse_request(session, rest, &consumed);
         switch (result) {

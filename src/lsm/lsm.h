@@ -173,6 +173,12 @@ lsn_t lsm_reader_lsn(const struct lsm_reader *reader); /* sees all batches with 
 lsn_t lsm_reader_revealed(const struct lsm_reader *reader);
 void lsm_reader_reset_revealed(struct lsm_reader *reader);
 
+enum { LSM_PREFETCH_MAX = 16 };
+/* Up to LSM_PREFETCH_MAX keys will be read or written soon: what memtables hold of them is brought toward the
+ * processor. Only a hint. `reader` is not active, or NULL when the caller holds the write lock. */
+void lsm_prefetch(struct lsm *db, struct lsm_reader *reader, unsigned tree, const struct slice *keys,
+                  size_t count);
+
 /* STATUS_NOT_FOUND, _WOULD_BLOCK, _CORRUPT, _IO, _SNAPSHOT_EXPIRED. *value is valid until lsm_read_end. */
 enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, struct slice *value);
 /* The same, and the LSN of the version found. A flush may lower it, but not past an LSN at which somebody

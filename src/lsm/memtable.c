@@ -102,6 +102,13 @@ void memtable_destroy(struct memtable *table)
     memory_free(table);
 }
 
+/* As many as a node with its key and a small value take. */
+static void prefetch_lines(const void *at)
+{
+    for (int line = 0; line < PREFETCH_LINES; line++)
+        __builtin_prefetch((const uint8_t *)at + line * CACHE_LINE_BYTES);
+}
+
 /* ---- Versions and their recycling ---------------------------------------------------------- */
 
 static size_t version_bytes(size_t value_size)
@@ -196,8 +203,9 @@ static struct mem_version *version_allocate(struct memtable *table, size_t value
         }
     } else if (table->free_versions[size_class]) {
         version = table->free_versions[size_class];
-        table->free_versions[size_class] =
-            atomic_load_explicit(&version->older, memory_order_relaxed);
+        struct mem_version *next = atomic_load_explicit(&version->older, memory_order_relaxed);
+        table->free_versions[size_class] = next;
+        prefetch_lines(next); /* the next put's; nobody has touched it for a while */
     } else {
         version = arena_try_allocate(&table->arena, (size_class + 1) * CLASS_STEP);
     }
@@ -458,6 +466,34 @@ bool memtable_get(struct memtable *table, struct slice key, lsn_t lsn, enum entr
     *found = version->lsn;
     *value = slice_make(version->bytes, version->size);
     return true;
+}
+
+/* Three rounds, since each step's address comes out of the step before: bucket, node, version. Of a
+ * version only the address is taken, so that it may be recycled meanwhile. */
+void memtable_prefetch(const struct memtable *table, const struct slice *keys, size_t count)
+{
+    uint64_t hashes[MEMTABLE_PREFETCH_MAX];
+    struct mem_node *nodes[MEMTABLE_PREFETCH_MAX];
+    assert(count <= MEMTABLE_PREFETCH_MAX);
+    if (!table->buckets || memtable_node_count(table) < PREFETCH_NODES_MIN)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = hash64(keys[i], 0);
+        __builtin_prefetch(&table->buckets[hashes[i] & table->bucket_mask]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        nodes[i] = atomic_load_explicit(&table->buckets[hashes[i] & table->bucket_mask],
+                                        memory_order_acquire);
+        if (nodes[i])
+            prefetch_lines(nodes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct mem_node *node = nodes[i];
+        while (node && node->hash != (uint32_t)(hashes[i] >> 32))
+            node = node->hash_next;
+        if (node)
+            prefetch_lines(atomic_load_explicit(&node->newest, memory_order_relaxed));
+    }
 }
 
 const struct memtable_range *memtable_ranges(const struct memtable *table)

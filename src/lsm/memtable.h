@@ -49,6 +49,10 @@ void memtable_delete_range(struct memtable *table, struct range_delete range);
 /* No more puts: recycling ends. */
 void memtable_freeze(struct memtable *table);
 
+enum { MEMTABLE_PREFETCH_MAX = 16 };
+/* Of keys that will be looked up at once, up to MEMTABLE_PREFETCH_MAX: brings what is known of them toward
+ * the processor, all at a time instead of one miss after another. Changes nothing. Any thread. */
+void memtable_prefetch(const struct memtable *table, const struct slice *keys, size_t count);
 /* The newest version of `key` with an LSN <= lsn; false: none. The value stays while the reader is
  * announced. */
 bool memtable_get(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind *kind,

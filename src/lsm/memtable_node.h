@@ -18,6 +18,9 @@ enum {
     CLASS_HEAP = CLASS_COUNT,
     CLASS_SPARE,               /* from memory set aside: never recycled */
     RETIRED_BEFORE_CHECK = 64, /* so many wait before readers are looked at again */
+    CACHE_LINE_BYTES = 64,
+    PREFETCH_LINES = 3,
+    PREFETCH_NODES_MIN = 2048, /* fewer are in the processor's caches anyway */
 };
 
 struct mem_version {

@@ -228,6 +228,19 @@ void lsm_reader_adopt_missing(struct lsm_reader *reader, struct lsm_reader *from
     from->miss_view = NULL;
 }
 
+/* The view of the last read or batch: its memtables stay as long as it is kept. */
+void lsm_prefetch(struct lsm *db, struct lsm_reader *reader, unsigned tree, const struct slice *keys,
+                  size_t count)
+{
+    const struct view *view = reader ? reader->view : db->writer.reader.view;
+    _Static_assert((int)LSM_PREFETCH_MAX <= (int)MEMTABLE_PREFETCH_MAX, "a memtable takes them all");
+    if (!view)
+        return;
+    memtable_prefetch(view->active->trees[tree], keys, count);
+    for (unsigned i = 0; i < view->flushing_count; i++)
+        memtable_prefetch(view->flushing[i]->trees[tree], keys, count);
+}
+
 /* ---- Point reads --------------------------------------------------------------------------- */
 
 struct found {

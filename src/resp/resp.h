@@ -43,6 +43,10 @@ void resp_request_release(struct resp_request *request);
 enum resp_result resp_parse(struct slice input, const struct resp_limits *limits,
                             struct resp_request *request, size_t *consumed);
 
+/* A look at the request at the start of `input` that is cheaper than parsing it: its size and its second word, which
+ * mostly is a key (empty: there is none). false: it is not whole, inline, malformed, or of more than 64 words. */
+bool resp_skim(struct slice input, struct slice *second, size_t *size);
+
 /* Writer: appends to a buffer, which may be one that may fail (buffer.h). `protocol` is 2 or 3; aggregate types of RESP3 fall back to what Redis
  * sends in RESP2. */
 struct resp_writer {

@@ -12,7 +12,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { KEY_BYTES_SURE = MEMORY_SURE_BYTES / 2 };
+enum {
+    KEY_BYTES_SURE = MEMORY_SURE_BYTES / 2,
+    PREFETCH_KEY_BYTES_MAX = 64, /* longer ones are not worth a copy */
+};
 
 uint64_t store_key_position(const struct store *store, struct slice key)
 {
@@ -33,6 +36,28 @@ static void make_tree_key(struct access *access, struct slice key)
         (key.size == 0 || memcmp(made->data + TREE_KEY_PREFIX_BYTES, key.data, key.size) == 0))
         return;
     tree_key_encode(made, access->generation, store_key_position(store, key), key);
+}
+
+void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
+                       const struct slice *keys, size_t count)
+{
+    const struct store *store = access->store;
+    uint8_t bytes[KEYSPACE_PREFETCH_MAX][TREE_KEY_PREFIX_BYTES + PREFETCH_KEY_BYTES_MAX];
+    struct slice tree_keys[KEYSPACE_PREFETCH_MAX];
+    uint32_t generation = atomic_load_explicit(&store->published[database], memory_order_relaxed);
+    size_t taken = 0;
+    assert(!access->open);
+    assert(count <= KEYSPACE_PREFETCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].size == 0 || keys[i].size > PREFETCH_KEY_BYTES_MAX)
+            continue;
+        uint8_t *at = bytes[taken];
+        be32_store(at, generation);
+        position_store(at + 4, store_key_position(store, keys[i]));
+        memcpy(at + TREE_KEY_PREFIX_BYTES, keys[i].data, keys[i].size);
+        tree_keys[taken++] = slice_make(at, TREE_KEY_PREFIX_BYTES + keys[i].size);
+    }
+    lsm_prefetch(store->engine, is_locked ? NULL : access->own_reader, TREE_KEYS, tree_keys, taken);
 }
 
 /* Gives the space of everything stored under the object's id back. */

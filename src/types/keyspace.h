@@ -22,6 +22,12 @@ struct object {
     struct slice body;  /* valid until the access ends */
 };
 
+enum { KEYSPACE_PREFETCH_MAX = 16 };
+/* Up to KEYSPACE_PREFETCH_MAX keys that the next commands of `database` will probably find: only a hint. The access
+ * is not open. `is_locked`: the caller holds the engine's write lock. */
+void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
+                       const struct slice *keys, size_t count);
+
 /* STATUS_NOT_FOUND when missing or expired. In a write access an expired key is deleted first (a
  * logged deletion, fact "expired", x). */
 enum status keyspace_find(struct access *access, struct slice key, struct object *object);

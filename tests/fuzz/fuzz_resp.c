@@ -39,9 +39,16 @@ static void transcribe(const uint8_t *data, size_t size, size_t step, bool authe
         do {
             size_t consumed = 0;
             uint8_t *copy = memory_copy(data + start, end - start);
+            struct slice second;
+            size_t skimmed;
+            bool is_skimmed = resp_skim(slice_make(copy, end - start), &second, &skimmed);
             result = resp_parse(slice_make(copy, end - start), &limits, &request, &consumed);
             if (result == RESP_CONSUMED) {
                 if (consumed == 0 || consumed > end - start)
+                    abort();
+                if (is_skimmed &&
+                    (skimmed != consumed ||
+                     (request.count > 1 && !slice_equal(request.arguments[1], second))))
                     abort();
                 start += consumed;
                 buffer_printf(out, "%zu:", request.count);

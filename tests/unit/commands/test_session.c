@@ -74,6 +74,48 @@ static void a_large_value_comes_in_pieces(void **state)
     buffer_release(&reply);
 }
 
+/* More requests than are looked ahead for, over keys in memory that is being flushed and in the one after
+ * it; a key that is too long to be looked up ahead, requests that are not skimmed, a new database. */
+static void a_long_pipeline_over_many_keys_is_answered_in_order(void **state)
+{
+    enum { KEYS = 3000 };
+    struct session_fixture *f = *state;
+    struct buffer requests = {0}, replies = {0};
+    char long_key[200];
+    memset(long_key, 'x', sizeof long_key);
+    long_key[sizeof long_key - 1] = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < KEYS; i++) {
+            buffer_printf(&requests,
+                          "*3\r\n$3\r\nSET\r\n$5\r\nk%04d\r\n$4\r\n%04d\r\n*2\r\n$3\r\nGET\r\n"
+                          "$5\r\nk%04d\r\n",
+                          i, i, i * 7 % KEYS);
+            if (i % 100 == 0)
+                buffer_printf(&requests, "EXISTS %s\r\n*2\r\n$6\r\nEXISTS\r\n$199\r\n%s\r\n",
+                              long_key, long_key);
+            buffer_append_text(&replies, "+OK\r\n");
+            if (round || i * 7 % KEYS <= i)
+                buffer_printf(&replies, "$4\r\n%04d\r\n", i * 7 % KEYS);
+            else
+                buffer_append_text(&replies, "$-1\r\n");
+            if (i % 100 == 0)
+                buffer_append_text(&replies, ":0\r\n:0\r\n");
+        }
+        lsm_request_flush(store_engine(service_store(f->service)));
+    }
+    buffer_append_byte(&replies, 0);
+    struct slice rest = buffer_slice(&requests);
+    while (rest.size > 0) {
+        struct slice piece = slice_make(rest.data, rest.size < 16000 ? rest.size : 16000);
+        session_feed(f->a, piece);
+        fixture_settle(f->a);
+        rest = slice_skip(rest, piece.size);
+    }
+    assert_string_equal(fixture_take(f, f->a), (char *)replies.data);
+    buffer_release(&requests);
+    buffer_release(&replies);
+}
+
 static void a_malformed_request_is_answered_and_closes(void **state)
 {
     struct session_fixture *f = *state;
@@ -664,6 +706,7 @@ int main(void)
         TEST(a_pipeline_gives_the_same_replies_wherever_it_is_split),
         TEST(a_pipeline_may_come_byte_by_byte),
         TEST(a_large_value_comes_in_pieces),
+        TEST(a_long_pipeline_over_many_keys_is_answered_in_order),
         TEST(a_malformed_request_is_answered_and_closes),
         TEST(a_browser_is_closed_without_a_word),
         TEST(quit_answers_and_closes_and_drops_what_follows),

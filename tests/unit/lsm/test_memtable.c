@@ -71,6 +71,39 @@ static void a_read_sees_the_newest_version_at_or_below_its_lsn(void **state)
     memtable_destroy(table);
 }
 
+/* Keys that are there, that have no bucket or share one, in tables with and without an index. */
+static void looking_ahead_changes_nothing(void **state)
+{
+    enum { KEYS = 3000 };
+    (void)state;
+    atomic_store(&safe_lsn, 0);
+    for (int has_hash = 0; has_hash < 2; has_hash++) {
+        struct memtable *table = make(0, has_hash);
+        for (unsigned round = 0; round < 2; round++) {
+            for (unsigned i = 0; i < KEYS; i += 2) {
+                char key[16];
+                snprintf(key, sizeof key, "k%u", 2 * i + round);
+                put(table, key, 1 + round, key);
+            }
+            for (unsigned i = 0; i < 2 * KEYS; i += MEMTABLE_PREFETCH_MAX) {
+                char texts[MEMTABLE_PREFETCH_MAX][16];
+                struct slice keys[MEMTABLE_PREFETCH_MAX];
+                for (unsigned k = 0; k < MEMTABLE_PREFETCH_MAX; k++) {
+                    snprintf(texts[k], sizeof texts[k], "k%u", i + k);
+                    keys[k] = slice_from(texts[k]);
+                }
+                memtable_prefetch(table, keys, MEMTABLE_PREFETCH_MAX);
+                for (unsigned k = 0; k < MEMTABLE_PREFETCH_MAX; k++)
+                    assert_get(table, texts[k], 2,
+                               (i + k) % 4 <= round && i + k < 2 * KEYS ? texts[k] : NULL);
+            }
+            memtable_prefetch(table, NULL, 0);
+        }
+        assert_sound(table);
+        memtable_destroy(table);
+    }
+}
+
 static void the_last_write_of_a_batch_wins_and_shows_once(void **state)
 {
     (void)state;
@@ -427,6 +460,7 @@ int main(void)
         cmocka_unit_test(without_memory_puts_take_what_was_set_aside),
         cmocka_unit_test(a_version_that_found_no_queue_is_freed_with_a_later_one),
         cmocka_unit_test(a_read_sees_the_newest_version_at_or_below_its_lsn),
+        cmocka_unit_test(looking_ahead_changes_nothing),
         cmocka_unit_test(the_last_write_of_a_batch_wins_and_shows_once),
         cmocka_unit_test(overwriting_one_key_takes_no_more_memory),
         cmocka_unit_test(a_version_that_a_reader_may_see_is_not_recycled),
