@@ -5,6 +5,8 @@
 #include "commands/service_state.h"
 #include "types/keyspace.h"
 
+enum { SAME_KEY_REQUESTS = 2 };
+
 size_t session_look_ahead(struct session *session, struct service_thread *thread, struct slice rest)
 {
     struct slice keys[KEYSPACE_PREFETCH_MAX];
@@ -20,6 +22,8 @@ size_t session_look_ahead(struct session *session, struct service_thread *thread
         /* A hot key, as of one log or list, is in the processor's caches. */
         if (key.size > 0 && (count == 0 || !slice_equal(key, keys[count - 1])))
             keys[count++] = key;
+        if (requests == SAME_KEY_REQUESTS && count <= 1)
+            return rest.size; /* so are the keys behind it, probably */
     }
     if (count > 1)
         keyspace_prefetch(service_thread_access(thread),

@@ -53,7 +53,9 @@ struct memtable *memtable_create(const struct memtable_options *options)
     struct memtable *table = memory_zeroed(1, sizeof(struct memtable));
     table->options = *options;
     size_t chunk = options->bytes_expected / 64;
-    arena_init(&table->arena, chunk < 4096 ? 4096 : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk);
+    arena_init(&table->arena, chunk < 4096              ? 4096
+                              : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX
+                                                        : chunk);
     table->head =
         node_init(memory_allocate(node_bytes(HEIGHT_MAX, 0)), slice_make(NULL, 0), HEIGHT_MAX);
     atomic_init(&table->last, table->head);
@@ -387,7 +389,7 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
     if (!finger)
         finger = &scratch;
     bool is_new = finger_place(table, finger, key, height);
-    uint64_t hash = table->buckets ? hash64(key, 0) : 0;
+    uint64_t hash = table->buckets ? memtable_hash(table, key) : 0;
     struct mem_node *found = NULL;
     if (!is_new && table->buckets)
         found = hash_find(table, key, hash);
@@ -453,7 +455,7 @@ bool memtable_get(struct memtable *table, struct slice key, lsn_t lsn, enum entr
 {
     struct mem_node *node;
     if (table->buckets) {
-        node = hash_find(table, key, hash64(key, 0));
+        node = hash_find(table, key, memtable_hash(table, key));
     } else {
         node = find_first(table, key);
         if (node && !slice_equal(node_key(node), key))
@@ -478,7 +480,7 @@ void memtable_prefetch(const struct memtable *table, const struct slice *keys, s
     if (!table->buckets || memtable_node_count(table) < PREFETCH_NODES_MIN)
         return;
     for (size_t i = 0; i < count; i++) {
-        hashes[i] = hash64(keys[i], 0);
+        hashes[i] = memtable_hash(table, keys[i]);
         __builtin_prefetch(&table->buckets[hashes[i] & table->bucket_mask]);
     }
     for (size_t i = 0; i < count; i++) {

@@ -2,7 +2,6 @@
 /* The invariants of a memtable: order, links, versions, counts, index, fingers. */
 #include "lsm/memtable_node.h"
 
-#include "base/hash.h"
 #include "lsm/finding.h"
 
 struct memtable_check {
@@ -45,7 +44,7 @@ static enum status check_versions(struct memtable_check *check, const struct mem
 
 static bool is_indexed(const struct memtable *table, const struct mem_node *node)
 {
-    uint64_t hash = hash64(node_key(node), 0);
+    uint64_t hash = memtable_hash(table, node_key(node));
     const struct mem_node *at =
         atomic_load_explicit(&table->buckets[hash & table->bucket_mask], memory_order_acquire);
     while (at && at != node)

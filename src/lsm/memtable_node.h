@@ -4,6 +4,7 @@
 #define LSM_MEMTABLE_NODE_H
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "lsm/memtable.h"
 
@@ -81,6 +82,16 @@ struct memtable {
 static inline struct slice node_key(const struct mem_node *node)
 {
     return slice_make(node->key, node->key_size);
+}
+
+/* Of the hash index. Keys of a run, as the elements of a list, differ in their last byte mostly: they have
+ * neighbouring buckets, so that the next one is no cache miss. */
+static inline uint64_t memtable_hash(const struct memtable *table, struct slice key)
+{
+    if (table->options.finger_prefix_bytes == 0 || key.size == 0)
+        return hash64(key, 0);
+    size_t rest = key.size - 1;
+    return hash64(slice_make(key.data, rest), 0) + key.data[rest];
 }
 
 static inline struct mem_node *node_next(const struct mem_node *node, int level)
