@@ -71,12 +71,23 @@ static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
 }
 
-/* N: none of the others. U: by a unix socket. */
-static const char *client_flags(bool is_blocked, bool is_unix)
+enum { CLIENT_FLAGS_MAX = 8 };
+
+/* As Redis has them; N: none of the others. */
+static void client_flags(const struct session *session, int queued, char flags[CLIENT_FLAGS_MAX])
 {
-    if (is_blocked)
-        return is_unix ? "bU" : "b";
-    return is_unix ? "U" : "N";
+    char *at = flags;
+    if (queued >= 0)
+        *at++ = 'x';
+    if (atomic_load_explicit(&session->is_blocked, memory_order_relaxed))
+        *at++ = 'b';
+    if (atomic_load_explicit(&session->transaction.is_broken, memory_order_relaxed))
+        *at++ = 'd';
+    if (session->address[0] == '/')
+        *at++ = 'U';
+    if (at == flags)
+        *at++ = 'N';
+    *at = 0;
 }
 
 /* One client's line, as Redis has it. Under the clients mutex. */
@@ -86,11 +97,13 @@ static void append_client(struct client_list *list, struct session *session)
         atomic_load_explicit(&session->last_command, memory_order_relaxed);
     size_t input = atomic_load_explicit(&session->input_bytes, memory_order_relaxed);
     size_t output = atomic_load_explicit(&session->output_bytes, memory_order_relaxed);
-    bool is_blocked = atomic_load_explicit(&session->is_blocked, memory_order_relaxed);
+    int queued = atomic_load_explicit(&session->transaction.shown, memory_order_relaxed);
+    char flags[CLIENT_FLAGS_MAX];
+    client_flags(session, queued, flags);
     buffer_printf(
         &list->text,
         "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s db=%u sub=0 psub=0 "
-        "ssub=0 multi=-1 qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
+        "ssub=0 multi=%d qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
         "omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%.*s "
         "lib-ver=%.*s\n",
         (unsigned long long)session->id, session->address, session->local_address,
@@ -98,8 +111,9 @@ static void append_client(struct client_list *list, struct session *session)
         (unsigned long long)seconds_since(list->now_ms, session->created_ms),
         (unsigned long long)seconds_since(
             list->now_ms, atomic_load_explicit(&session->active_ms, memory_order_relaxed)),
-        client_flags(is_blocked, session->address[0] == '/'),
-        atomic_load_explicit(&session->database, memory_order_relaxed), input, output, output,
+        flags,
+        atomic_load_explicit(&session->database, memory_order_relaxed),
+        queued, input, output, output,
         sizeof *session + input + output, output ? "rw" : "r",
         command         ? command->name
         : session->json ? "json"

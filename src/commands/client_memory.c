@@ -77,6 +77,7 @@ void client_memory_count(struct session *session)
 {
     change(session, &session->memory_bytes,
            session->input.size + session->held.size + session->output.size + session->unsent_bytes +
+               session->transaction.bytes +
                session->request.capacity * sizeof(*session->request.arguments));
 }
 

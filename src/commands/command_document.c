@@ -10,6 +10,7 @@ static const struct {
 } groups[] = {
     {"connection", "Connection"},
     {"server", "Server"},
+    {"transactions", "Transactions"},
     {"generic", "Keys of any type"},
     {"string", "Strings"},
     {"list", "Lists"},

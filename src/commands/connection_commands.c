@@ -79,6 +79,7 @@ static void set_protocol(struct command_context *c, int protocol)
 enum status reset_command(struct command_context *c)
 {
     struct session *session = c->session;
+    transaction_end(session);
     set_protocol(c, 2);
     atomic_store_explicit(&session->database, 0, memory_order_relaxed);
     pthread_mutex_lock(&c->service->clients_mutex);

@@ -29,7 +29,8 @@ struct run {
     struct service_thread *thread;
     struct command_context context;
     struct resp_writer writer;
-    size_t start; /* of the reply in the output */
+    size_t start;   /* of the reply in the output */
+    uint32_t flags; /* of what runs: the command's, for EXEC those of its requests */
     bool nowait;
     bool log_refused; /* the batch could not be begun: what failed is the log, not a read */
     lsn_t lsn;
@@ -126,28 +127,42 @@ static void handle_facts(struct run *run, struct access *access)
         if (access->facts[i].class_letter == 'x')
             atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
     service_signal_facts(service, access);
-    if (run->session->touched_all)
+    if (run->session->touched_all) {
         waiters_signal_all(&service->waiters);
+        waiters_each(&service->watchers, transaction_flush, NULL);
+    }
     run->session->touched_all = false;
 }
 
-static size_t bytes_max_of(const struct command_context *c)
+static size_t bytes_max_of(const struct command *command, const struct slice *arguments,
+                           size_t count)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < c->count; i++)
-        bytes += c->arguments[i].size;
-    size_t total = access_write_bytes(bytes, c->count);
-    if (c->command->keys.last < 0)
-        total += access_delete_bytes(bytes, c->count);
-    return c->command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
+    for (size_t i = 0; i < count; i++)
+        bytes += arguments[i].size;
+    size_t total = access_write_bytes(bytes, count);
+    if (command->keys.last < 0)
+        total += access_delete_bytes(bytes, count);
+    return command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
+}
+
+/* Of all that EXEC will run. */
+static size_t transaction_bytes_max(const struct transaction *transaction)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < transaction->count; i++) {
+        const struct queued_request *request = transaction->requests[i];
+        if (request->command->flags & COMMAND_WRITE)
+            total += bytes_max_of(request->command, request->arguments, request->count);
+    }
+    return total;
 }
 
 /* One try under the lock, which is held. */
 static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
 {
     struct access *access = service_thread_access(run->thread);
-    const struct command *command = run->context.command;
-    bool may_use_reserve = command && !(command->flags & COMMAND_DENYOOM);
+    bool may_use_reserve = !(run->flags & COMMAND_DENYOOM);
     enum status status =
         access_begin_write(access, run->context.database, nowait, bytes_max, may_use_reserve);
     run->log_refused = status != STATUS_OK;
@@ -184,7 +199,10 @@ static enum status run_write(struct run *run, size_t bytes_max)
 
 static enum status run_command(struct run *run)
 {
-    uint32_t flags = run->context.command->flags;
+    const struct command_context *c = &run->context;
+    bool is_exec = c->command->run == exec_command;
+    uint32_t flags = is_exec ? transaction_flags(run->session) : c->command->flags;
+    run->flags = flags;
     if (!(flags & (COMMAND_WRITE | COMMAND_READONLY | COMMAND_READS))) {
         service_thread_unlock(run->thread);
         return run_plain(run);
@@ -195,9 +213,13 @@ static enum status run_command(struct run *run)
         resp_error(&run->writer, "LOADING Cordwood is loading the dataset from disk");
         return STATUS_OK;
     }
-    if (flags & COMMAND_WRITE)
-        return run_write(run, bytes_max_of(&run->context));
-    return run_read(run);
+    if (!(flags & COMMAND_WRITE))
+        return run_read(run);
+    if (!is_exec)
+        return run_write(run, bytes_max_of(c->command, c->arguments, c->count));
+    if (run->nowait && !transaction_is_quick(&run->context, service_thread_access(run->thread)))
+        return STATUS_WOULD_BLOCK;
+    return run_write(run, transaction_bytes_max(&run->session->transaction));
 }
 
 static enum status run_json(struct run *run)
@@ -206,6 +228,7 @@ static enum status run_json(struct run *run)
         run->thread->json = json_request_create();
     run->context.access = NULL;
     run->context.now_ms = env_wall_ms(run->service->env);
+    run->flags = COMMAND_DENYOOM;
     if (run->session->line_dropped) {
         json_reply_line_too_long(&run->context, session_line_bytes_max(run->session));
         return STATUS_OK;
@@ -330,16 +353,26 @@ static bool register_waiters(struct session *session, unsigned database)
     return true;
 }
 
+void command_count(const struct command_context *c, size_t reply_start)
+{
+    const struct buffer *out = c->reply->out;
+    struct service_thread *thread = service_thread(c->service);
+    size_t index = c->command ? (size_t)(c->command - command_table) : 0;
+    counter_add(&thread->commands, 1);
+    if (c->command)
+        counter_add(&thread->calls[index], 1);
+    if (out->size == reply_start || out->data[reply_start] != '-')
+        return;
+    if (c->command)
+        counter_add(&thread->failed[index], 1);
+    service_count_error(c->service, slice_make(out->data + reply_start, out->size - reply_start));
+}
+
 static void count_result(struct run *run)
 {
     const struct buffer *out = run->writer.out;
-    struct service_thread *thread = run->thread;
-    const struct command *command = run->context.command;
-    size_t index = command ? (size_t)(command - command_table) : 0;
-    counter_add(&thread->commands, 1);
-    if (command)
-        counter_add(&thread->calls[index], 1);
     if (run->session->json) {
+        counter_add(&run->thread->commands, 1);
         static const char failed[] = "{\"status\":\"error\"";
         atomic_fetch_add_explicit(&run->service->stats.json_requests, 1, memory_order_relaxed);
         if (slice_starts_with(slice_make(out->data + run->start, out->size - run->start),
@@ -347,11 +380,7 @@ static void count_result(struct run *run)
             atomic_fetch_add_explicit(&run->service->stats.json_errors, 1, memory_order_relaxed);
         return;
     }
-    if (out->size == run->start || out->data[run->start] != '-')
-        return;
-    if (command)
-        counter_add(&thread->failed[index], 1);
-    service_count_error(run->service, slice_make(out->data + run->start, out->size - run->start));
+    command_count(&run->context, run->start);
 }
 
 static void answer_status(struct run *run, enum status status)
@@ -393,7 +422,7 @@ static enum status reply_settled(struct run *run, enum status status)
     }
     /* Replies of one value; a write that has happened is answered. */
     if (!status && out->size - run->start > REPLY_UNCHECKED_BYTES && run->context.command &&
-        !(run->context.command->flags & COMMAND_WRITE) &&
+        !(run->flags & COMMAND_WRITE) &&
         !command_reply_fits(&run->context, out->size - run->start))
         return STATUS_TOO_LARGE;
     return status;
@@ -420,10 +449,14 @@ enum execution session_execute(struct session *session, struct service_thread *t
     session->reply_over_limit = false;
     if (!run_begin(&run, session, thread, nowait, out))
         return EXECUTION_DONE;
+    run.flags = 0;
     if (!session->json && !check_command(&run)) {
+        transaction_reject(&run.context, run.start);
         count_result(&run);
         return EXECUTION_DONE;
     }
+    if (!session->json && transaction_takes(&run.context))
+        return EXECUTION_DONE;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
     for (;;) {
         session->wait_asked = false;

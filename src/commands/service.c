@@ -67,6 +67,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(service->run_id + 2 * i, 3, "%02x", random[i]);
     waiters_init(&service->waiters, wake, service);
+    waiters_init(&service->watchers, transaction_break, service);
     pthread_mutex_init(&service->threads_mutex, NULL);
     pthread_mutex_init(&service->clients_mutex, NULL);
     pthread_mutex_init(&service->errors_mutex, NULL);
@@ -100,6 +101,7 @@ void service_destroy(struct service *service)
         memory_free(thread);
     }
     waiters_release(&service->waiters);
+    waiters_release(&service->watchers);
     pthread_mutex_destroy(&service->threads_mutex);
     pthread_mutex_destroy(&service->clients_mutex);
     pthread_mutex_destroy(&service->errors_mutex);
@@ -192,19 +194,25 @@ void service_thread_idle(struct service *service)
 /* ---- Expiry
  * -------------------------------------------------------------------------------------- */
 
-void service_signal_facts(struct service *service, const struct access *access)
+static void signal_facts(struct waiters *waiters, const struct access *access)
 {
-    if (!waiters_any(&service->waiters))
+    if (!waiters_any(waiters))
         return;
     if (access->facts_are_lost) {
-        waiters_signal_all(&service->waiters);
+        waiters_signal_all(waiters);
         return;
     }
     for (size_t i = 0; i < access->fact_count; i++) {
         const struct fact *fact = &access->facts[i];
-        waiters_signal(&service->waiters, fact->database,
+        waiters_signal(waiters, fact->database,
                        slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
     }
+}
+
+void service_signal_facts(struct service *service, const struct access *access)
+{
+    signal_facts(&service->waiters, access);
+    signal_facts(&service->watchers, access);
 }
 
 /* One batch under the lock. */

@@ -53,6 +53,7 @@ struct service {
     struct service_host host;
     struct service_stats stats;
     struct waiters waiters;
+    struct waiters watchers; /* of WATCH; touched under the write lock, transaction.h */
     uint64_t started_ms, started_us;
     char run_id[41];
     atomic_bool active_expire;

@@ -61,6 +61,7 @@ struct session *session_create(struct service *service, const struct session_opt
     session->created_ms = env_wall_ms(service->env);
     atomic_init(&session->active_ms, session->created_ms);
     atomic_init(&session->protocol, 2);
+    atomic_init(&session->transaction.shown, -1);
     session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
     arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);
     session->output.may_fail = session->work_output.may_fail = session->held.may_fail = true;
@@ -94,6 +95,7 @@ void session_destroy(struct session *session)
     if (!session)
         return;
     session_request_end(session);
+    transaction_end(session);
     service_remove_client(session->service, session);
     client_memory_forget(session);
     arena_release(&session->set_arguments);

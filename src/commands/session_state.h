@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "commands/command.h"
+#include "commands/transaction.h"
 #include "commands/waiters.h"
 
 #include <stdatomic.h>
@@ -81,6 +82,8 @@ struct session {
     struct buffer work_output; /* the worker's reply and what it reveals */
     lsn_t work_lsn;
 
+    struct transaction transaction;
+
     /* Blocking. */
     bool wait_asked;  /* the handler called command_block in this run */
     bool resumed;     /* it has blocked before */
@@ -120,6 +123,8 @@ enum execution session_execute(struct session *session, struct service_thread *t
                                struct buffer *out, lsn_t *lsn);
 /* The longest JSON line that this session takes now. */
 size_t session_line_bytes_max(const struct session *session);
+/* A request of the context is answered: counts it for INFO. */
+void command_count(const struct command_context *c, size_t reply_start);
 /* Ends the blocked request with its answer for "time is over". */
 void session_execute_timeout(struct session *session, struct service_thread *thread,
                              struct buffer *out);

@@ -80,12 +80,17 @@ void waiters_signal(struct waiters *waiters, unsigned database, struct slice key
 
 void waiters_signal_all(struct waiters *waiters)
 {
+    waiters_each(waiters, waiters->wake, waiters->context);
+}
+
+void waiters_each(struct waiters *waiters, void (*each)(void *context, void *owner), void *context)
+{
     for (size_t i = 0; i < WAITER_SHARDS; i++) {
         struct waiter_shard *shard = &waiters->shards[i];
         pthread_mutex_lock(&shard->mutex);
         for (size_t bucket = 0; bucket < WAITER_BUCKETS; bucket++)
             for (struct waiter *waiter = shard->first[bucket]; waiter; waiter = waiter->next)
-                waiters->wake(waiters->context, waiter->owner);
+                each(context, waiter->owner);
         pthread_mutex_unlock(&shard->mutex);
     }
 }

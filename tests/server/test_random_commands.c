@@ -32,6 +32,7 @@ struct world {
     uint64_t clock; /* grows; streams' IDs come from it */
     bool gentle;    /* nothing is cut or removed at once, so that objects grow */
     uint64_t times; /* of expiry, given so far */
+    uint64_t queued; /* commands until the end of the transaction that is open; 0: none is */
     uint64_t done;
 };
 
@@ -296,6 +297,21 @@ static void database_command(struct world *world, struct command *command)
     }
 }
 
+/* MULTI and so many commands; or its end, which mostly is EXEC. */
+static void transaction_command(struct world *world, struct command *command)
+{
+    if (world->queued == 0) {
+        CHOOSE(world, command, "MULTI", "MULTI", "MULTI", "WATCH", "UNWATCH", "EXEC", "DISCARD");
+        if (command->words[0][0] == 'M')
+            world->queued = 1 + below(world, 8);
+        else if (command->words[0][0] == 'W')
+            key(world, command, "slx"[below(world, 3)]);
+        return;
+    }
+    CHOOSE(world, command, "EXEC", "EXEC", "EXEC", "EXEC", "DISCARD");
+    world->queued = 0;
+}
+
 static void make_command(struct world *world, struct command *command)
 {
     static void (*const families[])(struct world *, struct command *) = {
@@ -308,7 +324,13 @@ static void make_command(struct world *world, struct command *command)
 
     command->count = 0;
     command->large_bytes = 0;
-    if (one_in(world, 100))
+    if (world->queued > 1)
+        world->queued--;
+    else if (world->queued == 1 || one_in(world, 60)) {
+        transaction_command(world, command);
+        return;
+    }
+    if (one_in(world, 100) && world->queued == 0) /* DISCARD would take a SELECT back */
         database_command(world, command);
     else if (!world->gentle && one_in(world, 50))
         rename_command(world, command);
@@ -338,6 +360,8 @@ static void encode(const struct command *command, struct buffer *out)
 /* What says how Redis stores a stream is not compared. */
 static void forget_radix_tree(struct resp_reply *reply)
 {
+    for (size_t i = 0; i < reply->count; i++)
+        forget_radix_tree(&reply->children[i]);
     for (size_t i = 0; i + 1 < reply->count; i++)
         if (reply->children[i].type == '$' &&
             slice_starts_with(buffer_slice(&reply->children[i].text), slice_from("radix-tree-")))
@@ -394,17 +418,21 @@ static void run_pipeline(struct world *world)
 static const char *const small_memory[] = {"--memtable-size", "1mb", "--block-cache-size", "1mb",
                                            NULL};
 
-/* What was answered must be there again. */
+/* What was answered must be there again; a transaction that was open is not. */
 static void kill_ours(struct world *world)
 {
     struct buffer shown = {0};
     char database[8];
 
+    world->queued = 0;
+    assert_string_equal(resp_client_ask(&world->clients[SERVER_REDIS], &shown, "RESET"), "+RESET");
+    snprintf(database, sizeof database, "%u", world->database);
+    assert_string_equal(
+        resp_client_ask(&world->clients[SERVER_REDIS], &shown, "SELECT", database), "+OK");
     resp_client_close(&world->clients[SERVER_CORDWOOD]);
     test_server_kill(&world->servers[SERVER_CORDWOOD]);
     test_server_start(&world->servers[SERVER_CORDWOOD], small_memory);
     test_server_connect(&world->servers[SERVER_CORDWOOD], &world->clients[SERVER_CORDWOOD]);
-    snprintf(database, sizeof database, "%u", world->database);
     assert_string_equal(
         resp_client_ask(&world->clients[SERVER_CORDWOOD], &shown, "SELECT", database), "+OK");
     buffer_release(&shown);
