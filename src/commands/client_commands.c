@@ -73,6 +73,11 @@ static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
 
 enum { CLIENT_FLAGS_MAX = 8 };
 
+static size_t shown_subscriptions(const struct session *session, enum pubsub_kind kind)
+{
+    return atomic_load_explicit(&session->subscriptions[kind].shown, memory_order_relaxed);
+}
+
 /* As Redis has them; N: none of the others. */
 static void client_flags(const struct session *session, int queued, char flags[CLIENT_FLAGS_MAX])
 {
@@ -83,6 +88,8 @@ static void client_flags(const struct session *session, int queued, char flags[C
         *at++ = 'b';
     if (atomic_load_explicit(&session->transaction.is_broken, memory_order_relaxed))
         *at++ = 'd';
+    if (session_is_subscribed(session))
+        *at++ = 'P';
     if (session->address[0] == '/')
         *at++ = 'U';
     if (at == flags)
@@ -102,8 +109,9 @@ static void append_client(struct client_list *list, struct session *session)
     client_flags(session, queued, flags);
     buffer_printf(
         &list->text,
-        "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s db=%u sub=0 psub=0 "
-        "ssub=0 multi=%d qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
+        "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s db=%u sub=%zu "
+        "psub=%zu "
+        "ssub=%zu multi=%d qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
         "omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%.*s "
         "lib-ver=%.*s\n",
         (unsigned long long)session->id, session->address, session->local_address,
@@ -111,9 +119,9 @@ static void append_client(struct client_list *list, struct session *session)
         (unsigned long long)seconds_since(list->now_ms, session->created_ms),
         (unsigned long long)seconds_since(
             list->now_ms, atomic_load_explicit(&session->active_ms, memory_order_relaxed)),
-        flags,
-        atomic_load_explicit(&session->database, memory_order_relaxed),
-        queued, input, output, output,
+        flags, atomic_load_explicit(&session->database, memory_order_relaxed),
+        shown_subscriptions(session, PUBSUB_CHANNEL), shown_subscriptions(session, PUBSUB_PATTERN),
+        shown_subscriptions(session, PUBSUB_SHARD), queued, input, output, output,
         sizeof *session + input + output, output ? "rw" : "r",
         command         ? command->name
         : session->json ? "json"

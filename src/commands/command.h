@@ -51,6 +51,7 @@ enum command_flags {
     COMMAND_NO_MULTI = 1 << 10,
     COMMAND_ALLOW_BUSY = 1 << 11,
     COMMAND_MOVABLE_KEYS = 1 << 12, /* the key positions depend on the arguments */
+    COMMAND_PUBSUB = 1 << 13,       /* shown first */
     /* Our own, not shown. */
     COMMAND_READS = 1 << 24,    /* has a read access though not shown as readonly (INFO) */
     COMMAND_EXPANDS = 1 << 25,  /* its records may be 16 times the size of its arguments (NDJSON) */

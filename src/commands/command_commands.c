@@ -48,6 +48,10 @@ static void reply_flags(struct resp_writer *w, uint32_t flags)
         "stale", "fast",     "no_auth", "no_multi", "allow_busy", "movablekeys",
     };
     size_t count = 0, mark = resp_deferred(w);
+    if (flags & COMMAND_PUBSUB) {
+        resp_simple(w, "pubsub");
+        count++;
+    }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!(flags & (uint32_t)1 << i))
             continue;

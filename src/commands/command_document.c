@@ -11,6 +11,7 @@ static const struct {
     {"connection", "Connection"},
     {"server", "Server"},
     {"transactions", "Transactions"},
+    {"pubsub", "Pub/Sub"},
     {"generic", "Keys of any type"},
     {"string", "Strings"},
     {"list", "Lists"},

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "commands/config_table.h"
+#include "commands/notify.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -267,6 +268,11 @@ static bool parse_value(struct slice text, struct value *value, struct buffer *r
         return false;
     case CONFIG_KIND_LIMITS:
         return parse_limits(text, value, reason);
+    case CONFIG_KIND_EVENTS:
+        if (notify_classes_parse(text, &value->number))
+            return true;
+        buffer_append_text(reason, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+        return false;
     case CONFIG_KIND_CHOICE:
         if (parse_choice(entry->choices, text, &value->number))
             return true;
@@ -510,6 +516,9 @@ void config_get_text(struct config *config, enum config_name name, struct buffer
         break;
     case CONFIG_KIND_LIMITS:
         append_limits(config, value);
+        break;
+    case CONFIG_KIND_EVENTS:
+        notify_classes_append(number, value);
         break;
     case CONFIG_KIND_CHOICE:
         append_choice(entry->choices, number, value);

@@ -10,6 +10,7 @@ static const char *const kind_texts[] = {
     [CONFIG_KIND_BOOLEAN] = "yes, no",  [CONFIG_KIND_CHOICE] = NULL,
     [CONFIG_KIND_STRING] = "text",      [CONFIG_KIND_SAVE] = "pairs of numbers",
     [CONFIG_KIND_LIMITS] = "class hard soft seconds ...",
+    [CONFIG_KIND_EVENTS] = "classes of events",
 };
 
 /* The help as # lines of at most TEXT_COLUMNS. */

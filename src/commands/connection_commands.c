@@ -6,6 +6,11 @@ enum status ping_command(struct command_context *c)
 {
     if (c->count > 2)
         return reply_wrong_arity(c);
+    if (c->reply->protocol == 2 && session_is_subscribed(c->session)) {
+        resp_array(c->reply, 2);
+        resp_bulk_text(c->reply, "pong");
+        return reply_bulk(c, c->count == 2 ? c->arguments[1] : slice_make(NULL, 0));
+    }
     if (c->count == 2)
         return reply_bulk(c, c->arguments[1]);
     resp_simple(c->reply, "PONG");
@@ -80,6 +85,7 @@ enum status reset_command(struct command_context *c)
 {
     struct session *session = c->session;
     transaction_end(session);
+    pubsub_unsubscribe_all(session);
     set_protocol(c, 2);
     atomic_store_explicit(&session->database, 0, memory_order_relaxed);
     pthread_mutex_lock(&c->service->clients_mutex);

@@ -120,9 +120,10 @@ static void keep_lock(struct run *run)
 }
 
 /* What the batch did, to those who wait for it. */
-static void handle_facts(struct run *run, struct access *access)
+static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
 {
     struct service *service = run->service;
+    service_notify(service, access, lsn);
     for (size_t i = 0; i < access->fact_count; i++)
         if (access->facts[i].class_letter == 'x')
             atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
@@ -170,9 +171,10 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
         return status;
     begin_context(run, access);
     status = call(run);
-    raise_lsn(run, access_end(access));
+    lsn_t lsn = access_end(access);
+    raise_lsn(run, lsn);
     if (access->fact_count > 0 || run->session->touched_all || access->facts_are_lost)
-        handle_facts(run, access);
+        handle_facts(run, access, lsn);
     return status;
 }
 
@@ -271,6 +273,16 @@ static void reply_unknown_subcommand(struct command_context *c, const struct com
     reply_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.", ARGUMENT_SHOWN(c, 1), name);
 }
 
+/* What a RESP2 client may send while messages come in between. */
+static bool is_for_subscribers(const struct command *command)
+{
+    command_handler *run = command->run;
+    return run == subscribe_command || run == psubscribe_command || run == ssubscribe_command ||
+           run == unsubscribe_command || run == punsubscribe_command ||
+           run == sunsubscribe_command || run == ping_command || run == quit_command ||
+           run == reset_command;
+}
+
 /* NULL: the error is answered. */
 static const struct command *check_command(struct run *run)
 {
@@ -298,6 +310,14 @@ static const struct command *check_command(struct run *run)
     }
     if (!(c->command->flags & COMMAND_NO_AUTH) && !session_is_authenticated(run->session)) {
         resp_error(c->reply, "NOAUTH Authentication required.");
+        return NULL;
+    }
+    if (c->reply->protocol == 2 && session_is_subscribed(run->session) &&
+        !is_for_subscribers(c->command)) {
+        reply_errorf(c,
+                     "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                     "/ RESET are allowed in this context",
+                     c->command->name);
         return NULL;
     }
     assert(c->command->run);
@@ -457,6 +477,7 @@ enum execution session_execute(struct session *session, struct service_thread *t
     }
     if (!session->json && transaction_takes(&run.context))
         return EXECUTION_DONE;
+    session->taken_lsn = 0;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
     for (;;) {
         session->wait_asked = false;
@@ -483,6 +504,7 @@ enum execution session_execute(struct session *session, struct service_thread *t
         break;
     }
     raise_lsn(&run, *lsn);
+    raise_lsn(&run, session->taken_lsn);
     *lsn = run.lsn;
     count_result(&run);
     return EXECUTION_DONE;

@@ -222,8 +222,9 @@ static void info_stats(struct info *info)
     number(info, "evicted_clients", counter(&stats->evicted_clients));
     number(info, "keyspace_hits", totals.hits);
     number(info, "keyspace_misses", totals.misses);
-    number(info, "pubsub_channels", 0);
-    number(info, "pubsub_patterns", 0);
+    number(info, "pubsub_channels", pubsub_count(&info->service->pubsub, PUBSUB_CHANNEL));
+    number(info, "pubsub_patterns", pubsub_count(&info->service->pubsub, PUBSUB_PATTERN));
+    number(info, "pubsubshard_channels", pubsub_count(&info->service->pubsub, PUBSUB_SHARD));
     number(info, "latest_fork_usec", 0);
     number(info, "total_forks", 0);
     number(info, "total_error_replies", counter(&stats->error_replies));

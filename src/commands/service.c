@@ -68,6 +68,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
         snprintf(service->run_id + 2 * i, 3, "%02x", random[i]);
     waiters_init(&service->waiters, wake, service);
     waiters_init(&service->watchers, transaction_break, service);
+    pubsub_init(&service->pubsub);
     pthread_mutex_init(&service->threads_mutex, NULL);
     pthread_mutex_init(&service->clients_mutex, NULL);
     pthread_mutex_init(&service->errors_mutex, NULL);
@@ -102,6 +103,7 @@ void service_destroy(struct service *service)
     }
     waiters_release(&service->waiters);
     waiters_release(&service->watchers);
+    pubsub_release(&service->pubsub);
     pthread_mutex_destroy(&service->threads_mutex);
     pthread_mutex_destroy(&service->clients_mutex);
     pthread_mutex_destroy(&service->errors_mutex);
@@ -225,8 +227,9 @@ static enum status expire_batch(struct service *service, struct access *access, 
         access_begin_write(access, 0, true, keyspace_expire_bytes(EXPIRE_KEYS_A_BATCH), true);
     if (status == STATUS_OK) {
         status = keyspace_expire_due(access, EXPIRE_KEYS_A_BATCH, &expired, more);
-        access_end(access);
+        lsn_t lsn = access_end(access);
         service_signal_facts(service, access);
+        service_notify(service, access, lsn);
     }
     lsm_unlock(engine);
     atomic_fetch_add_explicit(&service->stats.expired_keys, expired, memory_order_relaxed);

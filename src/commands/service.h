@@ -15,6 +15,8 @@ struct service_host {
     /* A BLOCKED session can go on: call session_resume on its loop, soon. Wakes may be spurious and
      * may come for a session that is not blocked any more. `owner` as in session_options. */
     void (*wake)(void *context, void *owner);
+    /* Messages have come for the session: call session_deliver on its loop, soon. NULL: the host calls it anyway. */
+    void (*deliver)(void *context, void *owner);
     void (*shutdown)(void *context, bool now); /* SHUTDOWN: stop cleanly; the reply never comes */
     void (*disconnect)(void *context, void *owner); /* close it after its output */
     void (*evict)(void *context, void *owner); /* close it at once; NULL: clients are never evicted */

@@ -5,6 +5,7 @@
 
 #include "commands/command.h"
 #include "commands/json_request.h"
+#include "commands/notify.h"
 #include "commands/session_state.h"
 #include "commands/waiters.h"
 
@@ -53,6 +54,7 @@ struct service {
     struct service_host host;
     struct service_stats stats;
     struct waiters waiters;
+    struct pubsub pubsub;
     struct waiters watchers; /* of WATCH; touched under the write lock, transaction.h */
     uint64_t started_ms, started_us;
     char run_id[41];

@@ -11,7 +11,7 @@
 enum {
     INLINE_BYTES_MAX = 64 * 1024,
     ARGUMENTS_MAX = 1024 * 1024,
-    ARGUMENTS_KEPT_MAX = 1024, /* as resp_request_reset has it */
+    ARGUMENTS_KEPT_MAX = 1024,          /* as resp_request_reset has it */
     LINE_BYTES_MAX = 64 * 1024 * 1024,  /* JSON; a line may carry many entries */
     LINE_BYTES_MAX_UNKNOWN = 16 * 1024, /* before auth */
     JOIN_BYTES = 1024,                  /* copied at once to a partial request of unknown length */
@@ -62,6 +62,7 @@ struct session *session_create(struct service *service, const struct session_opt
     atomic_init(&session->active_ms, session->created_ms);
     atomic_init(&session->protocol, 2);
     atomic_init(&session->transaction.shown, -1);
+    inbox_init(&session->inbox);
     session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
     arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);
     session->output.may_fail = session->work_output.may_fail = session->held.may_fail = true;
@@ -96,6 +97,8 @@ void session_destroy(struct session *session)
         return;
     session_request_end(session);
     transaction_end(session);
+    pubsub_unsubscribe_all(session);
+    inbox_release(&session->inbox);
     service_remove_client(session->service, session);
     client_memory_forget(session);
     arena_release(&session->set_arguments);
@@ -525,6 +528,39 @@ enum session_state session_resume(struct session *session)
     if (session->state == SESSION_READY)
         feed_bytes(session, &feed, slice_make(NULL, 0));
     return feed_end(session, &feed);
+}
+
+void session_deliver(struct session *session)
+{
+    lsn_t lsn = 0;
+    if (session->state == SESSION_CLOSING)
+        return;
+    if (!inbox_take(&session->inbox, &session->output, &lsn) || session->output.failed)
+        session_over_output_limit(session);
+    session->output.failed = false;
+    session_mark_output(session, lsn);
+    client_memory_count(session);
+}
+
+void session_take_messages(struct command_context *c)
+{
+    struct session *session = c->session;
+    if (session_subscription_count(session) > 0 &&
+        !inbox_take(&session->inbox, c->reply->out, &session->taken_lsn))
+        session_over_output_limit(session);
+}
+
+size_t session_subscription_count(const struct session *session)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
+        count += atomic_load_explicit(&session->subscriptions[kind].shown, memory_order_relaxed);
+    return count;
+}
+
+bool session_is_subscribed(const struct session *session)
+{
+    return session_subscription_count(session) > 0;
 }
 
 enum session_state session_end_input(struct session *session)

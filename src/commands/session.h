@@ -56,6 +56,9 @@ void session_work(struct session *session);
  * while a worker is inside session_work. */
 enum session_state session_resume(struct session *session);
 enum session_state session_state(const struct session *session);
+/* After service_host.deliver, on the session's loop: messages of pub/sub go behind its output. */
+void session_deliver(struct session *session);
+bool session_is_subscribed(const struct session *session);
 /* The peer sends no more: half a JSON line gets its error reply. CLOSING when READY; a session that is
  * PARKED or BLOCKED first goes on, and is CLOSING after its last complete request. */
 enum session_state session_end_input(struct session *session);

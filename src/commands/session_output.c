@@ -77,8 +77,9 @@ void session_lose_reply(struct session *session)
 /* client-output-buffer-limit: what may be sent and is not taken counts, held replies do not. */
 static void check_output_limit(struct session *session, size_t released)
 {
-    struct config_output_limit limit =
-        config_output_limit(session->service->config, CONFIG_CLASS_NORMAL);
+    struct config_output_limit limit = config_output_limit(
+        session->service->config, session_is_subscribed(session) ? CONFIG_CLASS_PUBSUB
+                                                                 : CONFIG_CLASS_NORMAL);
     bool over = limit.hard_bytes && released > limit.hard_bytes;
     if (limit.soft_bytes && released > limit.soft_bytes) {
         uint64_t now_us = env_monotonic_us(session->service->env);

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "commands/command.h"
+#include "commands/pubsub.h"
 #include "commands/transaction.h"
 #include "commands/waiters.h"
 
@@ -36,6 +37,13 @@ enum execution {
 struct gate_mark {
     uint64_t end; /* counted from the session's first output byte */
     lsn_t lsn;
+};
+
+/* Of one kind; the lists are guarded by the pubsub's mutex. */
+struct session_subscriptions {
+    struct subscription *first, *last;
+    size_t count;        /* of the thread that executes for the session */
+    atomic_size_t shown; /* the same, for all */
 };
 
 struct session {
@@ -83,6 +91,9 @@ struct session {
     lsn_t work_lsn;
 
     struct transaction transaction;
+    struct session_subscriptions subscriptions[PUBSUB_KINDS];
+    struct inbox inbox;
+    lsn_t taken_lsn; /* of messages that the running request has put into its reply */
 
     /* Blocking. */
     bool wait_asked;  /* the handler called command_block in this run */
@@ -135,6 +146,10 @@ void session_execute_half_line(struct session *session, struct service_thread *t
 bool session_hold_request(struct session *session);
 /* Lets go of the held request, its waiters and what it had set. */
 void session_request_end(struct session *session);
+
+/* Messages that came before the running request's answer go before it. */
+void session_take_messages(struct command_context *c);
+size_t session_subscription_count(const struct session *session); /* of all kinds */
 
 /* ---- session_output.c
  * ---------------------------------------------------------------------------- */

@@ -19,7 +19,13 @@
 #include <unistd.h>
 
 enum connection_phase { CONNECTION_OPEN, CONNECTION_FINISHING, CONNECTION_CLOSING };
-enum event { EVENT_WAKE = 1, EVENT_DISCONNECT = 2, EVENT_WORK_DONE = 4, EVENT_EVICT = 8 };
+enum event {
+    EVENT_WAKE = 1,
+    EVENT_DISCONNECT = 2,
+    EVENT_WORK_DONE = 4,
+    EVENT_EVICT = 8,
+    EVENT_DELIVER = 16
+};
 
 struct connection {
     union {
@@ -41,9 +47,9 @@ struct connection {
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
-    uint64_t active_ms; /* uv_now of the last byte */
+    uint64_t active_ms;      /* uv_now of the last byte */
     uint64_t read_iteration; /* of the loop, in which it read last */
-    struct loop_task task; /* its events: enum event */
+    struct loop_task task;   /* its events: enum event */
     struct worker_job job;
     char address[128];
 };
@@ -281,7 +287,8 @@ static ssize_t send_now(struct connection *connection, struct slice bytes)
 /* Sends up to `count` bytes of the output. false: the connection is broken. */
 static bool send_output(struct connection *connection, size_t count)
 {
-    ssize_t sent = send_now(connection, slice_make(session_output(connection->session).data, count));
+    ssize_t sent =
+        send_now(connection, slice_make(session_output(connection->session).data, count));
     if (sent < 0)
         return false;
     if ((size_t)sent < count) {
@@ -315,8 +322,9 @@ void connection_flush(struct connection *connection, lsn_t acked)
 {
     assert(connection->phase != CONNECTION_CLOSING);
     size_t released = session_output_released(connection->session, acked);
-    bool is_broken = session_is_over_limit(connection->session) ||
-                     (released > 0 && !connection->is_writing && !send_output(connection, released));
+    bool is_broken =
+        session_is_over_limit(connection->session) ||
+        (released > 0 && !connection->is_writing && !send_output(connection, released));
     if (is_broken) {
         close_now(connection);
         return;
@@ -362,7 +370,8 @@ void connection_tick(struct connection *connection, bool force)
         (uint64_t)config_integer(server_of(connection)->config, CONFIG_timeout) * 1000;
     uint64_t idle_ms = uv_now(&connection->loop->uv) - connection->active_ms;
     if (limit_ms == 0 || idle_ms <= limit_ms || connection->is_at_work ||
-        session_state(connection->session) == SESSION_BLOCKED)
+        session_state(connection->session) == SESSION_BLOCKED ||
+        session_is_subscribed(connection->session))
         return;
     env_log(server_of(connection)->env, LOG_VERBOSE, "Closing idle client %s", connection->address);
     close_now(connection);
@@ -411,9 +420,14 @@ static void on_events(struct loop_task *task, unsigned events)
         if (connection->phase == CONNECTION_CLOSING)
             return;
     }
+    if (events & EVENT_DELIVER) {
+        session_deliver(connection->session);
+        connection->active_ms = uv_now(&connection->loop->uv);
+        link_append(&connection->loop->dirty, &connection->link);
+    }
     connection->was_woken |= (events & EVENT_WAKE) != 0;
-    bool is_blocked = !connection->is_at_work &&
-                      session_state(connection->session) == SESSION_BLOCKED;
+    bool is_blocked =
+        !connection->is_at_work && session_state(connection->session) == SESSION_BLOCKED;
     if ((events & EVENT_WORK_DONE) || (connection->was_woken && is_blocked))
         resume(connection);
 }
@@ -426,6 +440,11 @@ void connection_wake(struct connection *connection)
 void connection_disconnect(struct connection *connection)
 {
     loop_post(connection->loop, &connection->task, EVENT_DISCONNECT);
+}
+
+void connection_deliver(struct connection *connection)
+{
+    loop_post(connection->loop, &connection->task, EVENT_DELIVER);
 }
 
 void connection_evict(struct connection *connection)

@@ -40,6 +40,7 @@ void connection_finish(struct connection *connection);
 
 void connection_wake(struct connection *connection);       /* any thread: session_resume, soon */
 void connection_disconnect(struct connection *connection); /* any thread: close after its output */
+void connection_deliver(struct connection *connection);    /* any thread: session_deliver, soon */
 void connection_evict(struct connection *connection);      /* any thread: close at once */
 
 struct connection *connection_of_link(struct link *link);     /* in loop.dirty and loop.held */

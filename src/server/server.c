@@ -29,6 +29,12 @@ static void host_disconnect(void *context, void *owner)
     connection_disconnect(owner);
 }
 
+static void host_deliver(void *context, void *owner)
+{
+    (void)context;
+    connection_deliver(owner);
+}
+
 static void host_evict(void *context, void *owner)
 {
     (void)context;
@@ -344,6 +350,7 @@ struct server *server_create(const struct server_options *options, struct buffer
         runner_create((unsigned)config_integer(server->config, CONFIG_background_threads));
     const struct service_host host = {
         .wake = host_wake,
+        .deliver = host_deliver,
         .shutdown = host_shutdown,
         .disconnect = host_disconnect,
         .evict = host_evict,
