@@ -64,6 +64,7 @@ struct client_list {
     uint64_t now_ms;
     const struct slice *ids; /* NULL: all */
     size_t id_count;
+    enum client_type type;
 };
 
 static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
@@ -131,10 +132,37 @@ static void append_client(struct client_list *list, struct session *session)
         (int)session->library_version.size, (const char *)session->library_version.data);
 }
 
+bool client_type_parse(struct command_context *c, size_t index, enum client_type *type)
+{
+    static const struct {
+        const char *name;
+        enum client_type type;
+    } types[] = {{"normal", CLIENT_TYPE_NORMAL},
+                 {"pubsub", CLIENT_TYPE_PUBSUB},
+                 {"master", CLIENT_TYPE_NONE},
+                 {"replica", CLIENT_TYPE_NONE},
+                 {"slave", CLIENT_TYPE_NONE}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (argument_is(c, index, types[i].name)) {
+            *type = types[i].type;
+            return true;
+        }
+    }
+    reply_errorf(c, "ERR Unknown client type '%.*s'", ARGUMENT_SHOWN(c, index));
+    return false;
+}
+
+bool client_is_of_type(const struct session *session, enum client_type type)
+{
+    if (type == CLIENT_TYPE_ANY || type == CLIENT_TYPE_NONE)
+        return type == CLIENT_TYPE_ANY;
+    return session_is_subscribed(session) == (type == CLIENT_TYPE_PUBSUB);
+}
+
 static void append_if_asked(void *context, struct session *session)
 {
     struct client_list *list = context;
-    bool is_asked = !list->ids;
+    bool is_asked = !list->ids && client_is_of_type(session, list->type);
     for (size_t i = 0; i < list->id_count && !is_asked; i++) {
         uint64_t id = 0;
         is_asked = slice_parse_unsigned(list->ids[i], &id) && id == session->id;
@@ -163,14 +191,9 @@ enum status client_info_command(struct command_context *c)
 enum status client_list_command(struct command_context *c)
 {
     struct client_list list = {.text.may_fail = true, .now_ms = env_wall_ms(c->service->env)};
-    bool none = false;
     if (c->count == 4 && argument_is(c, 2, "TYPE")) {
-        if (!argument_is(c, 3, "normal")) {
-            none = argument_is(c, 3, "master") || argument_is(c, 3, "replica") ||
-                   argument_is(c, 3, "slave") || argument_is(c, 3, "pubsub");
-            if (!none)
-                return reply_errorf(c, "ERR Unknown client type '%.*s'", ARGUMENT_SHOWN(c, 3));
-        }
+        if (!client_type_parse(c, 3, &list.type))
+            return STATUS_OK;
     } else if (c->count > 3 && argument_is(c, 2, "ID")) {
         for (size_t i = 3; i < c->count; i++) {
             int64_t id = 0;
@@ -182,8 +205,7 @@ enum status client_list_command(struct command_context *c)
     } else if (c->count != 2) {
         return reply_syntax_error(c);
     }
-    if (!none)
-        service_each_client(c->service, append_if_asked, &list);
+    service_each_client(c->service, append_if_asked, &list);
     return reply_list(c, &list);
 }
 
@@ -192,22 +214,50 @@ enum status client_help_command(struct command_context *c)
     static const char *const lines[] = {
         "GETNAME",
         "    Return the name of the current connection.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "ID",
         "    Return the ID of the current connection.",
         "INFO",
         "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are:",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made from the specified address",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made to specified local address",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Kill connections by type.",
+        "    * USER <username>",
+        "      Kill connections authenticated by <username>.",
+        "    * SKIPME (YES|NO)",
+        "      Skip killing current connection (default: yes).",
         "LIST [options ...]",
         "    Return information about client connections. Options:",
         "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
         "      Return clients of specified type.",
         "    * ID <client id> [<client id> ...]",
         "      Return clients of specified IDs only.",
+        "NO-EVICT (ON|OFF)",
+        "    Protect current client connection from eviction.",
+        "NO-TOUCH (ON|OFF)",
+        "    Will not touch LRU/LFU stats when this mode is on.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
         "SETINFO <option> <value>",
         "    Set client meta attr. Options are:",
         "    * LIB-NAME: the client lib name.",
         "    * LIB-VER: the client lib version.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
         NULL,
     };
     return reply_help(c, lines);

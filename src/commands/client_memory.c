@@ -21,6 +21,7 @@ static struct session *largest_client(const struct service *service)
     struct session *largest = NULL;
     for (struct session *session = service->clients; session; session = session->next)
         if (!atomic_load_explicit(&session->is_evicted, memory_order_relaxed) &&
+            !atomic_load_explicit(&session->is_kept, memory_order_relaxed) &&
             (!largest || held_by(session) > held_by(largest)))
             largest = session;
     return largest;

@@ -12,6 +12,8 @@ static const struct {
     {"server", "Server"},
     {"transactions", "Transactions"},
     {"pubsub", "Pub/Sub"},
+    {"cluster", "Cluster"},
+    {"scripting", "Scripting"},
     {"generic", "Keys of any type"},
     {"string", "Strings"},
     {"list", "Lists"},

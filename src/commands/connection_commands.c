@@ -86,6 +86,8 @@ enum status reset_command(struct command_context *c)
     struct session *session = c->session;
     transaction_end(session);
     pubsub_unsubscribe_all(session);
+    session->replies = SESSION_REPLIES_ON;
+    atomic_store(&session->is_kept, false);
     set_protocol(c, 2);
     atomic_store_explicit(&session->database, 0, memory_order_relaxed);
     pthread_mutex_lock(&c->service->clients_mutex);

@@ -442,8 +442,7 @@ static enum status reply_settled(struct run *run, enum status status)
     }
     /* Replies of one value; a write that has happened is answered. */
     if (!status && out->size - run->start > REPLY_UNCHECKED_BYTES && run->context.command &&
-        !(run->flags & COMMAND_WRITE) &&
-        !command_reply_fits(&run->context, out->size - run->start))
+        !(run->flags & COMMAND_WRITE) && !command_reply_fits(&run->context, out->size - run->start))
         return STATUS_TOO_LARGE;
     return status;
 }
@@ -461,8 +460,24 @@ static enum status start_waiting(struct run *run)
     return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
-                               struct buffer *out, lsn_t *lsn)
+/* CLIENT PAUSE: the request keeps its place and is tried again then. */
+static bool is_paused(struct run *run)
+{
+    struct session *session = run->session;
+    const struct command *command = run->context.command;
+    uint64_t until_us;
+    uint32_t flags = !command                       ? COMMAND_WRITE /* a JSON line may be one */
+                     : command->run == exec_command ? transaction_flags(session)
+                                                    : command->flags;
+    if (!service_is_paused(run->service, flags, &until_us) || !session_hold_request(session))
+        return false;
+    session->waits_for_pause = true;
+    session->deadline_us = until_us;
+    return true;
+}
+
+static enum execution execute(struct session *session, struct service_thread *thread, bool nowait,
+                              struct buffer *out, lsn_t *lsn)
 {
     struct run run;
     session->delay_us = 0;
@@ -478,6 +493,8 @@ enum execution session_execute(struct session *session, struct service_thread *t
     if (!session->json && transaction_takes(&run.context))
         return EXECUTION_DONE;
     session->taken_lsn = 0;
+    if (nowait && is_paused(&run))
+        return EXECUTION_BLOCKED;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
     for (;;) {
         session->wait_asked = false;
@@ -508,6 +525,16 @@ enum execution session_execute(struct session *session, struct service_thread *t
     *lsn = run.lsn;
     count_result(&run);
     return EXECUTION_DONE;
+}
+
+enum execution session_execute(struct session *session, struct service_thread *thread, bool nowait,
+                               struct buffer *out, lsn_t *lsn)
+{
+    size_t start = out->size;
+    enum execution execution = execute(session, thread, nowait, out, lsn);
+    if (execution == EXECUTION_DONE && session->replies != SESSION_REPLIES_ON)
+        session_drop_reply(session, out, start);
+    return execution;
 }
 
 void session_execute_timeout(struct session *session, struct service_thread *thread,

@@ -69,6 +69,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
     waiters_init(&service->waiters, wake, service);
     waiters_init(&service->watchers, transaction_break, service);
     pubsub_init(&service->pubsub);
+    atomic_init(&service->last_save_ms, service->started_ms);
     pthread_mutex_init(&service->threads_mutex, NULL);
     pthread_mutex_init(&service->clients_mutex, NULL);
     pthread_mutex_init(&service->errors_mutex, NULL);

@@ -55,6 +55,9 @@ struct service {
     struct service_stats stats;
     struct waiters waiters;
     struct pubsub pubsub;
+    atomic_ullong pause_until_us; /* CLIENT PAUSE; monotonic, 0: none */
+    atomic_bool pause_is_total;   /* not only of writes */
+    atomic_ullong last_save_ms;
     struct waiters watchers; /* of WATCH; touched under the write lock, transaction.h */
     uint64_t started_ms, started_us;
     char run_id[41];

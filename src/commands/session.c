@@ -522,7 +522,8 @@ enum session_state session_resume(struct session *session)
             return session->state;
         take_work(session);
     } else if (session->state == SESSION_BLOCKED) {
-        session->resumed = true;
+        session->resumed = !session->waits_for_pause;
+        session->waits_for_pause = false;
         settle(session, session_execute(session, feed.thread, true, &session->output, &feed.lsn));
     }
     if (session->state == SESSION_READY)
@@ -548,6 +549,18 @@ void session_take_messages(struct command_context *c)
     if (session_subscription_count(session) > 0 &&
         !inbox_take(&session->inbox, c->reply->out, &session->taken_lsn))
         session_over_output_limit(session);
+}
+
+void session_drop_reply(struct session *session, struct buffer *out, size_t start)
+{
+    if (session->replies == SESSION_REPLIES_SKIP) {
+        out->size = start; /* of the SKIP itself: nothing */
+        session->replies = SESSION_REPLIES_SKIPS;
+        return;
+    }
+    out->size = start;
+    if (session->replies == SESSION_REPLIES_SKIPS)
+        session->replies = SESSION_REPLIES_ON;
 }
 
 size_t session_subscription_count(const struct session *session)
@@ -585,6 +598,8 @@ enum session_state session_timeout(struct session *session)
     if (session->state != SESSION_BLOCKED || session->deadline_us == 0 ||
         env_monotonic_us(session->service->env) < session->deadline_us)
         return session->state;
+    if (session->waits_for_pause)
+        return session_resume(session);
     struct feed feed = {.thread = service_thread(session->service)};
     session_execute_timeout(session, feed.thread, &session->output);
     settle(session, EXECUTION_DONE);

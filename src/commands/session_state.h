@@ -32,6 +32,13 @@ enum execution {
     EXECUTION_BLOCKED,
 };
 
+enum session_replies {
+    SESSION_REPLIES_ON,
+    SESSION_REPLIES_OFF,
+    SESSION_REPLIES_SKIP,  /* not the next request's */
+    SESSION_REPLIES_SKIPS, /* not this one's */
+};
+
 /* Output up to `end` may go when the acknowledged LSN is above `lsn`. Both ascend from mark to
  * mark; output behind the last mark waits for nothing but what is before it. */
 struct gate_mark {
@@ -93,6 +100,9 @@ struct session {
     struct transaction transaction;
     struct session_subscriptions subscriptions[PUBSUB_KINDS];
     struct inbox inbox;
+    enum session_replies replies; /* CLIENT REPLY */
+    atomic_bool is_kept;          /* CLIENT NO-EVICT */
+    bool waits_for_pause;         /* BLOCKED: its request has not begun, CLIENT PAUSE holds it */
     lsn_t taken_lsn; /* of messages that the running request has put into its reply */
 
     /* Blocking. */
@@ -134,6 +144,8 @@ enum execution session_execute(struct session *session, struct service_thread *t
                                struct buffer *out, lsn_t *lsn);
 /* The longest JSON line that this session takes now. */
 size_t session_line_bytes_max(const struct session *session);
+/* CLIENT REPLY OFF and SKIP: what a request has answered is not sent. */
+void session_drop_reply(struct session *session, struct buffer *out, size_t start);
 /* A request of the context is answered: counts it for INFO. */
 void command_count(const struct command_context *c, size_t reply_start);
 /* Ends the blocked request with its answer for "time is over". */
@@ -163,9 +175,19 @@ void session_lose_reply(struct session *session);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */
 void session_over_output_limit(struct session *session); /* says so, once; the host drops it */
 
+/* ---- client_control_commands.c
+ * --------------------------------------------------------------------- */
+
+/* CLIENT PAUSE holds requests with these flags back, until then. */
+bool service_is_paused(struct service *service, uint32_t flags, uint64_t *until_us);
+
 /* ---- client_commands.c
  * ----------------------------------------------------------------------------- */
 
+enum client_type { CLIENT_TYPE_ANY, CLIENT_TYPE_NORMAL, CLIENT_TYPE_PUBSUB, CLIENT_TYPE_NONE };
+/* A type's name at the index; false: the error is answered. There are no replicas and no master: _NONE. */
+bool client_type_parse(struct command_context *c, size_t index, enum client_type *type);
+bool client_is_of_type(const struct session *session, enum client_type type);
 bool session_is_valid_name(struct slice name); /* printable, no spaces; also a library's name */
 /* `field` is the session's name, library_name or library_version. */
 void session_set_name(struct session *session, struct buffer *field, struct slice name);
