@@ -388,6 +388,19 @@ void command_count(const struct command_context *c, size_t reply_start)
     service_count_error(c->service, slice_make(out->data + reply_start, out->size - reply_start));
 }
 
+/* It was answered without being run. */
+static void count_rejected(struct run *run)
+{
+    const struct command *command = run->context.command;
+    const struct buffer *out = run->writer.out;
+    counter_add(&run->thread->commands, 1);
+    if (command)
+        counter_add(&run->thread->rejected[command - command_table], 1);
+    if (out->size > run->start)
+        service_count_error(run->service,
+                            slice_make(out->data + run->start, out->size - run->start));
+}
+
 static void count_result(struct run *run)
 {
     const struct buffer *out = run->writer.out;
@@ -487,7 +500,7 @@ static enum execution execute(struct session *session, struct service_thread *th
     run.flags = 0;
     if (!session->json && !check_command(&run)) {
         transaction_reject(&run.context, run.start);
-        count_result(&run);
+        count_rejected(&run);
         return EXECUTION_DONE;
     }
     if (!session->json && transaction_takes(&run.context))
@@ -496,6 +509,7 @@ static enum execution execute(struct session *session, struct service_thread *th
     if (nowait && is_paused(&run))
         return EXECUTION_BLOCKED;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
+    uint64_t began_us = thread->clock_us ? thread->clock_us : env_monotonic_us(run.service->env);
     for (;;) {
         session->wait_asked = false;
         enum status status = session->json ? run_json(&run) : run_command(&run);
@@ -524,6 +538,11 @@ static enum execution execute(struct session *session, struct service_thread *th
     raise_lsn(&run, session->taken_lsn);
     *lsn = run.lsn;
     count_result(&run);
+    thread->clock_us = env_monotonic_us(run.service->env);
+    if (!session->json) {
+        timing_record(&run.context, thread->clock_us - began_us);
+        monitor_feed(&run.context);
+    }
     return EXECUTION_DONE;
 }
 

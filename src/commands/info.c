@@ -275,12 +275,31 @@ static void info_errorstats(struct info *info)
 static void info_commandstats(struct info *info)
 {
     for (size_t i = 0; i < command_table_size; i++) {
-        uint64_t calls = 0, failed = 0;
-        service_command_totals(info->service, &command_table[i], &calls, &failed);
-        if (calls > 0)
-            buffer_printf(info->out, "cmdstat_%s:calls=%llu,failed_calls=%llu\r\n",
-                          command_table[i].name, (unsigned long long)calls,
-                          (unsigned long long)failed);
+        struct command_totals totals;
+        service_command_totals(info->service, &command_table[i], &totals);
+        if (totals.calls + totals.rejected == 0)
+            continue;
+        buffer_printf(info->out,
+                      "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
+                      "failed_calls=%llu\r\n",
+                      command_table[i].name, (unsigned long long)totals.calls,
+                      (unsigned long long)totals.duration_us,
+                      totals.calls ? (double)totals.duration_us / (double)totals.calls : 0,
+                      (unsigned long long)totals.rejected, (unsigned long long)totals.failed);
+    }
+}
+
+static void info_latencystats(struct info *info)
+{
+    for (size_t i = 0; i < command_table_size; i++) {
+        struct timing_histogram sum;
+        if (timing_sum(info->service, &command_table[i], &sum))
+            buffer_printf(
+                info->out,
+                "latency_percentiles_usec_%s:p50=%llu.000,p99=%llu.000,p99.9=%llu.000\r\n",
+                command_table[i].name, (unsigned long long)timing_percentile_us(&sum, 0.5),
+                (unsigned long long)timing_percentile_us(&sum, 0.99),
+                (unsigned long long)timing_percentile_us(&sum, 0.999));
     }
 }
 
@@ -375,6 +394,7 @@ static const struct section {
     {"cpu", "CPU", true, info_cpu},
     {"modules", "Modules", true, NULL},
     {"commandstats", "Commandstats", false, info_commandstats},
+    {"latencystats", "Latencystats", false, info_latencystats},
     {"errorstats", "Errorstats", true, info_errorstats},
     {"cluster", "Cluster", true, info_cluster},
     {"keyspace", "Keyspace", true, info_keyspace},

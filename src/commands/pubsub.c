@@ -82,7 +82,7 @@ static struct channel *add_channel(struct pubsub *pubsub, struct channel **place
         memcpy(channel->name, name.data, name.size);
     assert(!*place);
     *place = channel;
-    pubsub->counts[kind]++;
+    atomic_fetch_add_explicit(&pubsub->counts[kind], 1, memory_order_relaxed);
     return channel;
 }
 
@@ -91,7 +91,7 @@ static void remove_channel(struct pubsub *pubsub, struct channel *channel)
     struct channel **place = place_of(pubsub, channel->kind, channel_name(channel), channel->hash);
     assert(*place == channel);
     *place = channel->next;
-    pubsub->counts[channel->kind]--;
+    atomic_fetch_sub_explicit(&pubsub->counts[channel->kind], 1, memory_order_relaxed);
     memory_free(channel);
 }
 
@@ -223,6 +223,7 @@ void pubsub_unsubscribe_all(struct session *session)
 struct message {
     struct service *service;
     const char *word; /* "message", "pmessage", "smessage" */
+    struct slice bytes; /* data not NULL: sent as they are */
     struct slice pattern, channel, text;
     lsn_t lsn;
     struct buffer encoded[2]; /* RESP2, RESP3; empty: not yet */
@@ -233,6 +234,8 @@ static struct slice encode(struct message *message, int protocol)
 {
     struct buffer *into = &message->encoded[protocol >= 3];
     struct resp_writer writer = {.out = into, .protocol = protocol};
+    if (message->bytes.data)
+        return message->bytes;
     if (into->size == 0) {
         into->may_fail = true;
         resp_push(&writer, message->pattern.data ? 4 : 3);
@@ -320,6 +323,16 @@ size_t pubsub_publish(struct service *service, enum pubsub_kind kind, struct sli
     return message.receivers;
 }
 
+void pubsub_publish_bytes(struct service *service, enum pubsub_kind kind, struct slice bytes)
+{
+    struct pubsub *pubsub = &service->pubsub;
+    struct slice nameless = slice_make(NULL, 0);
+    struct message message = {.service = service, .bytes = bytes};
+    pthread_mutex_lock(&pubsub->mutex);
+    give_all(*place_of(pubsub, kind, nameless, hash64(nameless, kind)), &message);
+    pthread_mutex_unlock(&pubsub->mutex);
+}
+
 bool inbox_take(struct inbox *inbox, struct buffer *out, lsn_t *lsn)
 {
     pthread_mutex_lock(&inbox->mutex);
@@ -360,8 +373,5 @@ size_t pubsub_subscribers(struct pubsub *pubsub, enum pubsub_kind kind, struct s
 
 size_t pubsub_count(struct pubsub *pubsub, enum pubsub_kind kind)
 {
-    pthread_mutex_lock(&pubsub->mutex);
-    size_t count = pubsub->counts[kind];
-    pthread_mutex_unlock(&pubsub->mutex);
-    return count;
+    return atomic_load_explicit(&pubsub->counts[kind], memory_order_relaxed);
 }

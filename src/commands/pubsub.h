@@ -21,7 +21,13 @@
 struct session;
 struct service;
 
-enum pubsub_kind { PUBSUB_CHANNEL, PUBSUB_PATTERN, PUBSUB_SHARD, PUBSUB_KINDS };
+enum pubsub_kind {
+    PUBSUB_CHANNEL,
+    PUBSUB_PATTERN,
+    PUBSUB_SHARD,
+    PUBSUB_MONITOR, /* one channel, the nameless; no messages but bytes as they are sent */
+    PUBSUB_KINDS,
+};
 
 enum {
     PUBSUB_BUCKETS = 4096,
@@ -41,10 +47,10 @@ struct subscription {
 };
 
 struct pubsub {
-    pthread_mutex_t mutex;                   /* guards all but `is_used` */
+    pthread_mutex_t mutex;                   /* guards the rest */
     struct channel *buckets[PUBSUB_BUCKETS]; /* channels and shard channels, by name */
     struct channel *patterns;                /* oldest first */
-    size_t counts[PUBSUB_KINDS];             /* channels with subscribers */
+    atomic_size_t counts[PUBSUB_KINDS];      /* channels with subscribers; read by all */
     atomic_bool is_used;                     /* somebody has subscribed once */
 };
 
@@ -73,6 +79,9 @@ void pubsub_unsubscribe_all(struct session *session);
  * matches; returns how many. It may be sent when `lsn` is acknowledged; 0: at once. */
 size_t pubsub_publish(struct service *service, enum pubsub_kind kind, struct slice channel,
                       struct slice message, lsn_t lsn);
+
+/* The same for bytes that need no form, to the nameless channel of the kind. */
+void pubsub_publish_bytes(struct service *service, enum pubsub_kind kind, struct slice bytes);
 
 /* Calls `each` for the channels of the kind that have subscribers, under the mutex. */
 void pubsub_each(struct pubsub *pubsub, enum pubsub_kind kind,

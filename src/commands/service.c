@@ -36,7 +36,7 @@ struct service_rates {
 /* What RESETSTAT takes off the sums over threads. */
 struct service_baseline {
     uint64_t commands, hits, misses;
-    uint64_t calls[COMMANDS_MAX], failed[COMMANDS_MAX];
+    struct command_totals of[COMMANDS_MAX];
 };
 
 static void wake(void *context, void *owner)
@@ -68,6 +68,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
         snprintf(service->run_id + 2 * i, 3, "%02x", random[i]);
     waiters_init(&service->waiters, wake, service);
     waiters_init(&service->watchers, transaction_break, service);
+    timing_init(&service->timing);
     pubsub_init(&service->pubsub);
     atomic_init(&service->last_save_ms, service->started_ms);
     pthread_mutex_init(&service->threads_mutex, NULL);
@@ -100,11 +101,14 @@ void service_destroy(struct service *service)
         close_access(thread);
         if (thread->json)
             json_request_destroy(thread->json);
+        for (size_t i = 0; i < COMMANDS_MAX; i++)
+            memory_free(atomic_load(&thread->histograms[i]));
         memory_free(thread);
     }
     waiters_release(&service->waiters);
     waiters_release(&service->watchers);
     pubsub_release(&service->pubsub);
+    timing_release(&service->timing);
     pthread_mutex_destroy(&service->threads_mutex);
     pthread_mutex_destroy(&service->clients_mutex);
     pthread_mutex_destroy(&service->errors_mutex);
@@ -369,26 +373,44 @@ void service_totals(struct service *service, struct service_totals *totals)
     pthread_mutex_unlock(&service->rates_mutex);
 }
 
-static void sum_command(struct service *service, size_t index, uint64_t *calls, uint64_t *failed)
+static void sum_command(struct service *service, size_t index, struct command_totals *totals)
 {
-    *calls = *failed = 0;
+    *totals = (struct command_totals){0};
     pthread_mutex_lock(&service->threads_mutex);
     for (struct service_thread *thread = service->threads; thread; thread = thread->next) {
-        *calls += counter_value(&thread->calls[index]);
-        *failed += counter_value(&thread->failed[index]);
+        totals->calls += counter_value(&thread->calls[index]);
+        totals->failed += counter_value(&thread->failed[index]);
+        totals->rejected += counter_value(&thread->rejected[index]);
+        totals->duration_us += counter_value(&thread->duration_us[index]);
     }
     pthread_mutex_unlock(&service->threads_mutex);
 }
 
-void service_command_totals(struct service *service, const struct command *command, uint64_t *calls,
-                            uint64_t *failed)
+void service_command_totals(struct service *service, const struct command *command,
+                            struct command_totals *totals)
 {
     size_t index = (size_t)(command - command_table);
-    sum_command(service, index, calls, failed);
+    const struct command_totals *before = &service->baseline->of[index];
+    sum_command(service, index, totals);
     pthread_mutex_lock(&service->rates_mutex);
-    *calls -= service->baseline->calls[index];
-    *failed -= service->baseline->failed[index];
+    totals->calls -= before->calls;
+    totals->failed -= before->failed;
+    totals->rejected -= before->rejected;
+    totals->duration_us -= before->duration_us;
     pthread_mutex_unlock(&service->rates_mutex);
+}
+
+/* A thread that counts at this moment may keep a run of before. */
+static void reset_histograms(struct service *service)
+{
+    pthread_mutex_lock(&service->threads_mutex);
+    for (struct service_thread *thread = service->threads; thread; thread = thread->next)
+        for (size_t i = 0; i < COMMANDS_MAX; i++) {
+            struct timing_histogram *own = atomic_load(&thread->histograms[i]);
+            for (unsigned bucket = 0; own && bucket < TIMING_BUCKETS; bucket++)
+                atomic_store_explicit(&own->counts[bucket], 0, memory_order_relaxed);
+        }
+    pthread_mutex_unlock(&service->threads_mutex);
 }
 
 static void reset_baseline(struct service *service)
@@ -400,7 +422,7 @@ static void reset_baseline(struct service *service)
     fresh.hits = totals.hits;
     fresh.misses = totals.misses;
     for (size_t i = 0; i < COMMANDS_MAX; i++)
-        sum_command(service, i, &fresh.calls[i], &fresh.failed[i]);
+        sum_command(service, i, &fresh.of[i]);
     pthread_mutex_lock(&service->rates_mutex);
     *service->baseline = fresh;
     service->rates->input_bytes = service->rates->output_bytes = 0;
@@ -418,6 +440,7 @@ void service_reset_stats(struct service *service)
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         atomic_store(counters[i], 0);
     reset_baseline(service);
+    reset_histograms(service);
     pthread_mutex_lock(&service->errors_mutex);
     service->error_kind_count = 0;
     pthread_mutex_unlock(&service->errors_mutex);

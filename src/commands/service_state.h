@@ -7,6 +7,7 @@
 #include "commands/json_request.h"
 #include "commands/notify.h"
 #include "commands/session_state.h"
+#include "commands/timing.h"
 #include "commands/waiters.h"
 
 #include <pthread.h>
@@ -35,10 +36,13 @@ struct service_thread {
     bool has_lock; /* the engine's write lock is held, for the pipelined writes of one feed */
     unsigned lock_commands;
     uint64_t lock_began_us;
+    uint64_t clock_us; /* monotonic, when the last request of this feed ended; 0: look */
 
     /* Written by the thread, read by INFO. */
     atomic_ullong commands, hits, misses;
-    atomic_ullong calls[COMMANDS_MAX], failed[COMMANDS_MAX];
+    atomic_ullong calls[COMMANDS_MAX], failed[COMMANDS_MAX], rejected[COMMANDS_MAX];
+    atomic_ullong duration_us[COMMANDS_MAX];
+    _Atomic(struct timing_histogram *) histograms[COMMANDS_MAX];
 };
 
 struct error_kind {
@@ -54,6 +58,7 @@ struct service {
     struct service_host host;
     struct service_stats stats;
     struct waiters waiters;
+    struct timing timing;
     struct pubsub pubsub;
     atomic_ullong pause_until_us; /* CLIENT PAUSE; monotonic, 0: none */
     atomic_bool pause_is_total;   /* not only of writes */
@@ -107,6 +112,10 @@ struct service_thread *service_thread(struct service *service); /* the calling t
 struct access *service_thread_access(struct service_thread *thread);
 void service_thread_unlock(struct service_thread *thread); /* no-op without the lock */
 
+/* ---- monitor.c -------------------------------------------------------------------------------------- */
+
+void monitor_feed(const struct command_context *c); /* shows the request to who watches */
+
 /* ---- look_ahead.c ----------------------------------------------------------------------------------- */
 
 /* Tells the store which keys the requests at the start of `rest` will find; returns how many bytes these
@@ -123,8 +132,11 @@ void service_each_client(struct service *service,
 void service_signal_facts(struct service *service, const struct access *access);
 void service_count_error(struct service *service, struct slice reply);
 void service_totals(struct service *service, struct service_totals *totals);
-void service_command_totals(struct service *service, const struct command *command, uint64_t *calls,
-                            uint64_t *failed);
+struct command_totals {
+    uint64_t calls, failed, rejected, duration_us;
+};
+void service_command_totals(struct service *service, const struct command *command,
+                            struct command_totals *totals);
 void service_reset_stats(struct service *service);
 
 /* A counter with one writing thread. */

@@ -455,6 +455,7 @@ static enum session_state feed_end(struct session *session, struct feed *feed)
 {
     end_if_finished(session, feed);
     service_thread_unlock(feed->thread);
+    feed->thread->clock_us = 0;
     session_mark_output(session, feed->lsn);
     atomic_store_explicit(&session->input_bytes, session->input.size, memory_order_relaxed);
     client_memory_count(session);
@@ -491,6 +492,7 @@ void session_work(struct session *session)
     session->work_result =
         session_execute(session, thread, false, &session->work_output, &session->work_lsn);
     service_thread_unlock(thread);
+    thread->clock_us = 0;
     assert(session->work_result != EXECUTION_PARKED);
     atomic_store_explicit(&session->work_done, true, memory_order_release);
 }
@@ -566,7 +568,7 @@ void session_drop_reply(struct session *session, struct buffer *out, size_t star
 size_t session_subscription_count(const struct session *session)
 {
     size_t count = 0;
-    for (int kind = 0; kind < PUBSUB_KINDS; kind++)
+    for (int kind = 0; kind < PUBSUB_MONITOR; kind++)
         count += atomic_load_explicit(&session->subscriptions[kind].shown, memory_order_relaxed);
     return count;
 }

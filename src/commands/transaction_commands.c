@@ -134,10 +134,13 @@ static enum status run_request(struct command_context *c, const struct queued_re
     enum status status = own.access ? access_select(own.access, own.database) : STATUS_OK;
     if (own.access)
         own.nowait = c->nowait && own.access->nowait;
+    uint64_t began_us = env_monotonic_us(c->service->env);
     if (!status)
         status = own.command->run(&own);
     if (status == STATUS_WOULD_BLOCK)
         return status;
+    timing_record(&own, env_monotonic_us(c->service->env) - began_us);
+    monitor_feed(&own);
     if (!status && !(own.command->flags & COMMAND_WRITE) &&
         !command_reply_fits(&own, c->reply->out->size - c->reply_start))
         status = STATUS_TOO_LARGE; /* all of them are one reply */

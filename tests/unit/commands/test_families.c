@@ -288,8 +288,8 @@ static void info_counts_what_happened(void **state)
     assert_non_null(strstr(stats, "keyspace_misses:2\\r"));
     assert_non_null(strstr(stats, "total_commands_processed:5\\r"));
     const char *commands = fixture_ask(f, f->a, "INFO commandstats");
-    assert_non_null(strstr(commands, "cmdstat_get:calls=2,failed_calls=0"));
-    assert_non_null(strstr(commands, "cmdstat_lpush:calls=1,failed_calls=1"));
+    assert_non_null(strstr(commands, "cmdstat_get:calls=2,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"));
+    assert_non_null(strstr(commands, "cmdstat_lpush:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1"));
     assert_reply(f, f->a, "CONFIG RESETSTAT", "+OK");
     stats = fixture_ask(f, f->a, "INFO stats");
     assert_non_null(strstr(stats, "keyspace_hits:0\\r"));
