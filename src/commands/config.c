@@ -6,6 +6,7 @@
 #include "commands/config.h"
 
 #include "base/memory.h"
+#include "commands/config_lines.h"
 #include "commands/config_table.h"
 #include "commands/notify.h"
 
@@ -20,6 +21,7 @@ struct config {
     pthread_mutex_t lock; /* guards texts; held while values are stored */
     _Atomic int64_t numbers[CONFIG_COUNT];
     struct buffer texts[CONFIG_COUNT];
+    struct buffer path; /* of the file; guarded by the lock */
     _Atomic uint64_t limits[CLASS_COUNT][LIMIT_FIELDS]; /* hard, soft, seconds */
 };
 
@@ -285,7 +287,7 @@ static bool parse_value(struct slice text, struct value *value, struct buffer *r
 
 /* ---- Setting --------------------------------------------------------------------------------- */
 
-static bool find(struct slice name, enum config_name *found)
+bool config_find(struct slice name, enum config_name *found)
 {
     for (int i = 0; i < CONFIG_COUNT; i++) {
         if (slice_equal_nocase(name, config_table[i].name)) {
@@ -342,7 +344,7 @@ bool config_set(struct config *config, struct slice name, struct slice value, bo
         return config_set_all(config, words, 2, error);
     }
     enum config_name found;
-    if (!find(name, &found)) {
+    if (!config_find(name, &found)) {
         buffer_printf(error, "'%.*s': no such name", (int)(name.size > 128 ? 128 : name.size),
                       (const char *)name.data);
         return false;
@@ -371,7 +373,7 @@ static bool prepare_all(struct config *config, const struct slice *words, size_t
     for (size_t i = 0; i < pairs; i++) {
         struct slice word = words[2 * i];
         enum config_name name;
-        if (!find(word, &name)) {
+        if (!config_find(word, &name)) {
             buffer_append_text(error,
                                "Unknown option or number of arguments for CONFIG SET - '");
             buffer_append(error, word.data, word.size > 128 ? 128 : word.size);
@@ -429,12 +431,28 @@ struct config *config_create(void)
     return config;
 }
 
+void config_path(struct config *config, struct buffer *path)
+{
+    pthread_mutex_lock(&config->lock);
+    buffer_append_slice(path, buffer_slice(&config->path));
+    pthread_mutex_unlock(&config->lock);
+}
+
+void config_set_path(struct config *config, const char *path)
+{
+    pthread_mutex_lock(&config->lock);
+    buffer_clear(&config->path);
+    buffer_append_text(&config->path, path);
+    pthread_mutex_unlock(&config->lock);
+}
+
 void config_destroy(struct config *config)
 {
     if (!config)
         return;
     for (int i = 0; i < CONFIG_COUNT; i++)
         buffer_release(&config->texts[i]);
+    buffer_release(&config->path);
     pthread_mutex_destroy(&config->lock);
     memory_free(config);
 }
@@ -540,7 +558,7 @@ void config_get_text(struct config *config, enum config_name name, struct buffer
 bool config_get(struct config *config, struct slice name, struct buffer *value)
 {
     enum config_name found;
-    if (!find(name, &found))
+    if (!config_find(name, &found))
         return false;
     config_get_text(config, found, value);
     return true;

@@ -49,6 +49,9 @@ bool config_set(struct config *config, struct slice name, struct slice value, bo
 bool config_set_all(struct config *config, const struct slice *words, size_t count,
                     struct buffer *error);
 
+/* Writes the values of now into the file that the flags named. STATUS_NOT_FOUND: they named none. */
+enum status config_rewrite(struct config *config, struct vfs *vfs);
+
 /* ---- Values --------------------------------------------------------------------------------- */
 
 /* The value as CONFIG GET shows it, appended; false: no such name. */

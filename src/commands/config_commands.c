@@ -57,6 +57,18 @@ enum status config_resetstat_command(struct command_context *c)
     return reply_ok(c);
 }
 
+enum status config_rewrite_command(struct command_context *c)
+{
+    if (c->nowait)
+        return STATUS_WOULD_BLOCK;
+    enum status status = config_rewrite(c->service->config, c->service->env->vfs);
+    if (status == STATUS_NOT_FOUND)
+        return reply_error(c, "ERR The server is running without a config file");
+    if (status)
+        return reply_errorf(c, "ERR Rewriting config file: %s", status_text(status));
+    return reply_ok(c);
+}
+
 enum status config_help_command(struct command_context *c)
 {
     static const char *const lines[] = {
@@ -64,6 +76,8 @@ enum status config_help_command(struct command_context *c)
         "    Return parameters matching the glob-like <pattern> and their values.",
         "SET <directive> <value>",
         "    Set the configuration <directive> to <value>.",
+        "REWRITE",
+        "    Rewrite the configuration file.",
         "RESETSTAT",
         "    Reset statistics reported by the INFO command.",
         NULL,

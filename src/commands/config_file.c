@@ -4,11 +4,11 @@
  *   line  = blanks [ name { blanks word } ] [ # comment at the start of the line ]
  *   word  = characters without blanks | "text with \n \r \t \b \a \" \\ \xHH" | 'text with \''
  *   name  = a name of config.def, or `include` with the path of another file */
-#include "commands/config.h"
+#include "commands/config_lines.h"
 
 #include <ctype.h>
-
-enum { WORDS_MAX = 64 };
+#include <limits.h>
+#include <stdlib.h>
 
 struct source {
     struct config *config;
@@ -17,26 +17,19 @@ struct source {
     struct buffer *error;
 };
 
-/* The words of one line, unescaped, one after another in `bytes`. */
-struct words {
-    struct buffer bytes;
-    size_t starts[WORDS_MAX + 1]; /* word i is bytes[starts[i] .. starts[i + 1]) */
-    size_t count;
-};
-
-static struct slice words_at(const struct words *words, size_t index)
+struct slice config_word(const struct config_words *words, size_t index)
 {
     return slice_make(words->bytes.data + words->starts[index],
                       words->starts[index + 1] - words->starts[index]);
 }
 
 /* The words from `first` on, joined by one blank. */
-static void words_join(const struct words *words, size_t first, struct buffer *joined)
+static void words_join(const struct config_words *words, size_t first, struct buffer *joined)
 {
     for (size_t i = first; i < words->count; i++) {
         if (i > first)
             buffer_append_byte(joined, ' ');
-        buffer_append_slice(joined, words_at(words, i));
+        buffer_append_slice(joined, config_word(words, i));
     }
 }
 
@@ -83,8 +76,7 @@ static bool take_quoted(struct slice *line, uint8_t quote, struct buffer *bytes)
     return false;
 }
 
-/* NULL, or what is wrong. */
-static const char *split_line(struct slice line, struct words *words)
+const char *config_split_line(struct slice line, struct config_words *words)
 {
     buffer_clear(&words->bytes);
     words->count = 0;
@@ -94,7 +86,7 @@ static const char *split_line(struct slice line, struct words *words)
             line = slice_skip(line, 1);
         if (line.size == 0)
             return NULL;
-        if (words->count == WORDS_MAX)
+        if (words->count == CONFIG_WORDS_MAX)
             return "too many words";
         if (line.data[0] == '"' || line.data[0] == '\'') {
             uint8_t quote = line.data[0];
@@ -127,18 +119,18 @@ static bool load_file(const struct source *source, const char *path)
     return ok;
 }
 
-static bool load_include(const struct source *source, const struct words *words)
+static bool load_include(const struct source *source, const struct config_words *words)
 {
     struct source inner = *source;
     inner.depth++;
     if (!source->vfs || words->count != 2 || inner.depth > CONFIG_INCLUDE_DEPTH_MAX) {
-        buffer_append_text(source->error, !source->vfs          ? "include is not possible here"
+        buffer_append_text(source->error, !source->vfs        ? "include is not possible here"
                                           : words->count != 2 ? "include takes one path"
                                                               : "too many nested includes");
         return false;
     }
     struct buffer path = {0};
-    buffer_append_slice(&path, words_at(words, 1));
+    buffer_append_slice(&path, config_word(words, 1));
     buffer_append_byte(&path, 0);
     bool ok = load_file(&inner, (const char *)path.data);
     buffer_release(&path);
@@ -146,9 +138,9 @@ static bool load_include(const struct source *source, const struct words *words)
 }
 
 /* One line's effect. */
-static bool load_words(const struct source *source, const struct words *words)
+static bool load_words(const struct source *source, const struct config_words *words)
 {
-    struct slice name = words_at(words, 0);
+    struct slice name = config_word(words, 0);
     if (slice_equal_nocase(name, "include"))
         return load_include(source, words);
     if (words->count == 1) {
@@ -164,12 +156,12 @@ static bool load_words(const struct source *source, const struct words *words)
 }
 
 static bool load_line(const struct source *source, const char *name, unsigned number,
-                      struct slice line, struct words *words)
+                      struct slice line, struct config_words *words)
 {
     struct buffer inner_error = {0};
     struct source inner = *source;
     inner.error = &inner_error;
-    const char *failure = split_line(line, words);
+    const char *failure = config_split_line(line, words);
     bool ok = false;
     if (failure)
         buffer_append_text(&inner_error, failure);
@@ -187,7 +179,7 @@ static bool load_line(const struct source *source, const char *name, unsigned nu
 
 static bool load_text(const struct source *source, const char *name, struct slice text)
 {
-    struct words words = {0};
+    struct config_words words = {0};
     bool ok = true;
     for (unsigned number = 1; ok && text.size > 0; number++) {
         const uint8_t *end = memchr(text.data, '\n', text.size);
@@ -230,6 +222,9 @@ bool config_load_flags(struct config *config, struct vfs *vfs, int count, char *
     if (count > 0 && !is_flag(words[0])) {
         if (!config_load_file(config, vfs, words[0], error))
             return false;
+        char full[PATH_MAX];
+        if (realpath(words[0], full))
+            config_set_path(config, full);
         at = 1;
     }
     struct buffer value = {0};
@@ -246,8 +241,10 @@ bool config_load_flags(struct config *config, struct vfs *vfs, int count, char *
         ok = is_flag(name) && at > first &&
              config_set(config, slice_from(name + 2), buffer_slice(&value), true, error);
         if (!ok && error->size == 0)
-            buffer_printf(error, is_flag(name) ? "'%s': the value is missing"
-                                               : "'%s': not a flag (flags are --name value)", name);
+            buffer_printf(error,
+                          is_flag(name) ? "'%s': the value is missing"
+                                        : "'%s': not a flag (flags are --name value)",
+                          name);
     }
     buffer_release(&value);
     return ok;
