@@ -9,6 +9,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+enum { LOOPS_SHOWN_MAX = 128 }; /* as io-threads has it */
+
 struct info {
     struct command_context *c;
     struct service *service;
@@ -329,9 +331,35 @@ static double amplification(const struct lsm_tree_stats *tree)
     return tree->flush_bytes ? (double)written / (double)tree->flush_bytes : 0;
 }
 
+static void info_loops(struct info *info)
+{
+    struct iteration_summary all, loops[LOOPS_SHOWN_MAX];
+    unsigned count = service_iterations(info->service, &all, loops, LOOPS_SHOWN_MAX);
+    number(info, "loop_iterations", all.count);
+    number(info, "loop_iteration_us_p50", all.own_us_p50);
+    number(info, "loop_iteration_us_p999", all.own_us_p999);
+    number(info, "loop_iteration_us_max", all.own_us_max);
+    number(info, "loop_wall_us_p999", all.wall_us_p999);
+    number(info, "loop_wall_us_max", all.wall_us_max);
+    number(info, "loop_log_write_us_max", all.log_us_max);
+    for (unsigned i = 0; i < count && count > 1; i++)
+        buffer_printf(info->out,
+                      "loop_%u:iterations=%llu,iteration_us_p50=%llu,iteration_us_p999=%llu,"
+                      "iteration_us_max=%llu,wall_us_p999=%llu,wall_us_max=%llu,"
+                      "log_write_us_max=%llu\r\n",
+                      i, (unsigned long long)loops[i].count,
+                      (unsigned long long)loops[i].own_us_p50,
+                      (unsigned long long)loops[i].own_us_p999,
+                      (unsigned long long)loops[i].own_us_max,
+                      (unsigned long long)loops[i].wall_us_p999,
+                      (unsigned long long)loops[i].wall_us_max,
+                      (unsigned long long)loops[i].log_us_max);
+}
+
 static void info_cordwood(struct info *info)
 {
     const struct lsm_stats *engine = &info->engine;
+    info_loops(info);
     number(info, "visible_lsn", engine->visible_lsn);
     number(info, "written_lsn", engine->written_lsn);
     number(info, "durable_lsn", engine->durable_lsn);

@@ -103,6 +103,7 @@ void service_destroy(struct service *service)
             json_request_destroy(thread->json);
         for (size_t i = 0; i < COMMANDS_MAX; i++)
             memory_free(atomic_load(&thread->histograms[i]));
+        memory_free(atomic_load(&thread->iterations));
         memory_free(thread);
     }
     waiters_release(&service->waiters);
@@ -196,6 +197,54 @@ void service_thread_idle(struct service *service)
     struct service_thread *thread = service_thread(service);
     if (thread->reader)
         lsm_reader_idle(thread->reader);
+}
+
+/* ---- Iterations
+ * ---------------------------------------------------------------------------------- */
+
+void service_count_iteration(struct service *service, const struct iteration *iteration)
+{
+    struct service_thread *thread = service_thread(service);
+    struct iteration_times *times = atomic_load_explicit(&thread->iterations, memory_order_relaxed);
+    if (!times) {
+        times = memory_zeroed(1, sizeof *times);
+        atomic_store_explicit(&thread->iterations, times, memory_order_release);
+    }
+    unsigned resets = atomic_load_explicit(&service->iteration_resets, memory_order_relaxed);
+    if (resets != atomic_load_explicit(&thread->iteration_resets, memory_order_relaxed)) {
+        iteration_times_clear(times);
+        atomic_store_explicit(&thread->iteration_resets, resets, memory_order_release);
+    }
+    iteration_times_add(times, iteration);
+}
+
+unsigned service_iterations(struct service *service, struct iteration_summary *all,
+                            struct iteration_summary *loops, unsigned capacity)
+{
+    struct iteration_times *sum = memory_zeroed(1, sizeof *sum);
+    unsigned resets = atomic_load_explicit(&service->iteration_resets, memory_order_relaxed);
+    unsigned count = 0;
+    pthread_mutex_lock(&service->threads_mutex);
+    for (struct service_thread *thread = service->threads; thread; thread = thread->next) {
+        const struct iteration_times *times =
+            atomic_load_explicit(&thread->iterations, memory_order_acquire);
+        static const struct iteration_summary none;
+        if (!times || count == capacity)
+            continue;
+        bool is_cleared =
+            atomic_load_explicit(&thread->iteration_resets, memory_order_acquire) == resets;
+        if (is_cleared) {
+            iteration_times_summarize(times, &loops[count]);
+            iteration_times_merge(sum, times);
+        } else { /* what it holds is from before the reset */
+            loops[count] = none;
+        }
+        count++;
+    }
+    pthread_mutex_unlock(&service->threads_mutex);
+    iteration_times_summarize(sum, all);
+    memory_free(sum);
+    return count;
 }
 
 /* ---- Expiry
@@ -441,6 +490,7 @@ void service_reset_stats(struct service *service)
         atomic_store(counters[i], 0);
     reset_baseline(service);
     reset_histograms(service);
+    atomic_fetch_add_explicit(&service->iteration_resets, 1, memory_order_relaxed);
     pthread_mutex_lock(&service->errors_mutex);
     service->error_kind_count = 0;
     pthread_mutex_unlock(&service->errors_mutex);

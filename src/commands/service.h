@@ -5,6 +5,7 @@
 #define COMMANDS_SERVICE_H
 
 #include "commands/config.h"
+#include "commands/iteration_times.h"
 #include "commands/session.h"
 #include "types/store.h"
 
@@ -49,7 +50,8 @@ struct service_stats *service_stats(struct service *service);
  * second or so, and again at once while it says true; not on a loop, since it may wait for the disk
  * and for the write lock. */
 bool service_expire(struct service *service);
-
+/* By a host's event loop, on its own thread, behind each of its iterations: INFO shows them. */
+void service_count_iteration(struct service *service, const struct iteration *iteration);
 
 enum { SERVICE_THREADS_MAX = 224 }; /* threads that ever run sessions of one service */
 

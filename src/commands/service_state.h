@@ -43,6 +43,8 @@ struct service_thread {
     atomic_ullong calls[COMMANDS_MAX], failed[COMMANDS_MAX], rejected[COMMANDS_MAX];
     atomic_ullong duration_us[COMMANDS_MAX];
     _Atomic(struct timing_histogram *) histograms[COMMANDS_MAX];
+    _Atomic(struct iteration_times *) iterations; /* NULL: not a loop's thread */
+    atomic_uint iteration_resets; /* up to which `iterations` was cleared; the service counts them */
 };
 
 struct error_kind {
@@ -87,6 +89,7 @@ struct service {
     pthread_mutex_t rates_mutex; /* guards the samples, see service_expire */
     struct service_rates *rates;
     struct service_baseline *baseline; /* guarded by rates_mutex */
+    atomic_uint iteration_resets;      /* each loop clears its own times when it sees a new one */
 };
 
 /* Sums over threads, and rates of the last second or so. */
@@ -137,6 +140,10 @@ struct command_totals {
 };
 void service_command_totals(struct service *service, const struct command *command,
                             struct command_totals *totals);
+/* All loops together, and each of them: in the order in which they began, at most `capacity` of *loops;
+ * returns how many. */
+unsigned service_iterations(struct service *service, struct iteration_summary *all,
+                            struct iteration_summary *loops, unsigned capacity);
 void service_reset_stats(struct service *service);
 
 /* A counter with one writing thread. */

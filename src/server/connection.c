@@ -210,6 +210,7 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     (void)suggested;
     struct connection *connection = handle->data;
     struct loop *loop = connection->loop;
+    loop_enter(loop);
     /* libuv would read up to 32 times as long as there is something: a client that floods would hold up
      * the others. One read an iteration; no room makes libuv come back with the next. */
     if (connection->read_iteration == loop->iteration) {
@@ -250,6 +251,7 @@ static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buff
 static void on_written(uv_write_t *write, int error)
 {
     struct connection *connection = write->data;
+    loop_enter(connection->loop);
     connection->is_writing = false;
     connection->sending.size = 0;
     if (connection->phase == CONNECTION_CLOSING)
@@ -343,6 +345,7 @@ void connection_flush(struct connection *connection, lsn_t acked)
 static void on_timer(uv_timer_t *timer)
 {
     struct connection *connection = timer->data;
+    loop_enter(connection->loop);
     if (connection->is_at_work) {
         workers_submit(server_of(connection)->workers, &connection->job);
         return;

@@ -46,14 +46,18 @@ static void fail(struct gate *gate, const char *what, enum status status)
     gate->options.moved(gate->options.context);
 }
 
+bool gate_has_unwritten(const struct gate *gate)
+{
+    const struct lsm *engine = gate->options.engine;
+    return atomic_load(&gate->policy) != GATE_ALWAYS && !gate_has_failed(gate) &&
+           lsm_written_lsn(engine) < lsm_visible_lsn(engine);
+}
+
 void gate_write(struct gate *gate)
 {
-    struct lsm *engine = gate->options.engine;
-    if (atomic_load(&gate->policy) == GATE_ALWAYS || gate_has_failed(gate))
+    if (!gate_has_unwritten(gate))
         return;
-    if (lsm_written_lsn(engine) >= lsm_visible_lsn(engine))
-        return;
-    enum status status = lsm_wal_write(engine);
+    enum status status = lsm_wal_write(gate->options.engine);
     if (status != STATUS_OK)
         fail(gate, "A write", status);
 }

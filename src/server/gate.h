@@ -36,6 +36,7 @@ bool gate_has_failed(const struct gate *gate);
 /* Before replies are sent: makes what this process acknowledges by writing written. Nothing under
  * `always`. */
 void gate_write(struct gate *gate);
+bool gate_has_unwritten(const struct gate *gate); /* gate_write has something to do */
 /* A reply is held: the gate moves soon, or fails. */
 void gate_request(struct gate *gate);
 void gate_set_policy(struct gate *gate, enum gate_policy policy);

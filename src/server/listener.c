@@ -166,6 +166,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events)
     (void)status; /* accept tells more */
     (void)events;
     struct listener *listener = poll->data;
+    loop_enter(listener->loop);
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         struct sockaddr_storage peer = {0};
         socklen_t peer_size = sizeof(peer);

@@ -55,6 +55,10 @@ struct loop {
     uint64_t ticks;
     uint64_t iteration;                 /* counts them */
     unsigned readers, readers_before;   /* connections that read in this one, in the one before */
+    uint64_t began_ns; /* of this iteration's first callback; 0: there was none yet */
+    uint64_t log_ns;   /* of it in the write of the log */
+    uint64_t cpu_ns;   /* of the thread, when it was looked at last ... */
+    uint64_t unseen_ns; /* ... and what iterations have taken since */
     uint64_t stop_deadline_ms; /* of uv_now; 0: not stopping */
     uint8_t read_buffer[LOOP_READ_BYTES];
 };
@@ -71,6 +75,12 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, 
 void loop_post(struct loop *loop, struct loop_task *task, unsigned events);
 /* Forgets it if it is queued. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
+/* First thing in a callback that may take long: an iteration's time begins with it. */
+static inline void loop_enter(struct loop *loop)
+{
+    if (loop->began_ns == 0)
+        loop->began_ns = uv_hrtime();
+}
 /* How much a connection may read at once: all that have something share an iteration. */
 size_t loop_read_bytes(const struct loop *loop);
 /* Any thread: held replies may have become free. */
