@@ -98,33 +98,53 @@ struct view *db_view(struct lsm *db)
 }
 
 /* Out of the list, and its memtables with it: under the lock they count as many references as listed
- * views hold them. Those that nobody holds any more come into `alone`; returns how many. */
-static unsigned view_unlist(struct lsm *db, struct view *view, struct memtable_set **alone)
+ * views hold them. Those that nobody holds any more stay in it, as `flushing`. */
+static void view_unlist(struct lsm *db, struct view *view)
 {
-    unsigned count = 0;
-    pthread_mutex_lock(&db->view_lock);
+    unsigned waiting = view->flushing_count;
     *(view->newer ? &view->newer->older : &db->live_views) = view->older;
     if (view->older)
         view->older->newer = view->newer;
-    if (atomic_fetch_sub(&view->active->references, 1) == 1)
-        alone[count++] = view->active;
-    for (unsigned i = 0; i < view->flushing_count; i++)
+    view->flushing_count = 0;
+    for (unsigned i = 0; i < waiting; i++)
         if (atomic_fetch_sub(&view->flushing[i]->references, 1) == 1)
-            alone[count++] = view->flushing[i];
-    pthread_mutex_unlock(&db->view_lock);
-    return count;
+            view->flushing[view->flushing_count++] = view->flushing[i];
+    if (atomic_fetch_sub(&view->active->references, 1) != 1)
+        view->active = NULL;
 }
 
 void view_unref(struct view *view)
 {
-    struct memtable_set *alone[FLUSHING_MAX + 1];
     if (!view || atomic_fetch_sub(&view->references, 1) != 1)
         return;
-    unsigned count = view_unlist(view->db, view, alone);
-    version_unref(view->version);
-    for (unsigned i = 0; i < count; i++)
-        memtable_set_destroy(alone[i]);
-    memory_free(view);
+    struct lsm *db = view->db;
+    pthread_mutex_lock(&db->view_lock);
+    view_unlist(db, view);
+    view->older = atomic_load(&db->remains);
+    atomic_store(&db->remains, view);
+    pthread_mutex_unlock(&db->view_lock);
+    db_work_ready(db);
+}
+
+bool db_free_remains(struct lsm *db)
+{
+    if (!atomic_load(&db->remains))
+        return false;
+    pthread_mutex_lock(&db->view_lock);
+    struct view *view = atomic_exchange(&db->remains, NULL);
+    pthread_mutex_unlock(&db->view_lock);
+    bool any = view != NULL;
+    while (view) {
+        struct view *next = view->older;
+        version_unref(view->version);
+        if (view->active)
+            memtable_set_destroy(view->active);
+        for (unsigned i = 0; i < view->flushing_count; i++)
+            memtable_set_destroy(view->flushing[i]);
+        memory_free(view);
+        view = next;
+    }
+    return any;
 }
 
 /* The view lock is held. */
@@ -345,6 +365,7 @@ static void release(struct lsm *db)
     buffer_release(&db->writer.payload);
     spare_release(&db->writer.spare);
     view_unref(db->view);
+    (void)db_free_remains(db);
     assert(!db->live_views);
     wal_close(db->wal);
     version_set_close(db->versions);

@@ -187,6 +187,10 @@ static enum status look_at_references(struct lsm *db, struct lsm_report *report)
             status = finding(report, "view %" PRIu64 ": nobody holds it, or it is out of order",
                              view->number);
     }
+    for (struct view *view = atomic_load(&db->remains); view; view = view->older) {
+        versions = memory_resize(versions, (view_count + 1) * sizeof(*versions));
+        versions[view_count++] = view->version;
+    }
     if (status == STATUS_OK && (!has_current || db->view->number != atomic_load(&db->view_number)))
         status = finding(report, "the current view, %" PRIu64 ", is not the newest of the list",
                          db->view->number);

@@ -319,6 +319,7 @@ bool lsm_work(struct lsm *db, size_t budget)
     db_expire_snapshots(db); /* what begins below goes without them */
     /* First: a writer that runs out of prepared log waits for it under its lock. */
     bool worked = wal_work(db->wal);
+    worked |= db_free_remains(db);
     bool flush_due = is_flush_due(db);
     pthread_mutex_lock(&db->work_lock);
     bool flushes = flush_due && claim(db, &db->flushing);
@@ -337,8 +338,10 @@ bool lsm_work(struct lsm *db, size_t budget)
         finish(db, &db->compacting, "compaction", status);
         worked = worked || (status == STATUS_OK && !idle);
     }
-    if (!worked)
+    if (!worked) {
         let_writer_forget(db);
+        worked = db_free_remains(db);
+    }
     return worked;
 }
 

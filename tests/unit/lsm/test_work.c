@@ -48,9 +48,40 @@ static void a_merge_of_range_deletions_alone_that_fails_is_tried_again(void **st
     assert_int_equal(stats.trees[0].range_delete_count, 2);
 }
 
+static uint64_t removals(struct db_fixture *f)
+{
+    struct vfs_fault_counters counters;
+    vfs_fault_counters(f->fault, &counters);
+    return counters.calls[VFS_CALL_REMOVE];
+}
+
+/* A reader that is the last to hold replaced tables and flushed memtables, as a thread that serves
+ * clients may be. */
+static void who_lets_go_last_leaves_what_remains_to_the_work(void **state)
+{
+    struct db_fixture *f = *state;
+    db_fixture_put(f, 0, "a", "1");
+    db_fixture_work(f, false);
+    db_fixture_put(f, 0, "a", "2");
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "2"); /* the reader keeps this view */
+    db_fixture_work(f, true);
+    unsigned tables = table_count(f);
+    uint64_t before = removals(f);
+    assert_true(tables > 1);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "2"); /* and now a newer one */
+    assert_int_equal(removals(f), before);
+    require_sound_engine(f->db, "with remains");
+    assert_true(lsm_work(f->db, 1 << 20));
+    assert_true(removals(f) > before);
+    assert_int_equal(table_count(f), 1);
+    assert_false(lsm_work(f->db, 1 << 20));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_lets_go_last_leaves_what_remains_to_the_work,
+                                        db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_merge_of_range_deletions_alone_that_fails_is_tried_again,
                                         db_fixture_setup, db_fixture_teardown),
     };
