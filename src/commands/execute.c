@@ -17,7 +17,10 @@
 
 enum {
     EXPANSION = 16,                 /* of COMMAND_EXPANDS */
-    ARGUMENTS_ON_A_LOOP_MAX = 8192, /* a request with more is run by a worker */
+    /* A larger request is run by a worker. */
+    ARGUMENTS_ON_A_LOOP_MAX = 2048,
+    BYTES_ON_A_LOOP_MAX = 256 * 1024,
+    LINES_ON_A_LOOP_MAX = 64 * 1024, /* bytes, of what becomes many records */
     REPLY_ROOM_BYTES = 1024, /* made before a command runs: for an error, or what a write answers */
 };
 static const int64_t TIMEOUT_MS_MAX = INT64_C(1) << 48; /* longer is for ever */
@@ -199,6 +202,13 @@ static enum status run_write(struct run *run, size_t bytes_max)
     }
 }
 
+static bool is_too_large_for_a_loop(const struct run *run, uint32_t flags)
+{
+    size_t bytes_max = flags & COMMAND_EXPANDS ? LINES_ON_A_LOOP_MAX : BYTES_ON_A_LOOP_MAX;
+    return run->nowait && (run->context.count > ARGUMENTS_ON_A_LOOP_MAX ||
+                           run->session->raw.size > bytes_max);
+}
+
 static enum status run_command(struct run *run)
 {
     const struct command_context *c = &run->context;
@@ -209,7 +219,7 @@ static enum status run_command(struct run *run)
         service_thread_unlock(run->thread);
         return run_plain(run);
     }
-    if (run->nowait && run->context.count > ARGUMENTS_ON_A_LOOP_MAX)
+    if (is_too_large_for_a_loop(run, flags))
         return STATUS_WOULD_BLOCK;
     if (!run->service->store) {
         resp_error(&run->writer, "LOADING Cordwood is loading the dataset from disk");
@@ -226,6 +236,8 @@ static enum status run_command(struct run *run)
 
 static enum status run_json(struct run *run)
 {
+    if (is_too_large_for_a_loop(run, COMMAND_EXPANDS))
+        return STATUS_WOULD_BLOCK;
     if (!run->thread->json)
         run->thread->json = json_request_create();
     run->context.access = NULL;

@@ -247,6 +247,15 @@ unsigned service_iterations(struct service *service, struct iteration_summary *a
     return count;
 }
 
+void service_release_buffer(struct service *service, struct buffer *buffer)
+{
+    if (buffer->capacity >= SERVICE_LARGE_BYTES && service->host.free_large) {
+        service->host.free_large(service->host.context, buffer->data);
+        buffer->data = NULL;
+    }
+    buffer_release(buffer);
+}
+
 /* ---- Expiry
  * -------------------------------------------------------------------------------------- */
 

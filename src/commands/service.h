@@ -11,6 +11,8 @@
 
 #include <stdatomic.h>
 
+enum { SERVICE_LARGE_BYTES = 1 << 20 };
+
 /* Given by the host. All may be called from any thread; none may call back into the service. */
 struct service_host {
     /* A BLOCKED session can go on: call session_resume on its loop, soon. Wakes may be spurious and
@@ -24,6 +26,9 @@ struct service_host {
     /* DEBUG RELOAD: all loops hold still, the store is closed and opened again. false: failed, with a
      * text. Called while the session that asked is PARKED (from session_work). */
     bool (*reload)(void *context, struct lsm_report *report);
+    /* Frees `memory` (memory_free), SERVICE_LARGE_BYTES or more, on a thread that may be held up: the
+     * system takes 0.2 ms a mebibyte. NULL: it is freed at once. */
+    void (*free_large)(void *context, void *memory);
     /* After CONFIG SET, so that the host may take over what it keeps elsewhere. */
     void (*config_changed)(void *context, const char *name);
     void *context;

@@ -125,6 +125,8 @@ void monitor_feed(const struct command_context *c); /* shows the request to who 
  * requests have. */
 size_t session_look_ahead(struct session *session, struct service_thread *thread,
                           struct slice rest);
+/* As buffer_release. A large one is left to the host: to give its memory back would hold up a loop. */
+void service_release_buffer(struct service *service, struct buffer *buffer);
 
 void service_add_client(struct service *service, struct session *session);
 void service_remove_client(struct service *service, struct session *session);

@@ -85,7 +85,7 @@ void session_request_end(struct session *session)
     if (session->set_arguments.chunks)
         arena_release(&session->set_arguments);
     if (session->held.capacity > 0)
-        buffer_release(&session->held);
+        service_release_buffer(session->service, &session->held);
     session->raw = slice_make(NULL, 0);
     if (session->request.capacity > ARGUMENTS_KEPT_MAX)
         resp_request_reset(&session->request);
@@ -103,9 +103,9 @@ void session_destroy(struct session *session)
     client_memory_forget(session);
     arena_release(&session->set_arguments);
     resp_request_release(&session->request);
-    buffer_release(&session->input);
-    buffer_release(&session->work_output);
-    buffer_release(&session->output);
+    service_release_buffer(session->service, &session->input);
+    service_release_buffer(session->service, &session->work_output);
+    service_release_buffer(session->service, &session->output);
     buffer_release(&session->name);
     buffer_release(&session->library_name);
     buffer_release(&session->library_version);
@@ -232,6 +232,15 @@ bool session_hold_request(struct session *session)
     if (session->held.size > 0)
         return true;
     assert(raw.size > 0);
+    if (session->input_is_partial && raw.data == session->input.data) {
+        /* It was completed there, and nothing of value stands behind it (join_partial). */
+        session->held = session->input;
+        session->held.size = raw.size;
+        session->held.may_fail = true;
+        session->input = (struct buffer){0};
+        session->raw = raw;
+        return true;
+    }
     buffer_append_slice(&session->held, raw);
     if (session->held.failed) {
         session->held.failed = false;
@@ -340,7 +349,7 @@ static void clear_input(struct session *session)
     buffer_clear(&session->input);
     session->input_is_partial = false;
     if (session->input.capacity > INPUT_KEPT_BYTES)
-        buffer_release(&session->input);
+        service_release_buffer(session->service, &session->input);
 }
 
 /* client-query-buffer-limit; false: the session ends. */
@@ -510,7 +519,7 @@ static void take_work(struct session *session)
             session_lose_reply(session);
         session->output.failed = false;
     }
-    buffer_release(&session->work_output);
+    service_release_buffer(session->service, &session->work_output);
     (void)client_memory_build(session, 0); /* there is always room for less */
     session_mark_output(session, session->work_lsn);
     settle(session, session->work_result);

@@ -122,7 +122,7 @@ static void give_back(struct session *session)
         session->output_expected = output->size > OUTPUT_KEPT_BYTES ? output->size : 0;
         if (session->output_expected > SESSION_OUTPUT_PAUSE_BYTES)
             session->output_expected = SESSION_OUTPUT_PAUSE_BYTES;
-        buffer_release(output);
+        service_release_buffer(session->service, output);
     }
     buffer_clear(output);
 }

@@ -56,6 +56,21 @@ static void host_config_changed(void *context, const char *name)
         server->options.config_changed(server->options.context, name);
 }
 
+static void free_job(struct worker_job *job)
+{
+    memory_free(job);
+}
+
+/* The job lies in the memory that it frees. */
+static void host_free_large(void *context, void *memory)
+{
+    struct server *server = context;
+    struct worker_job *job = memory;
+    _Static_assert(sizeof(*job) <= SERVICE_LARGE_BYTES, "a job fits in what is large");
+    *job = (struct worker_job){.run = free_job};
+    workers_submit(server->workers, job);
+}
+
 /* ---- Active expiry ------------------------------------------------------------------------------ */
 
 static void run_expiry(struct worker_job *job)
@@ -356,6 +371,7 @@ struct server *server_create(const struct server_options *options, struct buffer
         .evict = host_evict,
         .reload = server_reload,
         .config_changed = host_config_changed,
+        .free_large = host_free_large,
         .context = server,
     };
     bool ok = open_store(server, error);

@@ -60,6 +60,7 @@ static void a_large_value_comes_in_pieces(void **state)
         size_t left = request.size - at;
         session_feed(f->a, slice_make(request.data + at, left < 65536 ? left : 65536));
     }
+    fixture_settle(f->a);
     assert_string_equal(fixture_take(f, f->a), "+OK\r\n+PONG\r\n");
     fixture_feed(f->a, "GET k\r\n");
     fixture_settle(f->a);
@@ -313,6 +314,7 @@ static void a_large_string_is_read_by_a_worker(void **state)
     fixture_feed(f->a, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
     fixture_feed(f->a, value);
     fixture_feed(f->a, "\r\n");
+    fixture_settle(f->a);
     assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
     fixture_feed(f->a, "GET k\r\n");
     assert_int_equal(session_state(f->a), SESSION_PARKED);

@@ -95,7 +95,7 @@ static void a_request_that_cannot_be_held_is_refused(void **state)
 static void a_wait_without_memory_is_refused(void **state)
 {
     struct session_fixture *f = *state;
-    enum { STREAMS = 2000 };
+    enum { STREAMS = 1000 };
     struct buffer request = {0};
     uint64_t n = 1;
     buffer_printf(&request, "*%d\r\n", 4 + 2 * STREAMS);
@@ -218,11 +218,11 @@ static void held_replies_without_memory_wait_a_little_longer(void **state)
 static void lost_facts_wake_everybody(void **state)
 {
     struct session_fixture *f = *state;
-    enum { KEYS = 3000 };
+    enum { KEYS = 2000 };
     struct buffer request = {0};
-    char key[40];
+    char key[80];
     for (int i = 0; i < KEYS; i++) {
-        snprintf(key, sizeof key, "SET key-%d v\r\n", i);
+        snprintf(key, sizeof key, "SET a-key-with-a-name-as-long-as-this-one-is-%d v\r\n", i);
         fixture_feed(f->a, key);
     }
     fixture_take(f, f->a);
@@ -231,7 +231,7 @@ static void lost_facts_wake_everybody(void **state)
     buffer_printf(&request, "*%d\r\n", KEYS + 1);
     append_bulk(&request, "DEL");
     for (int i = 0; i < KEYS; i++) {
-        snprintf(key, sizeof key, "key-%d", i);
+        snprintf(key, sizeof key, "a-key-with-a-name-as-long-as-this-one-is-%d", i);
         append_bulk(&request, key);
     }
     for (uint64_t n = 1; f->wake_count == 0; n++) {
@@ -241,7 +241,7 @@ static void lost_facts_wake_everybody(void **state)
         fixture_take(f, f->a);
         assert_true(n < 100);
     }
-    assert_string_equal((char *)f->shown.data, ":3000\r\n");
+    assert_string_equal((char *)f->shown.data, ":2000\r\n");
     assert_reply(f, f->a, "DBSIZE", ":0");
     buffer_release(&request);
 }
