@@ -29,6 +29,9 @@ struct service_host {
     /* Frees `memory` (memory_free), SERVICE_LARGE_BYTES or more, on a thread that may be held up: the
      * system takes 0.2 ms a mebibyte. NULL: it is freed at once. */
     void (*free_large)(void *context, void *memory);
+    /* A call that executes a session's requests gives way about so many milliseconds after its begin,
+     * behind the request that runs then; 0: never. See session_has_given_way. */
+    unsigned turn_ms_max;
     /* After CONFIG SET, so that the host may take over what it keeps elsewhere. */
     void (*config_changed)(void *context, const char *name);
     void *context;

@@ -284,8 +284,18 @@ static void settle(struct session *session, enum execution execution)
 /* What one feed or resume executes. */
 struct feed {
     struct service_thread *thread;
-    lsn_t lsn; /* the newest that its replies reveal */
+    uint64_t began_ms; /* wall time */
+    lsn_t lsn;         /* the newest that its replies reveal */
 };
+
+/* By the clock that the last request with access to the store has looked at: no look of its own. The
+ * wall clock may be set: then a turn ends early, or late once. */
+static bool is_turn_over(const struct session *session, const struct feed *feed)
+{
+    int64_t took_ms = (int64_t)(feed->thread->access.now_ms - feed->began_ms);
+    return session->service->host.turn_ms_max > 0 &&
+           took_ms >= (int64_t)session->service->host.turn_ms_max;
+}
 
 static void execute_parsed(struct session *session, struct feed *feed, struct slice raw)
 {
@@ -310,6 +320,10 @@ static size_t execute_all(struct session *session, struct feed *feed, struct sli
     session->input_is_partial = false;
     while (session->state == SESSION_READY && used < input.size &&
            !session_output_is_full(session)) {
+        if (is_turn_over(session, feed)) {
+            session->has_given_way = true;
+            break;
+        }
         struct slice rest = slice_skip(input, used);
         if (used > 0 && used >= looked_until)
             looked_until = used + session_look_ahead(session, feed->thread, rest);
@@ -429,6 +443,7 @@ static void keep_input(struct session *session, struct slice bytes)
 
 static void feed_bytes(struct session *session, struct feed *feed, struct slice bytes)
 {
+    session->has_given_way = false;
     if (session->input.size > 0 && !session->input_is_partial) {
         keep_input(session, bytes);
         size_t used = execute_all(session, feed, buffer_slice(&session->input));
@@ -474,20 +489,27 @@ static enum session_state feed_end(struct session *session, struct feed *feed)
 /* ---- The door
  * ------------------------------------------------------------------------------------ */
 
-enum session_state session_feed(struct session *session, struct slice bytes)
+static struct feed feed_begin(struct session *session)
 {
     struct service *service = session->service;
+    struct feed feed = {.thread = service_thread(service), .began_ms = env_wall_ms(service->env)};
+    feed.thread->access.now_ms = feed.began_ms; /* so long as no request has looked */
+    return feed;
+}
+
+enum session_state session_feed(struct session *session, struct slice bytes)
+{
+    struct feed feed = feed_begin(session);
     if (bytes.size > 0) {
-        atomic_fetch_add_explicit(&service->stats.net_input_bytes, bytes.size,
+        atomic_fetch_add_explicit(&session->service->stats.net_input_bytes, bytes.size,
                                   memory_order_relaxed);
-        atomic_store_explicit(&session->active_ms, env_wall_ms(service->env), memory_order_relaxed);
+        atomic_store_explicit(&session->active_ms, feed.began_ms, memory_order_relaxed);
     }
     if (session->state != SESSION_READY) {
         keep_input(session, bytes);
         client_memory_count(session);
         return session->state;
     }
-    struct feed feed = {.thread = service_thread(service)};
     feed_bytes(session, &feed, bytes);
     return feed_end(session, &feed);
 }
@@ -527,7 +549,7 @@ static void take_work(struct session *session)
 
 enum session_state session_resume(struct session *session)
 {
-    struct feed feed = {.thread = service_thread(session->service)};
+    struct feed feed = feed_begin(session);
     if (session->state == SESSION_PARKED) {
         if (!atomic_load_explicit(&session->work_done, memory_order_acquire))
             return session->state;
@@ -611,7 +633,7 @@ enum session_state session_timeout(struct session *session)
         return session->state;
     if (session->waits_for_pause)
         return session_resume(session);
-    struct feed feed = {.thread = service_thread(session->service)};
+    struct feed feed = feed_begin(session);
     session_execute_timeout(session, feed.thread, &session->output);
     settle(session, EXECUTION_DONE);
     if (session->state == SESSION_READY)

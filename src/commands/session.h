@@ -50,6 +50,9 @@ void *session_owner(const struct session *session);
 enum { SESSION_OUTPUT_PAUSE_BYTES = 1 << 20 };
 enum session_state session_feed(struct session *session, struct slice bytes);
 bool session_is_paused(const struct session *session); /* complete or partial input waits for that */
+/* READY, but the last call took its time (service_host.turn_ms_max): it feeds it (no bytes) when the
+ * others had their turn, and reads no more of its socket until then. */
+bool session_has_given_way(const struct session *session);
 /* Executes the parked request with waiting reads. On any one thread. */
 void session_work(struct session *session);
 /* After session_work or a wake, on the session's loop. A call without reason changes nothing, also

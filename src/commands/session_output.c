@@ -177,3 +177,8 @@ bool session_is_paused(const struct session *session)
     return session->state == SESSION_READY && session->input.size > 0 &&
            session_output_is_full(session);
 }
+
+bool session_has_given_way(const struct session *session)
+{
+    return session->state == SESSION_READY && session->has_given_way;
+}

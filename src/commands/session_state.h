@@ -80,6 +80,7 @@ struct session {
     /* Input. */
     struct buffer input;         /* not executed yet */
     bool input_is_partial;       /* it holds the start of a request and no whole one */
+    bool has_given_way;          /* it may hold whole ones that were not executed for the time's sake */
     struct resp_request request; /* the one that runs, or the partial one at the input's start */
     size_t line_scanned;         /* JSON: bytes of the partial line that hold no line end */
     bool line_dropped;           /* JSON: the line is over the limit, its bytes are thrown away */

@@ -39,6 +39,7 @@ struct connection {
     struct loop *loop;
     struct session *session;
     struct link all_link, link; /* in loop.connections; in loop.dirty or loop.held */
+    struct link waiting_link;   /* in loop.waiting while its session has given way */
     struct buffer sending;      /* owned by uv_write while `is_writing` */
     enum connection_phase phase;
     bool is_reading, is_writing;
@@ -47,9 +48,9 @@ struct connection {
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
-    uint64_t active_ms;      /* uv_now of the last byte */
-    uint64_t read_iteration; /* of the loop, in which it read last */
-    struct loop_task task;   /* its events: enum event */
+    uint64_t active_ms; /* uv_now of the last byte */
+    uint64_t read_round; /* of the loop, in which it read last */
+    struct loop_task task; /* its events: enum event */
     struct worker_job job;
     char address[128];
 };
@@ -57,6 +58,11 @@ struct connection {
 struct connection *connection_of_link(struct link *link)
 {
     return LINK_OWNER(link, struct connection, link);
+}
+
+struct connection *connection_of_waiting_link(struct link *link)
+{
+    return LINK_OWNER(link, struct connection, waiting_link);
 }
 
 struct connection *connection_of_all_link(struct link *link)
@@ -108,6 +114,7 @@ static void close_now(struct connection *connection)
         connection->is_at_work = false; /* its delay was not over: no worker has it */
     destroy_session(connection);
     link_remove(&connection->link);
+    link_remove(&connection->waiting_link);
     connection->is_reading = false;
     uv_close(&connection->handle, on_closed);
     uv_close((uv_handle_t *)&connection->timer, on_closed);
@@ -129,7 +136,7 @@ static void on_timer(uv_timer_t *timer);
 static bool may_read(const struct connection *connection)
 {
     if (connection->phase != CONNECTION_OPEN || connection->has_ended ||
-        session_is_paused(connection->session))
+        session_is_paused(connection->session) || session_has_given_way(connection->session))
         return false;
     bool is_waiting = session_state(connection->session) != SESSION_READY;
     if (is_waiting && session_input_bytes(connection->session) > CONNECTION_INPUT_KEPT_MAX)
@@ -198,6 +205,8 @@ static void advance(struct connection *connection, enum session_state state)
         return;
     }
     connection->was_paused = session_is_paused(connection->session);
+    if (session_has_given_way(connection->session))
+        link_append(&connection->loop->waiting, &connection->waiting_link);
     if (session_output(connection->session).size > 0 || connection->phase == CONNECTION_FINISHING)
         link_append(&connection->loop->dirty, &connection->link);
     update_reading(connection);
@@ -212,14 +221,9 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     struct loop *loop = connection->loop;
     loop_enter(loop);
     /* libuv would read up to 32 times as long as there is something: a client that floods would hold up
-     * the others. One read an iteration; no room makes libuv come back with the next. */
-    if (connection->read_iteration == loop->iteration) {
-        *buffer = uv_buf_init(NULL, 0);
-        return;
-    }
-    connection->read_iteration = loop->iteration;
-    loop->readers++;
-    *buffer = uv_buf_init((char *)loop->read_buffer, (unsigned)loop_read_bytes(loop));
+     * the others. One read a round; no room makes libuv come back with the next iteration. */
+    size_t size = loop_read_bytes(loop, &connection->read_round);
+    *buffer = uv_buf_init(size ? (char *)loop->read_buffer : NULL, (unsigned)size);
 }
 
 /* The peer has sent its last byte: who waits for something to come does not wait for it any more. */
@@ -332,12 +336,19 @@ void connection_flush(struct connection *connection, lsn_t acked)
         return;
     }
     after_flush(connection);
-    if (connection->phase != CONNECTION_OPEN)
+    if (connection->phase != CONNECTION_OPEN || session_has_given_way(connection->session))
         return;
     if (connection->was_paused && !session_is_paused(connection->session))
         advance(connection, session_feed(connection->session, slice_make(NULL, 0)));
     else
         update_reading(connection);
+}
+
+void connection_go_on(struct connection *connection)
+{
+    assert(connection->phase != CONNECTION_CLOSING);
+    if (session_has_given_way(connection->session))
+        advance(connection, session_feed(connection->session, slice_make(NULL, 0)));
 }
 
 /* ---- Time, other threads ---------------------------------------------------------------------- */
@@ -497,6 +508,7 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
     memcpy(connection->address, socket->address, sizeof(connection->address));
     loop_task_init(&connection->task, on_events);
     link_init(&connection->link);
+    link_init(&connection->waiting_link);
     link_init(&connection->all_link);
     link_append(&loop->connections, &connection->all_link);
     loop->connection_count++;

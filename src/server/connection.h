@@ -33,6 +33,8 @@ void connection_open(struct loop *loop, const struct connection_socket *socket);
 
 /* What could not be sent or was not tried yet: sends as much as `acked` and the socket allow. */
 void connection_flush(struct connection *connection, lsn_t acked);
+/* It was in loop.waiting: executes more of what it has. */
+void connection_go_on(struct connection *connection);
 /* Once a second: time limits. `force`: close it in any case (a stop that waited long enough). */
 void connection_tick(struct connection *connection, bool force);
 /* A stop: no more input, send what is there, close. */
@@ -44,6 +46,7 @@ void connection_deliver(struct connection *connection);    /* any thread: sessio
 void connection_evict(struct connection *connection);      /* any thread: close at once */
 
 struct connection *connection_of_link(struct link *link);     /* in loop.dirty and loop.held */
+struct connection *connection_of_waiting_link(struct link *link);
 struct connection *connection_of_all_link(struct link *link); /* in loop.connections */
 
 #endif

@@ -91,19 +91,46 @@ void loop_gate_moved(struct loop *loop)
         uv_async_send(&loop->async);
 }
 
+/* Not all: as long as workers finish more meanwhile, no socket would be looked at. true: there are more. */
+static bool run_tasks(struct loop *loop, uint64_t end_ns)
+{
+    struct loop_task *task = NULL;
+    unsigned events = 0;
+    for (int i = 0; i < TASKS_AT_ONCE; i++) {
+        task = take_task(loop, &events);
+        if (!task)
+            return false;
+        task->run(task, events);
+        if (uv_hrtime() > end_ns)
+            break;
+    }
+    return true;
+}
+
+static void go_on_with_waiting(struct loop *loop, uint64_t end_ns)
+{
+    struct link batch; /* who gives way again comes behind all others */
+    link_init(&batch);
+    link_append_all(&batch, &loop->waiting);
+    while (!link_is_alone(&batch)) {
+        struct connection *connection = connection_of_waiting_link(batch.next);
+        link_remove(batch.next);
+        connection_go_on(connection);
+        if (uv_hrtime() > end_ns)
+            break;
+    }
+    link_append_all(&batch, &loop->waiting);
+    link_append_all(&loop->waiting, &batch);
+}
+
 static void on_async(uv_async_t *handle)
 {
     struct loop *loop = handle->data;
     loop_enter(loop);
-    struct loop_task *task = NULL;
-    unsigned events = 0;
-    /* Not all: as long as workers finish more meanwhile, no socket would be looked at. */
-    for (int i = 0; i < TASKS_AT_ONCE && (i == 0 || task); i++) {
-        task = take_task(loop, &events);
-        if (task)
-            task->run(task, events);
-    }
-    if (task)
+    uint64_t end_ns = uv_hrtime() + LOOP_TURN_NS;
+    bool has_more = run_tasks(loop, end_ns);
+    go_on_with_waiting(loop, end_ns);
+    if (has_more)
         uv_async_send(&loop->async);
     if (atomic_exchange(&loop->gate_moved, false))
         link_append_all(&loop->dirty, &loop->held);
@@ -121,40 +148,77 @@ static void write_log(struct loop *loop)
     loop->log_ns += uv_hrtime() - before_ns;
 }
 
+/* Everybody in `dirty`, once. false: the time is over, the rest is first in `dirty` again. */
+static bool flush_round(struct loop *loop, uint64_t end_ns)
+{
+    write_log(loop);
+    lsn_t acked = gate_acked(loop->server->gate);
+    struct link batch;
+    link_init(&batch);
+    link_append_all(&batch, &loop->dirty);
+    while (!link_is_alone(&batch)) {
+        struct connection *connection = connection_of_link(batch.next);
+        link_remove(batch.next);
+        connection_flush(connection, acked);
+        if (uv_hrtime() > end_ns) {
+            link_append_all(&batch, &loop->dirty);
+            link_append_all(&loop->dirty, &batch);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Sends what may be sent; what must wait goes to `held`. A connection may become dirty again on the
  * way, because it could execute more of its input. */
 static void flush(struct loop *loop)
 {
-    struct gate *gate = loop->server->gate;
+    if (link_is_alone(&loop->dirty))
+        return;
+    uint64_t end_ns = uv_hrtime() + LOOP_TURN_NS;
     for (int round = 0; round < FLUSH_ROUNDS_MAX && !link_is_alone(&loop->dirty); round++) {
-        write_log(loop);
-        lsn_t acked = gate_acked(gate);
-        struct link batch;
-        link_init(&batch);
-        link_append_all(&batch, &loop->dirty);
-        while (!link_is_alone(&batch)) {
-            struct connection *connection = connection_of_link(batch.next);
-            link_remove(batch.next);
-            connection_flush(connection, acked);
-        }
+        if (!flush_round(loop, end_ns))
+            break;
     }
 }
 
-size_t loop_read_bytes(const struct loop *loop)
+size_t loop_read_bytes(struct loop *loop, uint64_t *round)
 {
+    if (*round == loop->round)
+        return 0;
+    uint64_t now_ns = uv_hrtime();
+    if (loop->reads_end_ns == 0) {
+        loop->reads_end_ns = now_ns + LOOP_TURN_NS;
+    } else if (now_ns > loop->reads_end_ns) {
+        loop->is_round_cut = true;
+        return 0;
+    }
+    *round = loop->round;
+    loop->readers++;
     unsigned readers = loop->readers > loop->readers_before ? loop->readers : loop->readers_before;
-    size_t share = readers ? LOOP_ITERATION_BYTES / readers : LOOP_READ_BYTES;
+    size_t share = LOOP_ROUND_BYTES / readers;
     return share > LOOP_READ_BYTES       ? LOOP_READ_BYTES
            : share < LOOP_READ_BYTES_MIN ? LOOP_READ_BYTES_MIN
                                          : share;
 }
 
+/* Who was not let in reads in the next iteration, before anybody reads again. */
+static void end_reads(struct loop *loop)
+{
+    loop->reads_end_ns = 0;
+    if (loop->is_round_cut) {
+        loop->is_round_cut = false;
+        return;
+    }
+    loop->round++;
+    loop->readers_before = loop->readers;
+    loop->readers = 0;
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct loop *loop = handle->data;
-    loop->iteration++;
-    loop->readers_before = loop->readers;
-    loop->readers = 0;
+    end_reads(loop);
     flush(loop);
     bool awaits = !link_is_alone(&loop->held);
     atomic_store(&loop->awaits_gate, awaits);
@@ -162,6 +226,8 @@ static void on_prepare(uv_prepare_t *handle)
         gate_request(loop->server->gate);
     if (!link_is_alone(&loop->dirty) || (awaits && gate_has_failed(loop->server->gate))) {
         atomic_store(&loop->gate_moved, awaits);
+        uv_async_send(&loop->async);
+    } else if (!link_is_alone(&loop->waiting)) {
         uv_async_send(&loop->async);
     }
     end_iteration(loop);
@@ -216,14 +282,17 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     loop->index = index;
     loop->connection_count = 0;
     loop->ticks = 0;
-    loop->iteration = 1; /* connections begin with 0 */
+    loop->round = 1; /* connections begin with 0 */
     loop->readers = loop->readers_before = 0;
+    loop->reads_end_ns = 0;
+    loop->is_round_cut = false;
     loop->began_ns = loop->log_ns = loop->cpu_ns = loop->unseen_ns = 0;
     loop->stop_deadline_ms = 0;
     link_init(&loop->tasks);
     link_init(&loop->connections);
     link_init(&loop->dirty);
     link_init(&loop->held);
+    link_init(&loop->waiting);
     atomic_init(&loop->gate_moved, false);
     atomic_init(&loop->awaits_gate, false);
     int error = uv_loop_init(&loop->uv);

@@ -3,9 +3,14 @@
  * from all sockets that have something, then, before it waits again, writes the log once and sends
  * what may be sent.
  *
- *      poll:     reads -> session_feed -> the connection joins `dirty`
- *      prepare:  gate_write, then connection_flush of each in `dirty`; who holds back replies
- *                joins `held` until the gate moves
+ *      poll:     tasks, and connections that had given way: at most LOOP_TURN_NS, or one
+ *                reads -> session_feed -> the connection joins `dirty`: the same
+ *      prepare:  gate_write, then connection_flush of each in `dirty`: the same; who holds back
+ *                replies joins `held` until the gate moves
+ *
+ * What does not find room is first in the next iteration. So an iteration is short however much there is to
+ * do: new clients, timers and what workers have finished come in between. A connection's own piece (a read, a
+ * flush) is bounded by SESSION_TURN_MS and by one request.
  *
  * Everything here belongs to the loop's own thread but loop_post and loop_gate_moved. */
 #ifndef SERVER_LOOP_H
@@ -24,7 +29,9 @@ struct loop;
 enum {
     LOOP_READ_BYTES = 64 * 1024,       /* of one read */
     LOOP_READ_BYTES_MIN = 2 * 1024,
-    LOOP_ITERATION_BYTES = 512 * 1024,  /* read by one iteration, or the minimum of each */
+    LOOP_ROUND_BYTES = 512 * 1024, /* read in one round, or the minimum of each */
+    LOOP_TURN_NS = 3000000,        /* of an iteration, for each of its three parts */
+    LOOP_SESSION_TURN_MS = 2,      /* service_host.turn_ms_max */
     LOOP_TICK_MS = 100,
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
@@ -51,10 +58,14 @@ struct loop {
     atomic_bool awaits_gate; /* some connection is in `held` */
 
     struct link connections, dirty, held; /* of struct connection */
+    struct link waiting;                  /* the same: their sessions have given way */
     unsigned connection_count;
     uint64_t ticks;
-    uint64_t iteration;                 /* counts them */
-    unsigned readers, readers_before;   /* connections that read in this one, in the one before */
+    /* Rounds of reading: everybody reads once in each. One iteration, or as many as it takes. */
+    uint64_t round;
+    unsigned readers, readers_before; /* connections that read in this one, in the one before */
+    uint64_t reads_end_ns;            /* uv_hrtime, of this iteration's; 0: nobody has read yet */
+    bool is_round_cut;                /* somebody wanted to read after that */
     uint64_t began_ns; /* of this iteration's first callback; 0: there was none yet */
     uint64_t log_ns;   /* of it in the write of the log */
     uint64_t cpu_ns;   /* of the thread, when it was looked at last ... */
@@ -81,8 +92,9 @@ static inline void loop_enter(struct loop *loop)
     if (loop->began_ns == 0)
         loop->began_ns = uv_hrtime();
 }
-/* How much a connection may read at once: all that have something share an iteration. */
-size_t loop_read_bytes(const struct loop *loop);
+/* A connection wants to read, in `*round` it did so last: how much it may, 0: not in this iteration. All that
+ * have something share a round. */
+size_t loop_read_bytes(struct loop *loop, uint64_t *round);
 /* Any thread: held replies may have become free. */
 void loop_gate_moved(struct loop *loop);
 /* Connections finish what they have and close; then loop_run returns. */

@@ -372,6 +372,7 @@ struct server *server_create(const struct server_options *options, struct buffer
         .reload = server_reload,
         .config_changed = host_config_changed,
         .free_large = host_free_large,
+        .turn_ms_max = LOOP_SESSION_TURN_MS,
         .context = server,
     };
     bool ok = open_store(server, error);

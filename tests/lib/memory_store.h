@@ -13,6 +13,7 @@ struct memory_store {
     struct vfs *memory, *vfs; /* vfs: the counting one over memory */
     struct env env;
     uint64_t now_ms; /* what the clock says; 1,000,000 at first */
+    uint64_t look_ms; /* so much later is it after each look at the wall clock */
     bool is_damaged; /* by the test itself: else the invariants are checked at every close */
     struct store_options options;
     struct store *store;
