@@ -14,12 +14,21 @@ enum entry_kind {
     ENTRY_DELETE_RANGE = 2, /* key = from, value = to; never appears in a cursor */
 };
 
+/* One version of a key. */
+struct entry {
+    struct slice key, value;
+    lsn_t lsn;
+    enum entry_kind kind;
+};
+
 struct cursor;
 
 struct cursor_ops {
-    void (*seek)(struct cursor *cursor, struct slice key, lsn_t lsn); /* first entry >= (key, lsn) in
+    void (*seek)(struct cursor *cursor, struct slice key,
+                 lsn_t lsn); /* first entry >= (key, lsn) in
                            cursor order: that key with an LSN <= lsn, or a later key */
-    void (*seek_for_prev)(struct cursor *cursor, struct slice key); /* last entry with a key <= key */
+    void (*seek_for_prev)(struct cursor *cursor,
+                          struct slice key); /* last entry with a key <= key */
     void (*first)(struct cursor *cursor);
     void (*last)(struct cursor *cursor);
     void (*next)(struct cursor *cursor);
@@ -33,7 +42,7 @@ struct cursor {
     enum status status; /* not OK: invalid because of this, e.g. STATUS_WOULD_BLOCK */
     enum entry_kind kind;
     lsn_t lsn;
-    struct slice key;   /* both valid until the cursor moves */
+    struct slice key; /* both valid until the cursor moves */
     struct slice value;
 };
 

@@ -187,8 +187,9 @@ static void add_others(struct decoding *decoding, const struct slice *key, lsn_t
 {
     struct rows_iter *others = &decoding->others;
     while (decoding->status == STATUS_OK && others->valid &&
-           (!key || entry_compare(others->key, others->lsn, *key, lsn) < 0)) {
-        add_row(decoding, others->key, others->lsn, others->kind, others->value);
+           (!key || entry_compare(others->row->key, others->row->lsn, *key, lsn) < 0)) {
+        add_row(decoding, others->row->key, others->row->lsn, others->row->kind,
+                others->row->value);
         rows_iter_next(others);
     }
     if (others->damaged)

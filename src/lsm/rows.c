@@ -9,8 +9,6 @@
  * first row. */
 #include "lsm/rows.h"
 
-#include <assert.h>
-
 void rows_builder_init(struct rows_builder *rows, unsigned restart_interval)
 {
     assert(restart_interval > 0);
@@ -99,16 +97,19 @@ bool rows_check(struct slice content)
     uint32_t restarts_seen = 0;
     rows_iter_init(&iter);
     bool sound = rows_iter_attach(&iter, content) == STATUS_OK && rows_restart(&iter, 0) == 0;
+    size_t at = 0;
     if (sound)
         rows_iter_first(&iter);
-    for (bool is_first = true; sound && iter.valid; is_first = false) {
-        if (!is_first)
-            sound = entry_compare(buffer_slice(&last_key), last_lsn, iter.key, iter.lsn) < 0;
-        if (iter.at == rows_restart(&iter, iter.restart_index))
+    while (sound && iter.valid) {
+        if (at > 0)
+            sound =
+                entry_compare(buffer_slice(&last_key), last_lsn, iter.row->key, iter.row->lsn) < 0;
+        if (at == rows_restart(&iter, iter.restart_index))
             restarts_seen++;
         buffer_clear(&last_key);
-        buffer_append_slice(&last_key, iter.key);
-        last_lsn = iter.lsn;
+        buffer_append_slice(&last_key, iter.row->key);
+        last_lsn = iter.row->lsn;
+        at = rows_row_end(&iter, iter.row);
         rows_iter_next(&iter);
     }
     sound = sound && !iter.damaged && restarts_seen == iter.restart_count;

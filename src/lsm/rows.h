@@ -8,11 +8,14 @@
 #include "base/coding.h"
 #include "lsm/cursor.h"
 
+#include <assert.h>
+
 enum {
     ROWS_RESTART_INTERVAL = 16,
-    ROWS_KEY_INLINE_BYTES = 128,
-    ROWS_WINDOW_MAX = 16, /* rows from a restart to the next, decoded at once going backward ... */
-    ROWS_WINDOW_KEY_BYTES_MAX = 64 * 1024, /* ... if their keys take no more */
+    ROWS_KEY_INLINE_BYTES = 112,
+    ROWS_WINDOW_MAX = 16, /* rows that are decoded at once, none behind the next restart */
+    ROWS_WINDOW_KEY_BYTES_MIN = 512,       /* room for their keys ... */
+    ROWS_WINDOW_KEY_BYTES_MAX = 64 * 1024, /* ... and so much at most, or one */
     ROW_KIND_BITS = 3,
 };
 /* LSNs fit into a tag beside three bits of kind and a sign. */
@@ -38,38 +41,32 @@ size_t rows_builder_size(const struct rows_builder *rows); /* as finish would gi
 /* The content; valid until the builder is cleared. Not empty before. */
 struct slice rows_builder_finish(struct rows_builder *rows);
 
-/* Going backward: the rows from one restart to the next. */
+/* Rows that were decoded together, one behind the other. */
 struct rows_window {
-    uint32_t restart; /* which; UINT32_MAX: none */
-    uint32_t count;
-    uint32_t index;     /* the row shown last; count: none yet */
-    struct buffer keys; /* one behind the other */
-    struct {
-        uint32_t at, key_at, key_size;
-        enum entry_kind kind;
-        lsn_t lsn;
-        struct slice value;
-    } rows[ROWS_WINDOW_MAX];
+    struct entry rows[ROWS_WINDOW_MAX];
+    uint8_t *keys;
+    size_t key_capacity;
 };
 
 /* A place in the content. Not to be copied. The content outlives it. A decoding error makes it
  * invalid and sets `damaged`, until the next attach. */
 struct rows_iter {
     bool valid, damaged;
-    enum entry_kind kind;
-    lsn_t lsn;
-    struct slice key, value;
+    const struct entry *row;          /* that it stands on, if valid; until it moves */
+    const struct entry *first, *last; /* among these, which are at hand */
+    size_t first_at;                  /* offset of the first of them */
 
     struct slice entries;
     const uint8_t *restarts; /* le32 each, offsets into entries */
     uint32_t restart_count;
     lsn_t base_lsn;
-    uint32_t restart_index; /* the last restart at or before `at` */
+    uint32_t restart_index; /* the last restart at or before the row */
+    uint32_t row_max;       /* how many rows the last window was to hold */
     size_t restart_end;     /* offset of the next one, or where the rows end */
-    size_t at, next_at;     /* offsets of this row and of the next */
-    uint8_t *key_bytes;     /* key_inline or from the heap */
+    uint8_t *key_bytes;     /* of `found`: key_inline or from the heap */
     size_t key_capacity;
-    struct rows_window *window; /* NULL before the first step backward */
+    struct rows_window *window; /* NULL before the first step */
+    struct entry found;         /* by a seek: alone at hand */
     uint8_t key_inline[ROWS_KEY_INLINE_BYTES];
 };
 
@@ -81,11 +78,36 @@ void rows_iter_first(struct rows_iter *iter);
 void rows_iter_last(struct rows_iter *iter);
 /* The first row >= (key, lsn) in cursor order. lsn 0: the first one with a larger key. */
 void rows_iter_seek(struct rows_iter *iter, struct slice key, lsn_t lsn);
-void rows_iter_next(struct rows_iter *iter);
-void rows_iter_prev(struct rows_iter *iter);
+/* A step from the last or the first row at hand. */
+void rows_iter_next_window(struct rows_iter *iter);
+void rows_iter_prev_window(struct rows_iter *iter);
+
+static inline void rows_iter_next(struct rows_iter *iter)
+{
+    assert(iter->valid);
+    if (iter->row < iter->last)
+        iter->row++;
+    else
+        rows_iter_next_window(iter);
+}
+
+static inline void rows_iter_prev(struct rows_iter *iter)
+{
+    assert(iter->valid);
+    if (iter->row > iter->first)
+        iter->row--;
+    else
+        rows_iter_prev_window(iter);
+}
 
 /* Whether every byte is what the builder would have written: order, restarts, no gaps. */
 bool rows_check(struct slice content);
+
+/* Where the row ends, counted from the first one. */
+static inline size_t rows_row_end(const struct rows_iter *iter, const struct entry *row)
+{
+    return (size_t)(row->value.data - iter->entries.data) + row->value.size;
+}
 
 /* Where restart `index` stands, counted from the first row. */
 static inline size_t rows_restart(const struct rows_iter *iter, uint32_t index)

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* Moving over rows, whose grammar rows.c draws.
  *
- * Forward, a key is put together in one buffer, of which the part shared with the row before stays.
- * A seek bisects the restarts and then compares rows as they lie. Backward, all rows from a restart to
- * the next are decoded at once into the window, through which a step is one back. */
+ * A seek bisects the restarts and then compares rows as they lie; what it finds stands alone. A step from
+ * there decodes rows up to the next restart, or from the last one, at once: they are the window, in which
+ * further steps go from one to the next.
+ *
+ *      restart          row found by a seek             next restart
+ *      |----------------|-----|-------------------------|
+ *       window backward        window forward             window behind it
+ */
 #include "lsm/rows.h"
 
 #include "base/memory.h"
 
-#include <assert.h>
-
 enum {
     KIND_MASK = (1 << ROW_KIND_BITS) - 1,
+    FIRST_ROWS_MAX = 4,   /* decoded behind what a seek found, as often few are wanted */
     PREFETCH_BYTES = 512, /* a scan asks for its rows so far ahead */
+    PREFETCH_BACK_BYTES_MAX = 4096,
     CACHE_LINE_BYTES = 64,
-    SHORT_COPY_BYTES = 16, /* a shorter tail is copied with what lies behind it: one move */
+    SHORT_COPY_BYTES = 16, /* what is shorter is copied with what lies behind it: one move */
+    KEY_SLACK_BYTES = 3 * SHORT_COPY_BYTES,
 };
 
 void rows_iter_init(struct rows_iter *iter)
 {
-    memset(iter, 0, offsetof(struct rows_iter, key_inline));
+    memset(iter, 0, offsetof(struct rows_iter, found));
     iter->key_bytes = iter->key_inline;
     iter->key_capacity = sizeof(iter->key_inline);
 }
@@ -29,11 +35,10 @@ void rows_iter_release(struct rows_iter *iter)
     if (iter->key_bytes != iter->key_inline)
         memory_free(iter->key_bytes);
     iter->key_bytes = NULL;
-    if (iter->window) {
-        buffer_release(&iter->window->keys);
-        memory_free(iter->window);
-        iter->window = NULL;
-    }
+    if (iter->window)
+        memory_free(iter->window->keys);
+    memory_free(iter->window);
+    iter->window = NULL;
     iter->valid = false;
 }
 
@@ -43,8 +48,6 @@ enum status rows_iter_attach(struct rows_iter *iter, struct slice content)
     iter->damaged = true;
     iter->entries = slice_make(NULL, 0);
     iter->restart_count = 0;
-    if (iter->window)
-        iter->window->restart = UINT32_MAX;
     uint64_t base_lsn;
     if (content.size < sizeof(uint32_t))
         return STATUS_CORRUPT;
@@ -78,46 +81,50 @@ struct row_head {
     const uint8_t *key_tail;
 };
 
-/* The sizes at the front of a row at `in`; the place behind them, NULL: malformed. Nearly all fit one
- * byte, many of values two. */
-static inline const uint8_t *row_sizes(const uint8_t *in, const uint8_t *end, struct row_head *head)
+/* The head of a row of any sizes; see row_parse. */
+__attribute__((noinline)) static bool row_parse_long(const uint8_t *in, const uint8_t *end,
+                                                     struct row_head *head)
 {
-    uint64_t word = le64_load(in); /* behind the last row are a restart and a count: 8 bytes */
-    head->shared = word & 0xff;
-    head->unshared = word >> 8 & 0xff;
-    head->value_size = word >> 16 & 0xff;
-    if (!(word & 0x808080))
-        return in + 3;
-    if (!(word & 0x80008080) && word >> 24 & 0xff) {
-        head->value_size = (word >> 16 & 0x7f) | (word >> 17 & 0x3f80);
-        return in + 4;
-    }
     if (!(in = varint_load(in, end, &head->shared)) ||
-        !(in = varint_load(in, end, &head->unshared)))
-        return NULL;
-    return varint_load(in, end, &head->value_size);
+        !(in = varint_load(in, end, &head->unshared)) ||
+        !(in = varint_load(in, end, &head->value_size)) || !(in = varint_load(in, end, &head->tag)))
+        return false;
+    head->key_tail = in;
+    return head->shared <= LSM_KEY_BYTES_MAX &&
+           head->unshared <= LSM_KEY_BYTES_MAX - head->shared &&
+           head->unshared <= (size_t)(end - in) &&
+           head->value_size <= (size_t)(end - in) - head->unshared;
 }
 
 /* Reads the head of the row at `in`, which is before `end`; false: malformed or leaving the content.
- * Inlined by force: it is most of what reading tables costs. */
+ * Inlined by force: it is most of what reading tables costs. Nearly always the sizes of the key take one
+ * byte each, that of the value one or two, which is no branch since it changes from row to row. */
 __attribute__((always_inline)) static inline bool row_parse(const uint8_t *in, const uint8_t *end,
                                                             struct row_head *head)
 {
-    if (!(in = row_sizes(in, end, head)) || in >= end)
-        return false;
-    if (*in < 0x80) {
-        head->tag = *in++;
+    uint64_t word = le64_load(in); /* behind the last row are a restart and a count: 8 bytes */
+    uint64_t has_two = word >> 23 & 1;
+    const uint8_t *at = in + 3 + has_two;
+    head->shared = word & 0xff;
+    head->unshared = word >> 8 & 0xff;
+    head->value_size = (word >> 16 & 0x7f) | (word >> 17 & 0x3f80 & -has_two);
+    bool is_short = !(word & (0x8080 | has_two << 31)) && head->value_size >> 7 >= has_two;
+    if (is_short && *at < 0x80) {
+        head->tag = *at++;
     } else {
-        unsigned used = varint_of_word(le64_load(in), &head->tag);
-        in += used;
-        if (used == 0 && !(in = varint_load_long(in, end, &head->tag)))
-            return false;
+        unsigned used = is_short && at < end ? varint_of_word(le64_load(at), &head->tag) : 0;
+        at += used;
+        if (used == 0) {
+            struct row_head other;
+            if (!row_parse_long(in, end, &other))
+                return false;
+            *head = other;
+            at = other.key_tail;
+        }
     }
-    if (in > end || head->unshared > (size_t)(end - in) ||
-        head->value_size > (size_t)(end - in) - head->unshared)
-        return false;
-    head->key_tail = in;
-    return (head->tag & KIND_MASK) <= ENTRY_DELETE_RANGE;
+    head->key_tail = at;
+    return (ptrdiff_t)(head->unshared + head->value_size) <= end - at &&
+           (head->tag & KIND_MASK) <= ENTRY_DELETE_RANGE;
 }
 
 static inline lsn_t row_lsn(const struct row_head *head, lsn_t before)
@@ -136,7 +143,7 @@ row_parse_behind(const struct rows_iter *iter, size_t at, size_t key_size, lsn_t
     const uint8_t *rows = iter->entries.data;
     if (!row_parse(rows + at, rows + iter->entries.size, head))
         return false;
-    if (head->shared > key_size || head->shared + head->unshared > LSM_KEY_BYTES_MAX)
+    if (head->shared > key_size)
         return false;
     *lsn = row_lsn(head, before);
     return *lsn <= ROWS_LSN_MAX;
@@ -147,55 +154,6 @@ static inline size_t row_end(const struct rows_iter *iter, const struct row_head
     return (size_t)(head->key_tail - iter->entries.data) + head->unshared + head->value_size;
 }
 
-/* Room for a key; keeps the first `keep` bytes of the current one at its front. */
-static void rows_key_grow(struct rows_iter *iter, size_t keep, size_t size)
-{
-    size_t capacity = 2 * size;
-    uint8_t *bytes = memory_allocate(capacity);
-    memcpy(bytes, iter->key.data, keep);
-    if (iter->key_bytes != iter->key_inline)
-        memory_free(iter->key_bytes);
-    iter->key_bytes = bytes;
-    iter->key_capacity = capacity;
-}
-
-/* The key of a row that shares something with iter->key. */
-static inline void rows_key_join(struct rows_iter *iter, const struct row_head *head)
-{
-    size_t size = head->shared + head->unshared;
-    const uint8_t *end = iter->entries.data + iter->entries.size;
-    if (size > iter->key_capacity)
-        rows_key_grow(iter, head->shared, size);
-    else if (iter->key.data != iter->key_bytes)
-        memmove(iter->key_bytes, iter->key.data, head->shared);
-    uint8_t *to = iter->key_bytes + head->shared;
-    if (head->unshared <= SHORT_COPY_BYTES && end - head->key_tail >= SHORT_COPY_BYTES &&
-        iter->key_capacity - head->shared >= SHORT_COPY_BYTES)
-        memcpy(to, head->key_tail, SHORT_COPY_BYTES);
-    else
-        memcpy(to, head->key_tail, head->unshared);
-    iter->key = slice_make(iter->key_bytes, size);
-}
-
-/* Shows a row, whose key's shared part lies at the front of iter->key. A key that shares nothing is
- * shown where it lies. */
-static inline void row_show(struct rows_iter *iter, size_t at, const struct row_head *head,
-                            lsn_t lsn)
-{
-    if (head->shared == 0)
-        iter->key = slice_make(head->key_tail, head->unshared);
-    else
-        rows_key_join(iter, head);
-    iter->lsn = lsn;
-    iter->kind = (enum entry_kind)(head->tag & KIND_MASK);
-    iter->value = slice_make(head->key_tail + head->unshared, head->value_size);
-    iter->at = at;
-    iter->next_at = row_end(iter, head);
-    iter->valid = true;
-}
-
-/* ---- Forward ------------------------------------------------------------------------------- */
-
 static void rows_set_restart(struct rows_iter *iter, uint32_t index)
 {
     iter->restart_index = index;
@@ -203,54 +161,176 @@ static void rows_set_restart(struct rows_iter *iter, uint32_t index)
         index + 1 < iter->restart_count ? rows_restart(iter, index + 1) : iter->entries.size;
 }
 
-static bool rows_decode_restart(struct rows_iter *iter, uint32_t index)
+/* ---- The window ---------------------------------------------------------------------------- */
+
+/* Reads the heads of rows from `in` to `stop`, `row_max` at most, up to a damaged one. Of a key it leaves
+ * where its tail lies and how much it shares with the key before; *key_bytes grows by the sizes of all keys.
+ * `key_size` and `lsn`: of the row before. Returns how many rows it has read. */
+static size_t window_read(struct rows_window *window, uint32_t row_max, const uint8_t *in,
+                          const uint8_t *stop, const uint8_t *end, size_t key_size, lsn_t lsn,
+                          size_t *key_bytes)
 {
     struct row_head head;
-    lsn_t lsn;
-    size_t at = rows_restart(iter, index);
-    rows_set_restart(iter, index);
-    if (!row_parse_behind(iter, at, 0, iter->base_lsn, &head, &lsn)) {
+    struct entry *row = window->rows, *row_end = row + row_max;
+    size_t bytes = 0;
+    do {
+        __builtin_prefetch(in + PREFETCH_BYTES);
+        if (!row_parse(in, end, &head) || head.shared > key_size)
+            break;
+        lsn = row_lsn(&head, lsn);
+        if (lsn > ROWS_LSN_MAX)
+            break;
+        key_size = head.shared + head.unshared;
+        bytes += key_size;
+        row->key = slice_make(head.key_tail, head.shared);
+        row->value = slice_make(head.key_tail + head.unshared, head.value_size);
+        row->lsn = lsn;
+        row->kind = (enum entry_kind)(head.tag & KIND_MASK);
+        in = row->value.data + row->value.size;
+        row++;
+    } while (in < stop && row < row_end);
+    *key_bytes += bytes;
+    return (size_t)(row - window->rows);
+}
+
+/* For how many of the rows that were read there may be keys, one at least. *needed: their bytes, and those
+ * of the key before. */
+static size_t window_fitting(const struct rows_window *window, size_t before, size_t count,
+                             size_t *needed)
+{
+    size_t fitting = 0, bytes = before + KEY_SLACK_BYTES;
+    while (fitting < count) {
+        const struct entry *row = &window->rows[fitting];
+        size_t more = row->key.size + (size_t)(row->value.data - row->key.data);
+        if (fitting > 0 && bytes + more > ROWS_WINDOW_KEY_BYTES_MAX)
+            break;
+        bytes += more;
+        fitting++;
+    }
+    *needed = bytes;
+    return fitting;
+}
+
+/* Room for keys behind the key `before`, which comes to the front; it may lie there already, somewhere. */
+static void window_make_room(struct rows_window *window, struct slice before, size_t needed)
+{
+    uint8_t *old = window->keys;
+    bool grows = window->key_capacity < needed;
+    if (grows) {
+        window->key_capacity =
+            needed < ROWS_WINDOW_KEY_BYTES_MIN ? ROWS_WINDOW_KEY_BYTES_MIN : needed + needed / 2;
+        window->keys = memory_allocate(window->key_capacity);
+    }
+    if (before.size > 0)
+        memmove(window->keys, before.data, before.size);
+    if (grows)
+        memory_free(old);
+}
+
+/* Read before it is written: the two may overlap, in bytes that do not matter. */
+static inline void copy_short(uint8_t *to, const uint8_t *from)
+{
+    struct {
+        uint8_t bytes[SHORT_COPY_BYTES];
+    } piece;
+    memcpy(&piece, from, sizeof(piece));
+    memcpy(to, &piece, sizeof(piece));
+}
+
+/* Puts the keys together, one behind the other; there is room for them, and the key before the first row
+ * stands in front. */
+static void window_join_keys(struct rows_window *window, const uint8_t *end, size_t key_size,
+                             size_t count)
+{
+    uint8_t *before = window->keys;
+    for (struct entry *row = window->rows; row < window->rows + count; row++) {
+        uint8_t *key = before + key_size;
+        const uint8_t *tail = row->key.data;
+        size_t shared = row->key.size, unshared = (size_t)(row->value.data - tail);
+        if (shared <= 2 * SHORT_COPY_BYTES && unshared <= SHORT_COPY_BYTES &&
+            end - tail >= SHORT_COPY_BYTES) {
+            copy_short(key, before);
+            copy_short(key + SHORT_COPY_BYTES, before + SHORT_COPY_BYTES);
+            copy_short(key + shared, tail);
+        } else {
+            memcpy(key, before, shared);
+            memcpy(key + shared, tail, unshared);
+        }
+        key_size = shared + unshared;
+        row->key = slice_make(key, key_size);
+        before = key;
+    }
+}
+
+/* Decodes rows from `at` to `stop`, or fewer, but one at least, and stands on the first. `before` and
+ * `lsn`: of the row before; at a restart an empty key and the base LSN. false: the first row is damaged. */
+static bool window_fill(struct rows_iter *iter, size_t at, size_t stop, uint32_t row_max,
+                        struct slice before, lsn_t lsn)
+{
+    struct rows_window *window = iter->window;
+    const uint8_t *rows = iter->entries.data, *end = rows + iter->entries.size;
+    size_t needed = before.size + KEY_SLACK_BYTES, count = 0;
+    if (at < iter->entries.size)
+        count =
+            window_read(window, row_max, rows + at, rows + stop, end, before.size, lsn, &needed);
+    if (count == 0) {
         rows_iter_damaged(iter);
         return false;
     }
-    row_show(iter, at, &head, lsn);
+    if (needed > window->key_capacity)
+        count = window_fitting(window, before.size, count, &needed);
+    window_make_room(window, before, needed);
+    window_join_keys(window, end, before.size, count);
+    iter->first = iter->row = window->rows;
+    iter->last = window->rows + count - 1;
+    iter->first_at = at;
+    iter->row_max = row_max;
+    iter->valid = true;
     return true;
 }
 
-/* The row behind the current one; false at the end or when damaged. */
-static bool rows_step(struct rows_iter *iter)
+static void rows_need_window(struct rows_iter *iter)
 {
-    struct row_head head;
-    lsn_t lsn;
-    size_t at = iter->next_at;
-    if (at + PREFETCH_BYTES < iter->entries.size)
-        __builtin_prefetch(iter->entries.data + at + PREFETCH_BYTES);
-    if (at >= iter->restart_end) {
-        if (at == iter->restart_end && at < iter->entries.size)
-            return rows_decode_restart(iter, iter->restart_index + 1);
-        iter->valid = false;
-        iter->damaged = at != iter->restart_end; /* a restart that no row has */
-        return false;
-    }
-    if (!row_parse_behind(iter, at, iter->key.size, iter->lsn, &head, &lsn)) {
-        rows_iter_damaged(iter);
-        return false;
-    }
-    row_show(iter, at, &head, lsn);
-    return true;
+    struct rows_window *window = iter->window;
+    if (window)
+        return;
+    window = iter->window = memory_allocate(sizeof(*window));
+    window->keys = NULL;
+    window->key_capacity = 0;
+}
+
+/* ---- Forward ------------------------------------------------------------------------------- */
+
+static void rows_enter_restart(struct rows_iter *iter, uint32_t index, uint32_t row_max)
+{
+    rows_need_window(iter);
+    rows_set_restart(iter, index);
+    (void)window_fill(iter, rows_restart(iter, index), iter->restart_end, row_max,
+                      slice_make(NULL, 0), iter->base_lsn); /* the outcome is in the iterator */
 }
 
 void rows_iter_first(struct rows_iter *iter)
 {
-    if (iter->damaged)
-        return;
-    (void)rows_decode_restart(iter, 0); /* the outcome is in the iterator */
+    if (!iter->damaged)
+        rows_enter_restart(iter, 0, ROWS_WINDOW_MAX);
 }
 
-void rows_iter_next(struct rows_iter *iter)
+void rows_iter_next_window(struct rows_iter *iter)
 {
-    assert(iter->valid);
-    (void)rows_step(iter); /* the outcome is in the iterator */
+    const struct entry *row = iter->row;
+    size_t at = rows_row_end(iter, row);
+    uint32_t row_max = row == &iter->found ? FIRST_ROWS_MAX : 2 * iter->row_max;
+    if (row_max > ROWS_WINDOW_MAX)
+        row_max = ROWS_WINDOW_MAX;
+    if (at < iter->restart_end) {
+        rows_need_window(iter);
+        (void)window_fill(iter, at, iter->restart_end, row_max, row->key, row->lsn); /* as above */
+    } else if (at == iter->restart_end && at < iter->entries.size) {
+        rows_enter_restart(iter, iter->restart_index + 1, row_max);
+    } else {
+        iter->valid = false;
+        iter->damaged = at != iter->restart_end; /* a restart that no row has */
+    }
 }
 
 /* ---- Seeking ------------------------------------------------------------------------------- */
@@ -294,6 +374,42 @@ static uint32_t rows_find_restart(const struct rows_iter *iter, struct slice key
     return low;
 }
 
+/* Room for a key; keeps the first `keep` bytes of `from` at its front. */
+static void rows_key_begin(struct rows_iter *iter, struct slice from, size_t keep, size_t size)
+{
+    uint8_t *bytes = iter->key_bytes;
+    if (size > iter->key_capacity)
+        bytes = memory_allocate(2 * size);
+    memmove(bytes, from.data, keep);
+    if (size <= iter->key_capacity)
+        return;
+    if (iter->key_bytes != iter->key_inline)
+        memory_free(iter->key_bytes);
+    iter->key_bytes = bytes;
+    iter->key_capacity = 2 * size;
+}
+
+/* Stands on a row alone; what its key shares is the front of `target`. One that shares nothing is shown
+ * where it lies. */
+static void rows_show_found(struct rows_iter *iter, size_t at, struct slice target,
+                            const struct row_head *head, lsn_t lsn)
+{
+    struct slice key = slice_make(head->key_tail, head->unshared);
+    if (head->shared > 0) {
+        key.size += head->shared;
+        rows_key_begin(iter, target, head->shared, key.size);
+        memcpy(iter->key_bytes + head->shared, head->key_tail, head->unshared);
+        key.data = iter->key_bytes;
+    }
+    iter->found.key = key;
+    iter->found.value = slice_make(head->key_tail + head->unshared, head->value_size);
+    iter->found.lsn = lsn;
+    iter->found.kind = (enum entry_kind)(head->tag & KIND_MASK);
+    iter->row = iter->first = iter->last = &iter->found;
+    iter->first_at = at;
+    iter->valid = true;
+}
+
 /* From a restart to the first row that is not before (key, lsn). Keys are compared as they lie: `match`
  * bytes of the row before, which is before the target, are the target's. A row that shares more with it
  * is on the same side of the target; of any other the shared bytes are the target's, too, and its tail
@@ -322,8 +438,7 @@ static void rows_scan(struct rows_iter *iter, uint32_t restart, struct slice key
             bool is_before =
                 entry_compare(slice_skip(tail, more), found_lsn, slice_skip(rest, more), lsn) < 0;
             if (!is_before) {
-                iter->key = key;
-                row_show(iter, at, &head, found_lsn);
+                rows_show_found(iter, at, key, &head, found_lsn);
                 return;
             }
             match = head.shared + more;
@@ -342,111 +457,47 @@ void rows_iter_seek(struct rows_iter *iter, struct slice key, lsn_t lsn)
 
 /* ---- Backward ------------------------------------------------------------------------------ */
 
-/* Puts a row behind the others; its shared part is the front of the last one's key. false: full. */
-static bool window_add(struct rows_window *window, const struct row_head *head, size_t at,
-                       lsn_t lsn)
+/* What lies before a window is wanted when that is decoded. */
+static void rows_prefetch_before(const struct rows_iter *iter, size_t at, size_t size)
 {
-    struct buffer *keys = &window->keys;
-    size_t size = head->shared + head->unshared;
-    if (window->count == ROWS_WINDOW_MAX || keys->size + size > ROWS_WINDOW_KEY_BYTES_MAX)
-        return false;
-    buffer_reserve(keys, size);
-    uint32_t index = window->count++;
-    uint8_t *key = keys->data + keys->size;
-    if (head->shared > 0)
-        memcpy(key, keys->data + window->rows[index - 1].key_at, head->shared);
-    if (head->unshared > 0)
-        memcpy(key + head->shared, head->key_tail, head->unshared);
-    window->rows[index].at = (uint32_t)at;
-    window->rows[index].key_at = (uint32_t)keys->size;
-    window->rows[index].key_size = (uint32_t)size;
-    window->rows[index].kind = (enum entry_kind)(head->tag & KIND_MASK);
-    window->rows[index].lsn = lsn;
-    window->rows[index].value = slice_make(head->key_tail + head->unshared, head->value_size);
-    keys->size += size;
-    return true;
+    const uint8_t *begin = iter->entries.data + at;
+    if (size > PREFETCH_BACK_BYTES_MAX)
+        size = PREFETCH_BACK_BYTES_MAX;
+    if (size > at)
+        size = at;
+    for (size_t back = CACHE_LINE_BYTES; back <= size; back += CACHE_LINE_BYTES)
+        __builtin_prefetch(begin - back);
 }
 
-/* Decodes the rows from a restart to the next one. false: damaged, or more than the window holds. */
-static bool rows_fill_window(struct rows_iter *iter, uint32_t restart)
+/* Stands on the row behind which `target` begins, between a restart and the next. The window may be too
+ * small for all before it: then it goes on behind its last one. */
+static void rows_enter_before(struct rows_iter *iter, uint32_t restart, size_t target)
 {
-    struct rows_window *window = iter->window;
-    struct row_head head;
-    size_t at = rows_restart(iter, restart), key_size = 0;
+    size_t at = rows_restart(iter, restart);
+    struct slice before = {NULL, 0};
     lsn_t lsn = iter->base_lsn;
-    window->restart = UINT32_MAX;
-    window->count = 0;
-    buffer_clear(&window->keys);
-    do {
-        if (!row_parse_behind(iter, at, key_size, lsn, &head, &lsn) ||
-            !window_add(window, &head, at, lsn))
-            return false;
-        key_size = head.shared + head.unshared;
-        at = row_end(iter, &head);
-    } while (at < iter->restart_end);
-    window->restart = restart;
-    window->index = window->count;
-    return at == iter->restart_end;
-}
-
-static bool rows_open_window(struct rows_iter *iter, uint32_t restart)
-{
-    if (!iter->window) {
-        iter->window = memory_zeroed(1, sizeof(*iter->window));
-        iter->window->restart = UINT32_MAX;
-    }
-    rows_set_restart(iter, restart);
-    return iter->window->restart == restart || rows_fill_window(iter, restart);
-}
-
-static void rows_show_in_window(struct rows_iter *iter, uint32_t index)
-{
-    struct rows_window *window = iter->window;
-    const uint8_t *keys = window->keys.data;
-    iter->key = slice_make(keys + window->rows[index].key_at, window->rows[index].key_size);
-    iter->value = window->rows[index].value;
-    iter->kind = window->rows[index].kind;
-    iter->lsn = window->rows[index].lsn;
-    iter->at = window->rows[index].at;
-    iter->next_at = (size_t)(iter->value.data - iter->entries.data) + iter->value.size;
-    iter->valid = true;
-    window->index = index;
-    /* What lies one window before is wanted when that window is decoded. */
-    size_t window_bytes = iter->restart_end - window->rows[0].at;
-    if (iter->at > window_bytes + CACHE_LINE_BYTES) {
-        __builtin_prefetch(iter->entries.data + iter->at - window_bytes);
-        __builtin_prefetch(iter->entries.data + iter->at - window_bytes - CACHE_LINE_BYTES);
-    }
-}
-
-/* The row that ends at `target`, from a restart on: for windows that hold too little. */
-static void rows_walk_to(struct rows_iter *iter, uint32_t restart, size_t target)
-{
-    if (!rows_decode_restart(iter, restart))
+    if (at >= target) {
+        rows_iter_damaged(iter);
         return;
-    while (iter->next_at < target) {
-        if (!rows_step(iter))
-            return;
     }
-    if (iter->at >= target || iter->next_at != target)
+    rows_need_window(iter);
+    rows_set_restart(iter, restart);
+    rows_prefetch_before(iter, at, target - at);
+    do {
+        if (!window_fill(iter, at, target, ROWS_WINDOW_MAX, before, lsn))
+            return;
+        iter->row = iter->last;
+        before = iter->row->key;
+        lsn = iter->row->lsn;
+        at = rows_row_end(iter, iter->row);
+    } while (at < target);
+    if (at > target)
         rows_iter_damaged(iter);
 }
 
-/* The row behind which `target` begins; window->count: none. */
-static uint32_t window_find(const struct rows_window *window, size_t target)
+void rows_iter_prev_window(struct rows_iter *iter)
 {
-    uint32_t index = window->index;
-    if (index == window->count || window->rows[index].at != target)
-        index = window->count;
-    while (index > 0 && window->rows[index - 1].at >= target)
-        index--;
-    return index > 0 ? index - 1 : window->count;
-}
-
-void rows_iter_prev(struct rows_iter *iter)
-{
-    assert(iter->valid);
-    size_t target = iter->at;
+    size_t target = iter->first_at;
     if (target == 0) {
         iter->valid = false;
         return;
@@ -454,23 +505,11 @@ void rows_iter_prev(struct rows_iter *iter)
     uint32_t restart = iter->restart_index;
     while (restart > 0 && rows_restart(iter, restart) >= target)
         restart--;
-    if (!rows_open_window(iter, restart)) {
-        rows_walk_to(iter, restart, target);
-        return;
-    }
-    uint32_t index = window_find(iter->window, target);
-    if (index < iter->window->count)
-        rows_show_in_window(iter, index);
-    if (index == iter->window->count || iter->next_at != target)
-        rows_iter_damaged(iter);
+    rows_enter_before(iter, restart, target);
 }
 
 void rows_iter_last(struct rows_iter *iter)
 {
-    if (iter->damaged)
-        return;
-    if (rows_open_window(iter, iter->restart_count - 1))
-        rows_show_in_window(iter, iter->window->count - 1);
-    else
-        rows_walk_to(iter, iter->restart_count - 1, iter->entries.size);
+    if (!iter->damaged)
+        rows_enter_before(iter, iter->restart_count - 1, iter->entries.size);
 }

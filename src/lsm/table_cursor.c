@@ -35,20 +35,20 @@ static void cursor_invalid(struct table_cursor *cursor, enum status status)
 /* Shows the row that the lowest iterator stands on. */
 static void cursor_show(struct table_cursor *cursor)
 {
-    const struct rows_iter *rows = &cursor->rows.iter;
+    const struct entry *row = cursor->rows.iter.row;
     struct cursor *base = &cursor->base;
-    if (rows->damaged) {
+    if (cursor->rows.iter.damaged) {
         cursor_invalid(cursor,
                        table_log_damage(cursor->table, cursor->rows.offset, "rows of a block"));
         return;
     }
-    assert(rows->valid);
+    assert(cursor->rows.iter.valid);
     base->valid = true;
     base->status = STATUS_OK;
-    base->kind = rows->kind;
-    base->lsn = rows->lsn;
-    base->key = rows->key;
-    base->value = rows->value;
+    base->kind = row->kind;
+    base->lsn = row->lsn;
+    base->key = row->key;
+    base->value = row->value;
 }
 
 static void floor_leave(struct floor *floor)
@@ -63,7 +63,8 @@ static bool floor_enter(struct table_cursor *cursor, const struct rows_iter *abo
                         enum block_kind kind, struct floor *floor)
 {
     struct block_handle handle;
-    if (above->damaged || !block_handle_decode(above->value, cursor->table->data_bytes, &handle)) {
+    if (above->damaged ||
+        !block_handle_decode(above->row->value, cursor->table->data_bytes, &handle)) {
         cursor_invalid(cursor, table_log_damage(cursor->table, 0, "a row of the index"));
         return false;
     }

@@ -158,10 +158,11 @@ static enum status parse_ranges(struct table *table, struct slice content)
     bool sound = rows_check(content) && rows_iter_attach(&iter, content) == STATUS_OK;
     if (sound) {
         for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
-            sound = sound && iter.kind == ENTRY_DELETE_RANGE && iter.lsn > 0 &&
-                    slice_compare(iter.key, iter.value) < 0;
+            const struct entry *row = iter.row;
+            sound = sound && row->kind == ENTRY_DELETE_RANGE && row->lsn > 0 &&
+                    slice_compare(row->key, row->value) < 0;
             count++;
-            bytes += iter.key.size + iter.value.size;
+            bytes += row->key.size + row->value.size;
         }
     }
     if (sound) {
@@ -172,12 +173,12 @@ static enum status parse_ranges(struct table *table, struct slice content)
     if (status == STATUS_OK) {
         uint8_t *at = table->range_memory;
         for (rows_iter_first(&iter); iter.valid; rows_iter_next(&iter)) {
-            memcpy(at, iter.key.data, iter.key.size);
-            memcpy(at + iter.key.size, iter.value.data, iter.value.size);
-            table->ranges[table->range_count++] =
-                (struct range_delete){slice_make(at, iter.key.size),
-                                      slice_make(at + iter.key.size, iter.value.size), iter.lsn};
-            at += iter.key.size + iter.value.size;
+            struct slice from = iter.row->key, to = iter.row->value;
+            memcpy(at, from.data, from.size);
+            memcpy(at + from.size, to.data, to.size);
+            table->ranges[table->range_count++] = (struct range_delete){
+                slice_make(at, from.size), slice_make(at + from.size, to.size), iter.row->lsn};
+            at += from.size + to.size;
         }
         table->memory_bytes += count * sizeof(table->ranges[0]) + bytes;
     }
@@ -507,7 +508,7 @@ bool table_may_contain(struct table *table, struct slice key)
 static enum status index_handle(const struct table *table, const struct rows_iter *index,
                                 struct block_handle *handle)
 {
-    if (index->damaged || !block_handle_decode(index->value, table->data_bytes, handle))
+    if (index->damaged || !block_handle_decode(index->row->value, table->data_bytes, handle))
         return table_log_damage(table, 0, "a row of the index");
     return STATUS_OK;
 }
@@ -561,12 +562,12 @@ enum status table_get(struct table *table, struct slice key, lsn_t lsn,
         status = get_descend(table, &top, BLOCK_INDEX, key, lsn, read, &leaf, &leaf_pin);
     if (status == STATUS_OK)
         status = get_descend(table, &leaf, BLOCK_ROWS, key, lsn, read, &rows, &rows_pin);
-    if (status == STATUS_OK && !slice_equal(rows.key, key))
+    if (status == STATUS_OK && !slice_equal(rows.row->key, key))
         status = STATUS_NOT_FOUND;
     if (status == STATUS_OK) {
-        *kind = rows.kind;
-        *found_lsn = rows.lsn;
-        *value = rows.value;
+        *kind = rows.row->kind;
+        *found_lsn = rows.row->lsn;
+        *value = rows.row->value;
         *pin = rows_pin;
         rows_pin.block = NULL;
     }
@@ -598,7 +599,7 @@ static enum status walk_leaf(struct table *table, struct block_handle handle,
         struct block_handle block;
         status = index_handle(table, &leaf, &block);
         if (status == STATUS_OK) {
-            each(context, leaf.key, block.stored_bytes);
+            each(context, leaf.row->key, block.stored_bytes);
             rows_iter_next(&leaf);
         }
     }

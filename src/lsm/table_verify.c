@@ -36,8 +36,8 @@ struct named_blocks {
 struct verify {
     struct table *table;
     struct lsm_report *report;
-    uint64_t offset;          /* of the block that is looked at */
-    struct block_pin pin;     /* of the dictionary */
+    uint64_t offset;      /* of the block that is looked at */
+    struct block_pin pin; /* of the dictionary */
     const void *dictionary;
     struct named_blocks rows; /* since the last leaf */
     struct named_blocks leaves;
@@ -82,7 +82,7 @@ static void blocks_release(struct named_blocks *blocks)
 
 /* ---- Rows ---------------------------------------------------------------------------------- */
 
-static const char *verify_row(struct verify *verify, const struct rows_iter *row)
+static const char *verify_row(struct verify *verify, const struct entry *row)
 {
     struct table_properties *seen = &verify->seen.shared;
     if (row->lsn == 0)
@@ -117,9 +117,9 @@ static enum status verify_rows(struct verify *verify, struct block_handle handle
     rows_iter_init(&row);
     if (!fault && rows_iter_attach(&row, content) == STATUS_OK) {
         rows_iter_first(&row);
-        place_set(&verify->first, row.key, row.lsn);
+        place_set(&verify->first, row.row->key, row.row->lsn);
         for (; row.valid && !fault; rows_iter_next(&row))
-            fault = verify_row(verify, &row);
+            fault = verify_row(verify, row.row);
     }
     rows_iter_release(&row);
     if (fault)
@@ -131,7 +131,7 @@ static enum status verify_rows(struct verify *verify, struct block_handle handle
 
 /* ---- Index --------------------------------------------------------------------------------- */
 
-static const char *verify_index_row(struct verify *verify, const struct rows_iter *row,
+static const char *verify_index_row(struct verify *verify, const struct entry *row,
                                     const struct named_blocks *blocks, size_t index)
 {
     struct block_handle handle;
@@ -163,7 +163,7 @@ static enum status verify_index(struct verify *verify, struct slice content,
     rows_iter_init(&row);
     if (!fault && rows_iter_attach(&row, content) == STATUS_OK) {
         for (rows_iter_first(&row); row.valid && !fault; rows_iter_next(&row))
-            fault = verify_index_row(verify, &row, blocks, index++);
+            fault = verify_index_row(verify, row.row, blocks, index++);
     }
     rows_iter_release(&row);
     if (!fault && index < blocks->count)

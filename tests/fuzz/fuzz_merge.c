@@ -11,7 +11,7 @@
 enum { CHILDREN_MAX = 6, ENTRIES_MAX = 120, RANGES_MAX = 24, LSN_MAX = 15 };
 
 struct versions {
-    struct array_entry entries[ENTRIES_MAX];
+    struct entry entries[ENTRIES_MAX];
     size_t count;
 };
 
@@ -26,7 +26,7 @@ static struct slice draw_key(struct slice *input)
 
 /* ---- Merging -------------------------------------------------------------------------------- */
 
-static bool holds(const struct versions *versions, const struct array_entry *entry)
+static bool holds(const struct versions *versions, const struct entry *entry)
 {
     for (size_t i = 0; i < versions->count; i++)
         if (array_entry_compare(&versions->entries[i], entry) == 0)
@@ -60,7 +60,7 @@ static size_t place(struct cursor *cursor, const struct versions *all, struct sl
         return all->count ? all->count - 1 : 0;
     }
     if (form == 2) {
-        const struct array_entry wanted = {.key = key, .lsn = lsn};
+        const struct entry wanted = {.key = key, .lsn = lsn};
         cursor->ops->seek(cursor, key, lsn);
         while (at < all->count && array_entry_compare(&all->entries[at], &wanted) < 0)
             at++;
@@ -83,7 +83,7 @@ static void check_merge(struct slice input)
         children[i].count = 0;
     while (child_count > 0 && all.count < wanted && input.size > 0) {
         struct versions *child = &children[fuzz_below(&input, (unsigned)child_count)];
-        struct array_entry entry = {.key = draw_key(&input)};
+        struct entry entry = {.key = draw_key(&input)};
         uint8_t rest = fuzz_byte(&input);
         entry.lsn = rest & LSN_MAX;
         entry.kind = rest >> 7;

@@ -13,7 +13,7 @@
 enum { ROWS_MAX = 300, MOVES_MAX = 4 * ROWS_MAX };
 
 struct list {
-    struct array_entry rows[ROWS_MAX];
+    struct entry rows[ROWS_MAX];
     struct buffer keys[ROWS_MAX];
     size_t count;
 };
@@ -44,7 +44,7 @@ static bool decode_row(struct slice *rows, lsn_t before, struct list *list)
     *key = (struct buffer){0};
     buffer_append(key, last.data, (size_t)shared);
     buffer_append_slice(key, tail);
-    list->rows[list->count++] = (struct array_entry){
+    list->rows[list->count++] = (struct entry){
         .key = buffer_slice(key),
         .value = value,
         .lsn = before + (uint64_t)zigzag_decode(tag >> 3),
@@ -93,11 +93,11 @@ static void require_at(const struct rows_iter *iter, const struct list *list, si
     fuzz_require(iter->valid == (at < list->count));
     if (!iter->valid)
         return;
-    const struct array_entry *row = &list->rows[at];
-    fuzz_require(slice_equal(iter->key, row->key));
-    fuzz_require(slice_equal(iter->value, row->value));
-    fuzz_require(iter->lsn == row->lsn);
-    fuzz_require(iter->kind == row->kind);
+    const struct entry *row = &list->rows[at];
+    fuzz_require(slice_equal(iter->row->key, row->key));
+    fuzz_require(slice_equal(iter->row->value, row->value));
+    fuzz_require(iter->row->lsn == row->lsn);
+    fuzz_require(iter->row->kind == row->kind);
 }
 
 static size_t list_seek(const struct list *list, struct slice key, lsn_t lsn)
@@ -133,7 +133,7 @@ static void check_moves(struct slice content, const struct list *list, struct sl
     rows_iter_last(&iter);
     walk(&iter, list, list->count - 1, true);
     for (size_t i = 0; i < list->count; i++) {
-        const struct array_entry *row = &list->rows[i];
+        const struct entry *row = &list->rows[i];
         rows_iter_seek(&iter, row->key, row->lsn);
         require_at(&iter, list, i);
         if (row->lsn > 0) {
@@ -190,7 +190,7 @@ static void draw_rows(struct slice *input, struct list *list)
 {
     while (input->size > 0 && list->count < ROWS_MAX) {
         struct buffer *key = &list->keys[list->count];
-        struct array_entry *row = &list->rows[list->count];
+        struct entry *row = &list->rows[list->count];
         size_t shared = fuzz_byte(input);
         struct slice tail = fuzz_bytes(input);
         *key = (struct buffer){0};
@@ -199,9 +199,9 @@ static void draw_rows(struct slice *input, struct list *list)
             buffer_append(key, last.data, shared < last.size ? shared : last.size);
         }
         buffer_append_slice(key, tail);
-        *row = (struct array_entry){.key = buffer_slice(key),
-                                    .lsn = fuzz_number(input) & ROWS_LSN_MAX,
-                                    .kind = fuzz_below(input, 3)};
+        *row = (struct entry){.key = buffer_slice(key),
+                              .lsn = fuzz_number(input) & ROWS_LSN_MAX,
+                              .kind = fuzz_below(input, 3)};
         row->value = fuzz_bytes(input);
         list->count++;
     }
@@ -227,7 +227,7 @@ static void build_and_check(struct slice input)
     draw_rows(&input, &drawn);
     size_t count = sort_rows(&drawn);
     for (size_t i = 0; i < count; i++) {
-        const struct array_entry *row = &drawn.rows[i];
+        const struct entry *row = &drawn.rows[i];
         rows_builder_add(&builder, row->key, row->lsn, row->kind, row->value);
     }
     if (count > 0) {

@@ -6,15 +6,9 @@
 #include "base/memory.h"
 #include "lsm/cursor.h"
 
-struct array_entry {
-    struct slice key, value;
-    lsn_t lsn;
-    enum entry_kind kind;
-};
-
 struct array_cursor {
     struct cursor base;
-    const struct array_entry *entries;
+    const struct entry *entries;
     size_t count, at;
     size_t fail_after; /* moves until `failure` is reported; 0: never */
     enum status failure;
@@ -22,7 +16,7 @@ struct array_cursor {
 
 static inline int array_entry_compare(const void *left, const void *right)
 {
-    const struct array_entry *a = left, *b = right;
+    const struct entry *a = left, *b = right;
     int order = slice_compare(a->key, b->key);
     return order ? order : (a->lsn < b->lsn) - (a->lsn > b->lsn);
 }
@@ -105,7 +99,7 @@ static const struct cursor_ops array_cursor_ops = {
 };
 
 /* The entries are borrowed and sorted by array_entry_compare. */
-static inline struct cursor *array_cursor_create(const struct array_entry *entries, size_t count)
+static inline struct cursor *array_cursor_create(const struct entry *entries, size_t count)
 {
     struct array_cursor *cursor = memory_zeroed(1, sizeof(*cursor));
     cursor->base.ops = &array_cursor_ops;

@@ -31,7 +31,7 @@ struct fixture {
     lsn_t next_lsn;
     char keys[KEYS + 1][16];
     char values[VERSIONS_MAX][24];
-    struct array_entry versions[VERSIONS_MAX]; /* ascending LSN */
+    struct entry versions[VERSIONS_MAX]; /* ascending LSN */
     size_t version_count;
     struct range_delete ranges[RANGES_MAX];
     size_t range_count;
@@ -88,7 +88,7 @@ static void fixture_destroy(struct fixture *fixture)
 /* The value at an LSN; an empty slice: none. */
 static struct slice model_get(const struct fixture *fixture, struct slice key, lsn_t lsn)
 {
-    const struct array_entry *newest = NULL;
+    const struct entry *newest = NULL;
     for (size_t i = 0; i < fixture->version_count && fixture->versions[i].lsn <= lsn; i++) {
         if (slice_equal(fixture->versions[i].key, key))
             newest = &fixture->versions[i];
@@ -106,11 +106,11 @@ static struct slice model_get(const struct fixture *fixture, struct slice key, l
 
 /* The same, out of the tables: the newest of all that they hold, and their range deletions. */
 static void see_table(struct fixture *fixture, struct table_ref *ref, struct slice key, lsn_t lsn,
-                      struct array_entry *newest, struct block_pin *newest_pin, lsn_t *hidden)
+                      struct entry *newest, struct block_pin *newest_pin, lsn_t *hidden)
 {
     struct table *table;
     const struct table_read read = {0};
-    struct array_entry found;
+    struct entry found;
     struct block_pin pin = {NULL};
     assert_int_equal(table_ref_open(fixture->set, ref, false, &table), STATUS_OK);
     enum status status =
@@ -136,7 +136,7 @@ static void see_table(struct fixture *fixture, struct table_ref *ref, struct sli
 static void assert_key_at(struct fixture *fixture, const struct version *version, struct slice key,
                           lsn_t lsn)
 {
-    struct array_entry newest = {.lsn = 0};
+    struct entry newest = {.lsn = 0};
     struct block_pin pin = {NULL};
     lsn_t hidden = 0;
     for (unsigned depth = 0; depth < LSM_LEVELS_MAX; depth++) {
@@ -171,7 +171,7 @@ static void write_version(struct fixture *fixture, int key, enum entry_kind kind
     size_t i = fixture->version_count++;
     assert_true(i < VERSIONS_MAX);
     snprintf(fixture->values[i], sizeof(fixture->values[i]), "value %u", (unsigned)i);
-    fixture->versions[i] = (struct array_entry){slice_from(fixture->keys[key]),
+    fixture->versions[i] = (struct entry){slice_from(fixture->keys[key]),
                                                 kind == ENTRY_PUT ? slice_from(fixture->values[i])
                                                                   : slice_make(NULL, 0),
                                                 fixture->next_lsn, kind};
@@ -190,7 +190,7 @@ static void write_range(struct fixture *fixture, int from, int to)
 static void flush(struct fixture *fixture, size_t first_version, size_t first_range)
 {
     size_t count = fixture->version_count - first_version;
-    struct array_entry *sorted =
+    struct entry *sorted =
         memory_copy(fixture->versions + first_version, (count + 1) * sizeof(sorted[0]));
     qsort(sorted, count, sizeof(sorted[0]), array_entry_compare);
     char path[64];

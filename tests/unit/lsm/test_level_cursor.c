@@ -26,7 +26,7 @@ struct fixture {
     struct version_set *set;
     struct random random;
     char keys[KEYS][16];
-    struct array_entry entries[KEYS];
+    struct entry entries[KEYS];
     size_t count;
 };
 
@@ -88,8 +88,8 @@ static void fill(struct fixture *fixture)
     struct version_edit edit = {0};
     for (size_t i = 0; i < KEYS; i++) {
         snprintf(fixture->keys[i], sizeof(fixture->keys[i]), "%05u", (unsigned)(i + 1) * 10);
-        fixture->entries[i] = (struct array_entry){slice_from(fixture->keys[i]),
-                                                   slice_from(fixture->keys[i]), 5 + i, ENTRY_PUT};
+        fixture->entries[i] = (struct entry){slice_from(fixture->keys[i]),
+                                             slice_from(fixture->keys[i]), 5 + i, ENTRY_PUT};
     }
     fixture->count = KEYS;
     for (size_t first = 0; first < KEYS;) {

@@ -17,8 +17,8 @@ enum { CHILDREN = 5, VERSIONS = 120, KEYS = 30 };
 /* Random versions dealt to the children; all of them sorted in `all`. */
 struct fixture {
     char keys[KEYS][16];
-    struct array_entry all[VERSIONS];
-    struct array_entry dealt[CHILDREN][VERSIONS];
+    struct entry all[VERSIONS];
+    struct entry dealt[CHILDREN][VERSIONS];
     size_t counts[CHILDREN];
     struct cursor *merged, *model;
 };
@@ -30,8 +30,7 @@ static void fixture_init(struct fixture *fixture, struct random *random)
         snprintf(fixture->keys[i], sizeof(fixture->keys[i]), "k%02d", i);
     for (int i = 0; i < VERSIONS; i++) {
         const char *key = fixture->keys[random_below(random, KEYS)];
-        fixture->all[i] =
-            (struct array_entry){slice_from(key), slice_from(key), (lsn_t)i + 1, ENTRY_PUT};
+        fixture->all[i] = (struct entry){slice_from(key), slice_from(key), (lsn_t)i + 1, ENTRY_PUT};
     }
     qsort(fixture->all, VERSIONS, sizeof(fixture->all[0]), array_entry_compare);
     size_t used = random_below(random, CHILDREN) + 1;
@@ -131,10 +130,10 @@ static void one_child_is_given_back(void **state)
 static void failing_child_fails_the_merge_until_the_next_seek(void **state)
 {
     (void)state;
-    struct array_entry a[] = {{slice_from("a"), slice_from("1"), 1, ENTRY_PUT},
-                              {slice_from("c"), slice_from("3"), 3, ENTRY_PUT}};
-    struct array_entry b[] = {{slice_from("b"), slice_from("2"), 2, ENTRY_DELETE},
-                              {slice_from("d"), slice_from("4"), 4, ENTRY_PUT}};
+    struct entry a[] = {{slice_from("a"), slice_from("1"), 1, ENTRY_PUT},
+                        {slice_from("c"), slice_from("3"), 3, ENTRY_PUT}};
+    struct entry b[] = {{slice_from("b"), slice_from("2"), 2, ENTRY_DELETE},
+                        {slice_from("d"), slice_from("4"), 4, ENTRY_PUT}};
     /* Every move of the second child fails once, at a seek, a step or a turn. */
     for (size_t n = 1; n < 8; n++) {
         struct cursor *children[] = {array_cursor_create(a, 2), array_cursor_create(b, 2)};

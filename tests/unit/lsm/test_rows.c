@@ -20,7 +20,7 @@ enum { ROWS_MAX = 200, KEY_MAX = 300 };
  * iterator holds inline. */
 struct fixture {
     uint8_t bytes[ROWS_MAX][KEY_MAX];
-    struct array_entry entries[ROWS_MAX];
+    struct entry entries[ROWS_MAX];
     size_t count;
     struct rows_builder builder;
     struct slice content;
@@ -37,13 +37,13 @@ static void fixture_init(struct fixture *fixture, struct random *random, unsigne
         struct slice key = slice_make(fixture->bytes[i], size);
         lsn_t lsn = random_below(random, random_below(random, 2) ? 10 : ROWS_LSN_MAX) + 1;
         fixture->entries[i] =
-            (struct array_entry){key, slice_make(fixture->bytes[i], random_below(random, size + 1)),
-                                 lsn, random_below(random, 2) ? ENTRY_PUT : ENTRY_DELETE};
+            (struct entry){key, slice_make(fixture->bytes[i], random_below(random, size + 1)), lsn,
+                           random_below(random, 2) ? ENTRY_PUT : ENTRY_DELETE};
     }
     qsort(fixture->entries, wanted, sizeof(fixture->entries[0]), array_entry_compare);
     rows_builder_init(&fixture->builder, interval);
     for (size_t i = 0; i < wanted; i++) {
-        struct array_entry entry = fixture->entries[i];
+        struct entry entry = fixture->entries[i];
         if (fixture->count > 0 &&
             array_entry_compare(&fixture->entries[fixture->count - 1], &entry) == 0)
             continue;
@@ -61,16 +61,16 @@ static void assert_at(const struct rows_iter *iter, const struct cursor *model)
     assert_int_equal(iter->valid, model->valid);
     if (!iter->valid)
         return;
-    assert_true(slice_equal(iter->key, model->key));
-    assert_true(slice_equal(iter->value, model->value));
-    assert_int_equal(iter->lsn, model->lsn);
-    assert_int_equal(iter->kind, model->kind);
+    assert_true(slice_equal(iter->row->key, model->key));
+    assert_true(slice_equal(iter->row->value, model->value));
+    assert_int_equal(iter->row->lsn, model->lsn);
+    assert_int_equal(iter->row->kind, model->kind);
 }
 
 static void move_both(struct rows_iter *iter, struct cursor *model, const struct fixture *fixture,
                       struct random *random)
 {
-    const struct array_entry *target = &fixture->entries[random_below(random, fixture->count)];
+    const struct entry *target = &fixture->entries[random_below(random, fixture->count)];
     struct slice key = target->key;
     if (random_below(random, 3) == 0)
         key.size = random_below(random, key.size + 1);
@@ -115,6 +115,42 @@ static void rows_move_like_an_array(void **state)
         model->ops->destroy(model);
         rows_builder_release(&fixture.builder);
     }
+}
+
+/* Keys of 9 KiB, which differ at their ends: a window holds seven. Both ways, and from the middle. */
+static void keys_too_long_for_one_window_take_several(void **state)
+{
+    (void)state;
+    enum { LONG_KEY = 9 << 10, COUNT = 40 };
+    struct rows_builder builder;
+    uint8_t *key = memory_zeroed(1, LONG_KEY);
+    struct rows_iter iter;
+    rows_iter_init(&iter);
+    rows_builder_init(&builder, ROWS_RESTART_INTERVAL);
+    for (uint8_t i = 0; i < COUNT; i++) {
+        key[LONG_KEY - 1] = i;
+        rows_builder_add(&builder, slice_make(key, LONG_KEY), 1, ENTRY_PUT, slice_make(&i, 1));
+    }
+    assert_int_equal(rows_iter_attach(&iter, rows_builder_finish(&builder)), STATUS_OK);
+    for (uint8_t first = 0; first < COUNT; first++) {
+        key[LONG_KEY - 1] = first;
+        for (int backward = 0; backward < 2; backward++) {
+            rows_iter_seek(&iter, slice_make(key, LONG_KEY), 1);
+            for (int i = first; i >= 0 && i < COUNT; i += backward ? -1 : 1) {
+                assert_true(iter.valid);
+                assert_int_equal(iter.row->key.size, LONG_KEY);
+                assert_int_equal(iter.row->key.data[LONG_KEY - 1], i);
+                assert_int_equal(iter.row->value.data[0], i);
+                (backward ? rows_iter_prev : rows_iter_next)(&iter);
+            }
+            assert_false(iter.valid);
+            assert_false(iter.damaged);
+        }
+    }
+    assert_true(iter.window->key_capacity <= 2 * ROWS_WINDOW_KEY_BYTES_MAX);
+    rows_iter_release(&iter);
+    rows_builder_release(&builder);
+    memory_free(key);
 }
 
 static void cleared_builder_starts_anew(void **state)
@@ -237,7 +273,7 @@ static void a_step_back_to_where_no_row_ends_is_damage(void **state)
         assert_int_equal(rows_iter_attach(&iter, contents[i]), STATUS_OK);
         rows_iter_last(&iter);
         assert_true(iter.valid);
-        assert_true(slice_equal(iter.key, slice_from("b")));
+        assert_true(slice_equal(iter.row->key, slice_from("b")));
         rows_iter_prev(&iter);
         assert_false(iter.valid);
         assert_true(iter.damaged);
@@ -267,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_move_like_an_array),
+        cmocka_unit_test(keys_too_long_for_one_window_take_several),
         cmocka_unit_test(cleared_builder_starts_anew),
         cmocka_unit_test(damaged_content_is_survived),
         cmocka_unit_test(malformed_frames_are_refused),

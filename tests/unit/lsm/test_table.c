@@ -31,7 +31,7 @@ struct fixture {
     struct random random;
     char keys[ENTRIES_MAX][KEY_MAX];
     uint8_t text[4096];
-    struct array_entry entries[ENTRIES_MAX];
+    struct entry entries[ENTRIES_MAX];
     size_t count;
 };
 
@@ -75,9 +75,9 @@ static void make_entries(struct fixture *fixture, size_t count, uint64_t keys)
                  (unsigned long long)random_below(random, keys) * 2);
         size_t size = random_below(random, random_below(random, 50) ? 60 : sizeof(fixture->text));
         bool is_put = random_below(random, 5) > 0;
-        fixture->entries[i] = (struct array_entry){
-            slice_from(fixture->keys[i]), slice_make(fixture->text, is_put ? size : 0),
-            100000 + i * 37, is_put ? ENTRY_PUT : ENTRY_DELETE};
+        fixture->entries[i] = (struct entry){slice_from(fixture->keys[i]),
+                                             slice_make(fixture->text, is_put ? size : 0),
+                                             100000 + i * 37, is_put ? ENTRY_PUT : ENTRY_DELETE};
     }
     qsort(fixture->entries, count, sizeof(fixture->entries[0]), array_entry_compare);
     fixture->count = count;
@@ -94,7 +94,7 @@ static enum status build(struct fixture *fixture, const struct table_options *op
     for (size_t i = 0; i < range_count && status == STATUS_OK; i++)
         table_builder_add_range_delete(builder, ranges[i]);
     for (size_t i = 0; i < fixture->count && status == STATUS_OK; i++) {
-        const struct array_entry *entry = &fixture->entries[i];
+        const struct entry *entry = &fixture->entries[i];
         status = table_builder_add(builder, entry->key, entry->lsn, entry->kind, entry->value);
     }
     if (status == STATUS_OK)
@@ -244,7 +244,7 @@ static void random_get_costs_two_reads_at_most(void **state)
     for (int i = 0; i < 50; i++) {
         block_cache_erase_table(fixture->cache, 7);
         struct vfs_fault_counters before, after;
-        const struct array_entry *entry =
+        const struct entry *entry =
             &fixture->entries[random_below(&fixture->random, fixture->count)];
         const struct table_read read = {0};
         enum entry_kind kind;
@@ -393,10 +393,9 @@ static void large_value_has_a_block_of_its_own(void **state)
     for (size_t i = 0; i < LARGE; i++)
         value[i] = (uint8_t)random_next(&fixture->random);
     fixture->count = 3;
-    fixture->entries[0] = (struct array_entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
-    fixture->entries[1] =
-        (struct array_entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
-    fixture->entries[2] = (struct array_entry){slice_from("c"), slice_from("small"), 5, ENTRY_PUT};
+    fixture->entries[0] = (struct entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
+    fixture->entries[1] = (struct entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
+    fixture->entries[2] = (struct entry){slice_from("c"), slice_from("small"), 5, ENTRY_PUT};
     const struct table_options options = {0};
     struct table *table = build_and_open(fixture, &options);
     const struct table_read read = {0};
@@ -789,9 +788,8 @@ static void a_build_without_memory_is_told(void **state)
     uint8_t *value = memory_zeroed(1, LARGE);
     uint64_t failures[2] = {0};
     fixture->count = 2;
-    fixture->entries[0] = (struct array_entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
-    fixture->entries[1] =
-        (struct array_entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
+    fixture->entries[0] = (struct entry){slice_from("a"), slice_from("small"), 3, ENTRY_PUT};
+    fixture->entries[1] = (struct entry){slice_from("b"), slice_make(value, LARGE), 4, ENTRY_PUT};
     for (int uncompressed = 0; uncompressed < 2; uncompressed++) {
         const struct table_options options = {.uncompressed = uncompressed};
         bool failed = true;
@@ -838,7 +836,7 @@ static void example_of_the_document_is_reproduced(void **state)
     struct table_properties properties = {0};
     const struct table_options options = {.filter_bits_per_key = 10};
     const struct range_delete range = {slice_from("b"), slice_from("c"), 1060};
-    const struct array_entry entries[] = {
+    const struct entry entries[] = {
         {slice_from("apple"), slice_from("red"), 1000, ENTRY_PUT},
         {slice_from("apricot"), slice_from(""), 1042, ENTRY_DELETE},
         {slice_from("apricot"), slice_from("orange"), 1003, ENTRY_PUT},
