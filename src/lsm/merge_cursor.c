@@ -153,14 +153,25 @@ static bool merge_turn(struct merge_cursor *merge, bool backward)
     return merge->base.status == STATUS_OK;
 }
 
-/* Whether the root is still the nearest: as long as it is, the others stay as they are, and the second
- * of them is looked for once. */
-static bool merge_root_stays(struct merge_cursor *merge)
+/* The nearest but the root: as long as that stays, the others stay as they are, and it is looked for
+ * once. */
+static struct cursor *merge_second(struct merge_cursor *merge)
 {
     struct cursor **heap = merge->heap;
     if (merge->second == 0)
         merge->second = merge->heap_count > 2 && merge_is_above(merge, heap[2], heap[1]) ? 2 : 1;
-    return !merge_is_above(merge, heap[merge->second], heap[0]);
+    return heap[merge->second];
+}
+
+/* The root may have to change places with the second, and then to go on from there. */
+static void merge_sink_root(struct merge_cursor *merge)
+{
+    struct cursor **heap = merge->heap, *root = heap[0], *second = merge_second(merge);
+    if (!merge_is_above(merge, second, root))
+        return;
+    heap[0] = second;
+    heap[merge->second] = root;
+    merge_sift_down(merge, merge->second);
 }
 
 /* The root has moved. */
@@ -171,10 +182,12 @@ static void merge_settle(struct merge_cursor *merge)
         merge_fail(merge, root->status);
         return;
     }
-    if (!root->valid)
+    if (!root->valid) {
         merge->heap[0] = merge->heap[--merge->heap_count];
-    if (merge->heap_count > 1 && !(root->valid && merge_root_stays(merge)))
         merge_sift_down(merge, 0);
+    } else if (merge->heap_count > 1) {
+        merge_sink_root(merge);
+    }
     merge_show(merge);
 }
 
