@@ -91,6 +91,8 @@ static void client_flags(const struct session *session, int queued, char flags[C
         *at++ = 'd';
     if (session_is_subscribed(session))
         *at++ = 'P';
+    if (atomic_load_explicit(&session->is_tracking, memory_order_relaxed))
+        *at++ = 't';
     if (session->address[0] == '/')
         *at++ = 'U';
     if (at == flags)
@@ -212,6 +214,8 @@ enum status client_list_command(struct command_context *c)
 enum status client_help_command(struct command_context *c)
 {
     static const char *const lines[] = {
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
         "GETNAME",
         "    Return the name of the current connection.",
         "GETREDIR",
@@ -254,6 +258,9 @@ enum status client_help_command(struct command_context *c)
         "    Set client meta attr. Options are:",
         "    * LIB-NAME: the client lib name.",
         "    * LIB-VER: the client lib version.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
         "TRACKINGINFO",
         "    Report tracking status for the current connection.",
         "UNPAUSE",

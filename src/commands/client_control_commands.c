@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What changes how clients are served: CLIENT KILL, PAUSE, UNPAUSE, REPLY, NO-EVICT, NO-TOUCH; and what is said of
- * client-side caching, which is not there. */
+/* What changes how clients are served: CLIENT KILL, PAUSE, UNPAUSE, REPLY, NO-EVICT, NO-TOUCH. */
 #include "commands/service_state.h"
 
 /* ---- CLIENT KILL --------------------------------------------------------------------------------- */
@@ -188,22 +187,4 @@ enum status client_no_touch_command(struct command_context *c)
 {
     bool is_on;
     return parse_switch(c, &is_on) ? reply_ok(c) : STATUS_OK;
-}
-
-enum status client_getredir_command(struct command_context *c)
-{
-    return reply_integer(c, -1);
-}
-
-enum status client_trackinginfo_command(struct command_context *c)
-{
-    resp_map(c->reply, 3);
-    resp_bulk_text(c->reply, "flags");
-    resp_set(c->reply, 1);
-    resp_bulk_text(c->reply, "off");
-    resp_bulk_text(c->reply, "redirect");
-    resp_integer(c->reply, -1);
-    resp_bulk_text(c->reply, "prefixes");
-    resp_array(c->reply, 0);
-    return STATUS_OK;
 }

@@ -86,6 +86,7 @@ enum status reset_command(struct command_context *c)
     struct session *session = c->session;
     transaction_end(session);
     pubsub_unsubscribe_all(session);
+    tracking_turn_off(session);
     session->replies = SESSION_REPLIES_ON;
     atomic_store(&session->is_kept, false);
     set_protocol(c, 2);

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 enum {
-    EXPANSION = 16,                 /* of COMMAND_EXPANDS */
+    EXPANSION = 16, /* of COMMAND_EXPANDS */
     /* A larger request is run by a worker. */
     ARGUMENTS_ON_A_LOOP_MAX = 2048,
     BYTES_ON_A_LOOP_MAX = 256 * 1024,
@@ -127,6 +127,7 @@ static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
 {
     struct service *service = run->service;
     service_notify(service, access, lsn);
+    tracking_invalidate(service, access, run->session, lsn);
     for (size_t i = 0; i < access->fact_count; i++)
         if (access->facts[i].class_letter == 'x')
             atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
@@ -134,6 +135,7 @@ static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
     if (run->session->touched_all) {
         waiters_signal_all(&service->waiters);
         waiters_each(&service->watchers, transaction_flush, NULL);
+        tracking_invalidate_all(service, lsn);
     }
     run->session->touched_all = false;
 }
@@ -205,8 +207,8 @@ static enum status run_write(struct run *run, size_t bytes_max)
 static bool is_too_large_for_a_loop(const struct run *run, uint32_t flags)
 {
     size_t bytes_max = flags & COMMAND_EXPANDS ? LINES_ON_A_LOOP_MAX : BYTES_ON_A_LOOP_MAX;
-    return run->nowait && (run->context.count > ARGUMENTS_ON_A_LOOP_MAX ||
-                           run->session->raw.size > bytes_max);
+    return run->nowait &&
+           (run->context.count > ARGUMENTS_ON_A_LOOP_MAX || run->session->raw.size > bytes_max);
 }
 
 static enum status run_command(struct run *run)
@@ -485,6 +487,12 @@ static enum status start_waiting(struct run *run)
     return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+/* CLIENT CACHING is meant for the request behind it, other subcommands of CLIENT left out. */
+static bool is_of_client(const struct command *command)
+{
+    return strncmp(command->name, "client|", 7) == 0;
+}
+
 /* CLIENT PAUSE: the request keeps its place and is tried again then. */
 static bool is_paused(struct run *run)
 {
@@ -521,6 +529,8 @@ static enum execution execute(struct session *session, struct service_thread *th
     if (nowait && is_paused(&run))
         return EXECUTION_BLOCKED;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
+    if (!session->json)
+        tracking_note_keys(&run.context);
     uint64_t began_us = thread->clock_us ? thread->clock_us : env_monotonic_us(run.service->env);
     for (;;) {
         session->wait_asked = false;
@@ -552,6 +562,8 @@ static enum execution execute(struct session *session, struct service_thread *th
     count_result(&run);
     thread->clock_us = env_monotonic_us(run.service->env);
     if (!session->json) {
+        if (session->caching && !is_of_client(run.context.command))
+            session->caching = TRACKING_CACHING_DEFAULT;
         timing_record(&run.context, thread->clock_us - began_us);
         monitor_feed(&run.context);
     }

@@ -113,7 +113,7 @@ static void info_clients(struct info *info)
     number(info, "client_recent_max_input_buffer", counts.input_max);
     number(info, "client_recent_max_output_buffer", counts.output_max);
     number(info, "blocked_clients", counts.blocked);
-    number(info, "tracking_clients", 0);
+    number(info, "tracking_clients", atomic_load(&info->service->tracking.client_count));
     number(info, "clients_in_timeout_table", counts.blocked);
     number(info, "json_clients", counts.json);
 }
@@ -227,6 +227,9 @@ static void info_stats(struct info *info)
     number(info, "pubsub_channels", pubsub_count(&info->service->pubsub, PUBSUB_CHANNEL));
     number(info, "pubsub_patterns", pubsub_count(&info->service->pubsub, PUBSUB_PATTERN));
     number(info, "pubsubshard_channels", pubsub_count(&info->service->pubsub, PUBSUB_SHARD));
+    number(info, "tracking_total_keys", atomic_load(&info->service->tracking.key_count));
+    number(info, "tracking_total_items", atomic_load(&info->service->tracking.item_count));
+    number(info, "tracking_total_prefixes", atomic_load(&info->service->tracking.prefix_count));
     number(info, "latest_fork_usec", 0);
     number(info, "total_forks", 0);
     number(info, "total_error_replies", counter(&stats->error_replies));

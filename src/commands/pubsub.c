@@ -200,6 +200,15 @@ void pubsub_unsubscribe(struct session *session, enum pubsub_kind kind, struct s
     pthread_mutex_unlock(&pubsub->mutex);
 }
 
+bool pubsub_is_subscribed(struct session *session, enum pubsub_kind kind, struct slice name)
+{
+    struct pubsub *pubsub = &session->service->pubsub;
+    pthread_mutex_lock(&pubsub->mutex);
+    bool is_subscribed = find(session, *place_of(pubsub, kind, name, hash64(name, kind))) != NULL;
+    pthread_mutex_unlock(&pubsub->mutex);
+    return is_subscribed;
+}
+
 const struct subscription *pubsub_first(const struct session *session, enum pubsub_kind kind)
 {
     return session->subscriptions[kind].first;
@@ -222,7 +231,7 @@ void pubsub_unsubscribe_all(struct session *session)
 /* A message as it is sent, for each protocol that somebody speaks. */
 struct message {
     struct service *service;
-    const char *word; /* "message", "pmessage", "smessage" */
+    const char *word;   /* "message", "pmessage", "smessage" */
     struct slice bytes; /* data not NULL: sent as they are */
     struct slice pattern, channel, text;
     lsn_t lsn;
@@ -255,26 +264,31 @@ static size_t inbox_limit(struct service *service)
                                                                   : INBOX_BYTES_MAX;
 }
 
-/* Wakes the loop with the first message that it has not taken. */
-static void give(struct session *session, struct message *message)
+/* Wakes the loop with the first message that it has not taken. Empty bytes: there was no memory for them. */
+void session_give(struct session *session, struct slice bytes, lsn_t lsn)
 {
+    struct service *service = session->service;
     struct inbox *inbox = &session->inbox;
-    struct slice bytes =
-        encode(message, atomic_load_explicit(&session->protocol, memory_order_relaxed));
     pthread_mutex_lock(&inbox->mutex);
     bool was_empty = inbox->bytes.size == 0 && !inbox->is_broken;
-    if (bytes.size == 0 || inbox->bytes.size + bytes.size > inbox_limit(message->service))
+    if (bytes.size == 0 || inbox->bytes.size + bytes.size > inbox_limit(service))
         inbox->is_broken = true;
     else
         buffer_append_slice(&inbox->bytes, bytes);
     if (inbox->bytes.failed)
         inbox->is_broken = true;
-    if (message->lsn > inbox->lsn)
-        inbox->lsn = message->lsn;
+    if (lsn > inbox->lsn)
+        inbox->lsn = lsn;
     pthread_mutex_unlock(&inbox->mutex);
+    if (was_empty && service->host.deliver)
+        service->host.deliver(service->host.context, session->owner);
+}
+
+static void give(struct session *session, struct message *message)
+{
+    int protocol = atomic_load_explicit(&session->protocol, memory_order_relaxed);
+    session_give(session, encode(message, protocol), message->lsn);
     message->receivers++;
-    if (was_empty && message->service->host.deliver)
-        message->service->host.deliver(message->service->host.context, session->owner);
 }
 
 static void give_all(const struct channel *channel, struct message *message)

@@ -89,6 +89,11 @@ void pubsub_each(struct pubsub *pubsub, enum pubsub_kind kind,
 size_t pubsub_subscribers(struct pubsub *pubsub, enum pubsub_kind kind, struct slice name);
 size_t pubsub_count(struct pubsub *pubsub, enum pubsub_kind kind);
 
+bool pubsub_is_subscribed(struct session *session, enum pubsub_kind kind, struct slice name);
+/* Puts bytes into the session's inbox and wakes its loop; they may be sent when `lsn` is acknowledged. The session
+ * cannot end meanwhile: the caller holds a mutex that its end needs. */
+void session_give(struct session *session, struct slice bytes, lsn_t lsn);
+
 /* Moves what has come to `out`; raises *lsn. false: there was no room for it, and the client is to be closed. */
 bool inbox_take(struct inbox *inbox, struct buffer *out, lsn_t *lsn);
 

@@ -70,6 +70,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
     waiters_init(&service->watchers, transaction_break, service);
     timing_init(&service->timing);
     pubsub_init(&service->pubsub);
+    tracking_init(&service->tracking);
     atomic_init(&service->last_save_ms, service->started_ms);
     pthread_mutex_init(&service->threads_mutex, NULL);
     pthread_mutex_init(&service->clients_mutex, NULL);
@@ -109,6 +110,7 @@ void service_destroy(struct service *service)
     waiters_release(&service->waiters);
     waiters_release(&service->watchers);
     pubsub_release(&service->pubsub);
+    tracking_release(&service->tracking);
     timing_release(&service->timing);
     pthread_mutex_destroy(&service->threads_mutex);
     pthread_mutex_destroy(&service->clients_mutex);
@@ -293,6 +295,7 @@ static enum status expire_batch(struct service *service, struct access *access, 
         lsn_t lsn = access_end(access);
         service_signal_facts(service, access);
         service_notify(service, access, lsn);
+        tracking_invalidate(service, access, NULL, lsn);
     }
     lsm_unlock(engine);
     atomic_fetch_add_explicit(&service->stats.expired_keys, expired, memory_order_relaxed);

@@ -62,6 +62,7 @@ struct service {
     struct waiters waiters;
     struct timing timing;
     struct pubsub pubsub;
+    struct tracking tracking;
     atomic_ullong pause_until_us; /* CLIENT PAUSE; monotonic, 0: none */
     atomic_bool pause_is_total;   /* not only of writes */
     atomic_ullong last_save_ms;

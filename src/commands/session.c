@@ -98,6 +98,7 @@ void session_destroy(struct session *session)
     session_request_end(session);
     transaction_end(session);
     pubsub_unsubscribe_all(session);
+    tracking_turn_off(session);
     inbox_release(&session->inbox);
     service_remove_client(session->service, session);
     client_memory_forget(session);
@@ -567,7 +568,10 @@ enum session_state session_resume(struct session *session)
 void session_deliver(struct session *session)
 {
     lsn_t lsn = 0;
-    if (session->state == SESSION_CLOSING)
+    /* An invalidation must not pass the reply that a worker makes now. */
+    bool waits = session->state == SESSION_PARKED &&
+                 atomic_load_explicit(&session->is_tracking, memory_order_relaxed);
+    if (session->state == SESSION_CLOSING || waits)
         return;
     if (!inbox_take(&session->inbox, &session->output, &lsn) || session->output.failed)
         session_over_output_limit(session);

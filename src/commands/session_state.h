@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "commands/command.h"
 #include "commands/pubsub.h"
+#include "commands/tracking.h"
 #include "commands/transaction.h"
 #include "commands/waiters.h"
 
@@ -78,9 +79,9 @@ struct session {
     _Atomic(const struct command *) last_command;
 
     /* Input. */
-    struct buffer input;         /* not executed yet */
-    bool input_is_partial;       /* it holds the start of a request and no whole one */
-    bool has_given_way;          /* it may hold whole ones that were not executed for the time's sake */
+    struct buffer input;   /* not executed yet */
+    bool input_is_partial; /* it holds the start of a request and no whole one */
+    bool has_given_way;    /* it may hold whole ones that were not executed for the time's sake */
     struct resp_request request; /* the one that runs, or the partial one at the input's start */
     size_t line_scanned;         /* JSON: bytes of the partial line that hold no line end */
     bool line_dropped;           /* JSON: the line is over the limit, its bytes are thrown away */
@@ -90,8 +91,8 @@ struct session {
     struct slice raw;           /* bytes of the request that runs, while it is not held */
     struct buffer held;         /* empty: none */
     struct arena set_arguments; /* bytes of command_set_argument, until the request ends */
-    unsigned delay_us; /* what session_delay_us says while it is parked */
-    unsigned owed_us;  /* of delays that were too short to wait for; below SESSION_DELAY_US_MIN */
+    unsigned delay_us;          /* what session_delay_us says while it is parked */
+    unsigned owed_us; /* of delays that were too short to wait for; below SESSION_DELAY_US_MIN */
     atomic_bool
         work_done; /* session_work has run since it parked; what follows is the loop's again */
     enum execution work_result;
@@ -101,10 +102,12 @@ struct session {
     struct transaction transaction;
     struct session_subscriptions subscriptions[PUBSUB_KINDS];
     struct inbox inbox;
-    enum session_replies replies; /* CLIENT REPLY */
-    atomic_bool is_kept;          /* CLIENT NO-EVICT */
-    bool waits_for_pause;         /* BLOCKED: its request has not begun, CLIENT PAUSE holds it */
-    lsn_t taken_lsn; /* of messages that the running request has put into its reply */
+    atomic_bool is_tracking;       /* CLIENT TRACKING */
+    enum tracking_caching caching; /* CLIENT CACHING, for the next request */
+    enum session_replies replies;  /* CLIENT REPLY */
+    atomic_bool is_kept;           /* CLIENT NO-EVICT */
+    bool waits_for_pause;          /* BLOCKED: its request has not begun, CLIENT PAUSE holds it */
+    lsn_t taken_lsn;               /* of messages that the running request has put into its reply */
 
     /* Blocking. */
     bool wait_asked;  /* the handler called command_block in this run */
@@ -119,8 +122,8 @@ struct session {
     struct buffer output;
     size_t output_offset;   /* bytes of `output` already consumed */
     size_t output_expected; /* what a large output took before it was given back; 0: none was */
-    uint64_t output_base;  /* position of output.data[0], as marks count */
-    uint64_t released_end; /* position up to which marks were passed */
+    uint64_t output_base;   /* position of output.data[0], as marks count */
+    uint64_t released_end;  /* position up to which marks were passed */
     struct gate_mark *marks;
     size_t mark_first, mark_count, mark_capacity;
     uint64_t over_soft_since_us; /* 0: output is below the soft limit */
@@ -174,7 +177,7 @@ void session_mark_output(struct session *session, lsn_t lsn);
 /* There is no memory for a reply: says so; the session ends behind the replies that it has. */
 void session_lose_reply(struct session *session);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */
-void session_over_output_limit(struct session *session); /* says so, once; the host drops it */
+void session_over_output_limit(struct session *session);    /* says so, once; the host drops it */
 
 /* ---- client_control_commands.c
  * --------------------------------------------------------------------- */

@@ -134,6 +134,7 @@ static enum status run_request(struct command_context *c, const struct queued_re
     enum status status = own.access ? access_select(own.access, own.database) : STATUS_OK;
     if (own.access)
         own.nowait = c->nowait && own.access->nowait;
+    tracking_note_keys(&own);
     uint64_t began_us = env_monotonic_us(c->service->env);
     if (!status)
         status = own.command->run(&own);
