@@ -18,14 +18,18 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* Two looks at the monotonic clock an iteration, 30 ns each. It cannot tell work from a wait for a core, and
- * the clock that can (the thread's CPU time) is a call of the kernel, 1.4 us on a virtual machine. That one
- * is looked at only behind CPU_LOOK_NS of iterations: of a long iteration it says what was work, in excess
- * by what the short ones before it took, at most CPU_LOOK_NS; a short one counts as the other clock has it. */
+static uint64_t look(struct loop *loop)
+{
+    return loop->looked_ns = uv_hrtime();
+}
+
+/* The monotonic clock costs 30 ns a look. It cannot tell work from a wait for a core, and the clock that can
+ * (the thread's CPU time) is a call of the kernel, 1.4 us on a virtual machine. That one is looked at only
+ * behind CPU_LOOK_NS of iterations: of a long iteration it says what was work, in excess by what the short
+ * ones before it took, at most CPU_LOOK_NS; a short one counts as the other clock has it. */
 static void end_iteration(struct loop *loop)
 {
-    uint64_t now_ns = uv_hrtime();
-    uint64_t all_ns = loop->began_ns ? now_ns - loop->began_ns : 0;
+    uint64_t all_ns = loop->began_ns ? loop->looked_ns - loop->began_ns : 0;
     uint64_t wall_ns = all_ns - loop->log_ns, own_ns = wall_ns;
     loop->unseen_ns += all_ns;
     if (loop->unseen_ns >= CPU_LOOK_NS) {
@@ -101,7 +105,7 @@ static bool run_tasks(struct loop *loop, uint64_t end_ns)
         if (!task)
             return false;
         task->run(task, events);
-        if (uv_hrtime() > end_ns)
+        if (look(loop) > end_ns)
             break;
     }
     return true;
@@ -116,7 +120,7 @@ static void go_on_with_waiting(struct loop *loop, uint64_t end_ns)
         struct connection *connection = connection_of_waiting_link(batch.next);
         link_remove(batch.next);
         connection_go_on(connection);
-        if (uv_hrtime() > end_ns)
+        if (look(loop) > end_ns)
             break;
     }
     link_append_all(&batch, &loop->waiting);
@@ -127,7 +131,7 @@ static void on_async(uv_async_t *handle)
 {
     struct loop *loop = handle->data;
     loop_enter(loop);
-    uint64_t end_ns = uv_hrtime() + LOOP_TURN_NS;
+    uint64_t end_ns = look(loop) + LOOP_TURN_NS;
     bool has_more = run_tasks(loop, end_ns);
     go_on_with_waiting(loop, end_ns);
     if (has_more)
@@ -142,10 +146,9 @@ static void write_log(struct loop *loop)
 {
     if (!gate_has_unwritten(loop->server->gate))
         return;
-    loop_enter(loop);
-    uint64_t before_ns = uv_hrtime();
+    uint64_t before_ns = loop->looked_ns; /* just now */
     gate_write(loop->server->gate);
-    loop->log_ns += uv_hrtime() - before_ns;
+    loop->log_ns += look(loop) - before_ns;
 }
 
 /* Everybody in `dirty`, once. false: the time is over, the rest is first in `dirty` again. */
@@ -160,7 +163,7 @@ static bool flush_round(struct loop *loop, uint64_t end_ns)
         struct connection *connection = connection_of_link(batch.next);
         link_remove(batch.next);
         connection_flush(connection, acked);
-        if (uv_hrtime() > end_ns) {
+        if (look(loop) > end_ns) {
             link_append_all(&batch, &loop->dirty);
             link_append_all(&loop->dirty, &batch);
             return false;
@@ -173,9 +176,7 @@ static bool flush_round(struct loop *loop, uint64_t end_ns)
  * way, because it could execute more of its input. */
 static void flush(struct loop *loop)
 {
-    if (link_is_alone(&loop->dirty))
-        return;
-    uint64_t end_ns = uv_hrtime() + LOOP_TURN_NS;
+    uint64_t end_ns = look(loop) + LOOP_TURN_NS;
     for (int round = 0; round < FLUSH_ROUNDS_MAX && !link_is_alone(&loop->dirty); round++) {
         if (!flush_round(loop, end_ns))
             break;
@@ -186,10 +187,9 @@ size_t loop_read_bytes(struct loop *loop, uint64_t *round)
 {
     if (*round == loop->round)
         return 0;
-    uint64_t now_ns = uv_hrtime();
     if (loop->reads_end_ns == 0) {
-        loop->reads_end_ns = now_ns + LOOP_TURN_NS;
-    } else if (now_ns > loop->reads_end_ns) {
+        loop->reads_end_ns = loop->looked_ns + LOOP_TURN_NS;
+    } else if (look(loop) > loop->reads_end_ns) {
         loop->is_round_cut = true;
         return 0;
     }
@@ -286,7 +286,7 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     loop->readers = loop->readers_before = 0;
     loop->reads_end_ns = 0;
     loop->is_round_cut = false;
-    loop->began_ns = loop->log_ns = loop->cpu_ns = loop->unseen_ns = 0;
+    loop->began_ns = loop->looked_ns = loop->log_ns = loop->cpu_ns = loop->unseen_ns = 0;
     loop->stop_deadline_ms = 0;
     link_init(&loop->tasks);
     link_init(&loop->connections);

@@ -66,7 +66,8 @@ struct loop {
     unsigned readers, readers_before; /* connections that read in this one, in the one before */
     uint64_t reads_end_ns;            /* uv_hrtime, of this iteration's; 0: nobody has read yet */
     bool is_round_cut;                /* somebody wanted to read after that */
-    uint64_t began_ns; /* of this iteration's first callback; 0: there was none yet */
+    uint64_t began_ns;  /* of this iteration's first callback; 0: there was none yet */
+    uint64_t looked_ns; /* uv_hrtime, when it was looked at last */
     uint64_t log_ns;   /* of it in the write of the log */
     uint64_t cpu_ns;   /* of the thread, when it was looked at last ... */
     uint64_t unseen_ns; /* ... and what iterations have taken since */
@@ -90,7 +91,7 @@ void loop_cancel(struct loop *loop, struct loop_task *task);
 static inline void loop_enter(struct loop *loop)
 {
     if (loop->began_ns == 0)
-        loop->began_ns = uv_hrtime();
+        loop->began_ns = loop->looked_ns = uv_hrtime();
 }
 /* A connection wants to read, in `*round` it did so last: how much it may, 0: not in this iteration. All that
  * have something share a round. */
