@@ -37,19 +37,31 @@ struct state {
     uint8_t *input;
     size_t busy; /* connections with awaited replies */
     size_t next; /* request of the pool, when each is sent once */
-    uint64_t deadline_ns;
+    uint64_t run_began_ns, deadline_ns;
 };
+
+/* What was appended to the bytes is a request. */
+static void end_request(struct load_pool *pool)
+{
+    if (pool->count == pool->capacity) {
+        pool->capacity = pool->capacity ? 2 * pool->capacity : 1024;
+        pool->ends = memory_resize(pool->ends, pool->capacity * sizeof *pool->ends);
+    }
+    pool->ends[pool->count++] = pool->bytes.size;
+}
 
 void load_pool_add(struct load_pool *pool, const char *const *words, size_t count)
 {
     buffer_printf(&pool->bytes, "*%zu\r\n", count);
     for (size_t i = 0; i < count; i++)
         buffer_printf(&pool->bytes, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
-    if (pool->count == pool->capacity) {
-        pool->capacity = pool->capacity ? 2 * pool->capacity : 1024;
-        pool->ends = memory_resize(pool->ends, pool->capacity * sizeof *pool->ends);
-    }
-    pool->ends[pool->count++] = pool->bytes.size;
+    end_request(pool);
+}
+
+void load_pool_add_bytes(struct load_pool *pool, struct slice request)
+{
+    buffer_append_slice(&pool->bytes, request);
+    end_request(pool);
 }
 
 void load_pool_clear(struct load_pool *pool)

@@ -14,6 +14,7 @@ struct load_pool {
 };
 
 void load_pool_add(struct load_pool *pool, const char *const *words, size_t count); /* a command */
+void load_pool_add_bytes(struct load_pool *pool, struct slice request); /* as it is sent */
 void load_pool_clear(struct load_pool *pool);
 void load_pool_release(struct load_pool *pool);
 

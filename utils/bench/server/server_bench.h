@@ -31,6 +31,10 @@ void bench_write_many(const struct server_bench *bench);
 void bench_add_load(const struct server_bench *bench, const char *suite, const char *name,
                     enum test_server_kind kind, unsigned round, const struct load_result *result,
                     uint64_t operations, double cpu_seconds);
+/* The same for a subject by name. */
+void bench_add_load_of(const struct server_bench *bench, const char *suite, const char *name,
+                       const char *subject, unsigned round, const struct load_result *result,
+                       uint64_t operations, double cpu_seconds);
 /* Two lines of column names, and a line of medians for a case. */
 void bench_print_load_header(const char *title);
 void bench_print_load(const struct server_bench *bench, const char *suite, const char *name);

@@ -75,10 +75,21 @@ void server_pair_give_turn(struct server_pair *pair, enum test_server_kind kind)
     kill(pair->servers[!kind].pid, SIGSTOP);
 }
 
-void server_pair_let_both_run(struct server_pair *pair)
+static void signal_both(struct server_pair *pair, int number)
 {
     for (EACH_SERVER(kind))
-        kill(pair->servers[kind].pid, SIGCONT);
+        if (pair->servers[kind].pid > 0)
+            kill(pair->servers[kind].pid, number);
+}
+
+void server_pair_let_both_run(struct server_pair *pair)
+{
+    signal_both(pair, SIGCONT);
+}
+
+void server_pair_let_none_run(struct server_pair *pair)
+{
+    signal_both(pair, SIGSTOP);
 }
 
 double server_pair_cpu_seconds(const struct server_pair *pair, enum test_server_kind kind)

@@ -31,6 +31,7 @@ void server_pair_start_one(struct server_pair *pair, enum test_server_kind kind)
 
 void server_pair_give_turn(struct server_pair *pair, enum test_server_kind kind);
 void server_pair_let_both_run(struct server_pair *pair);
+void server_pair_let_none_run(struct server_pair *pair);
 /* Waits until both have done their work in the background. */
 void server_pair_settle(struct server_pair *pair);
 
