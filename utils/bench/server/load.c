@@ -140,9 +140,25 @@ static bool begin_pipeline(struct state *state, struct connection *connection)
     return send_more(state, connection);
 }
 
+static void note_second(const struct state *state, uint64_t now_ns, uint64_t took_ns)
+{
+    uint64_t second = (now_ns - state->run_began_ns) / 1000000000;
+
+    if (second >= state->load->timeline_seconds)
+        return;
+    struct load_second *noted = &state->load->timeline[second];
+    noted->requests += state->load->pipeline;
+    if (took_ns > noted->max_ns)
+        noted->max_ns = took_ns;
+}
+
 static bool end_pipeline(struct state *state, struct connection *connection)
 {
-    latency_record(&state->result->latency, latency_clock() - connection->began_ns);
+    uint64_t now_ns = latency_clock(), took_ns = now_ns - connection->began_ns;
+
+    latency_record(&state->result->latency, took_ns);
+    if (state->load->timeline)
+        note_second(state, now_ns, took_ns);
     state->busy--;
     return begin_pipeline(state, connection);
 }
@@ -242,7 +258,7 @@ bool load_run(const struct load *load, struct load_result *result)
         state.connections[i].socket = -1;
     for (size_t i = 0; ok && i < load->connections; i++)
         ok = connect_one(&state, &state.connections[i]);
-    uint64_t began_ns = latency_clock();
+    uint64_t began_ns = state.run_began_ns = latency_clock();
     state.deadline_ns = began_ns + (uint64_t)(load->seconds * 1e9);
     ok = ok && run_loop(&state);
     result->seconds = (double)(latency_clock() - began_ns) * 1e-9;

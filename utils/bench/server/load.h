@@ -18,6 +18,12 @@ void load_pool_add_bytes(struct load_pool *pool, struct slice request); /* as it
 void load_pool_clear(struct load_pool *pool);
 void load_pool_release(struct load_pool *pool);
 
+/* What ended in one second of a run. */
+struct load_second {
+    uint64_t requests;
+    uint64_t max_ns; /* the longest of its pipelines */
+};
+
 struct load {
     int port; /* on 127.0.0.1 */
     size_t connections;
@@ -25,6 +31,9 @@ struct load {
     const struct load_pool *pool;
     double seconds; /* so long pipelines are sent from anywhere in the pool ... */
     bool once;      /* ... or each request of the pool once, in order */
+    struct load_second
+        *timeline; /* zeroed, one for each second, later ones are not told; NULL: none */
+    size_t timeline_seconds;
 };
 
 struct load_result {

@@ -11,18 +11,20 @@ enum { ROUNDS_MAX = 15 };
 
 struct server_bench {
     struct results *results;
-    unsigned rounds;    /* turns of each server */
-    double seconds;     /* a turn */
-    unsigned entries;   /* for disk and start-up */
-    unsigned records;   /* of YCSB */
-    const char *filter; /* only cases whose names contain it; NULL: all */
+    unsigned rounds;          /* turns of each server */
+    double seconds;           /* a turn */
+    unsigned entries;         /* for disk and start-up */
+    unsigned records;         /* of YCSB */
+    double sustained_seconds; /* a run under more load than is sustained */
+    const char *filter;       /* only cases whose names contain it; NULL: all */
 };
 
 /* Requests of one kind: rates, latencies and CPU, by policy and pipeline. `io_threads` 0: the full
  * table with one event loop; otherwise some cases with so many. */
 void bench_throughput(const struct server_bench *bench, unsigned io_threads);
 void bench_ycsb(const struct server_bench *bench);
-void bench_storage(const struct server_bench *bench); /* space, amplification, memory, start-up */
+void bench_storage(const struct server_bench *bench);   /* space, amplification, memory, start-up */
+void bench_sustained(const struct server_bench *bench); /* more load than compaction takes */
 void bench_write_many(const struct server_bench *bench);
 
 /* ---- What the parts share ---------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  *
  *      BENCH_SECONDS= of a turn (0.3)         BENCH_ROUNDS= turns of each (3)
  *      BENCH_ENTRIES= for storage (500000)        BENCH_RECORDS= of YCSB (50000)
- *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many
+ *      BENCH_SUSTAINED_SECONDS= of a run of sustained (15)
+ *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many, sustained
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
 #include "bench/disk.h"
 #include "bench/server/server_bench.h"
@@ -62,6 +63,8 @@ static void run_parts(const struct server_bench *bench, const char *only)
         bench_storage(bench);
     if (!only || strcmp(only, "write_many") == 0)
         bench_write_many(bench);
+    if (!only || strcmp(only, "sustained") == 0)
+        bench_sustained(bench);
 }
 
 int main(int argc, char **argv)
@@ -71,6 +74,7 @@ int main(int argc, char **argv)
         .seconds = environment_number("BENCH_SECONDS", 0.3),
         .entries = (unsigned)environment_number("BENCH_ENTRIES", 500000),
         .records = (unsigned)environment_number("BENCH_RECORDS", 50000),
+        .sustained_seconds = environment_number("BENCH_SUSTAINED_SECONDS", 15),
         .filter = getenv("BENCH_FILTER"),
     };
     const char *directory = getenv("TMPDIR"); /* where the servers' data goes */

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SETTLE_TRIES_MAX = 300, COMMAND_MS_MAX = 120000 };
+enum { SETTLE_TRIES_MAX = 300, COMMAND_MS_MAX = 120000, FLAGS_MAX = 16 };
 
 static struct server_pair *running; /* what the end of the program must end, too */
 
@@ -40,24 +40,42 @@ static void end_at_signal(int number)
 void server_pair_start_one(struct server_pair *pair, enum test_server_kind kind)
 {
     char port[16], threads[16];
-    const char *flags[] = {"--port", port, "--io-threads", threads, NULL};
+    const char *flags[FLAGS_MAX + 5] = {"--port", port, "--io-threads", threads};
 
     pair->ports[kind] = test_server_free_port();
     snprintf(port, sizeof port, "%d", pair->ports[kind]);
     snprintf(threads, sizeof threads, "%u", pair->io_threads ? pair->io_threads : 1);
+    for (size_t i = 0; kind == SERVER_CORDWOOD && pair->flags && pair->flags[i]; i++) {
+        if (i == FLAGS_MAX)
+            bench_fail("too many flags");
+        flags[4 + i] = pair->flags[i];
+    }
     test_server_start(&pair->servers[kind], flags);
+}
+
+static void start(struct server_pair *pair)
+{
+    running = pair;
+    signal(SIGINT, end_at_signal);
+    signal(SIGTERM, end_at_signal);
+    for (EACH_SERVER(kind)) {
+        if (kind == SERVER_REDIS && pair->is_alone)
+            continue;
+        test_server_init(&pair->servers[kind], kind);
+        server_pair_start_one(pair, kind);
+    }
 }
 
 void server_pair_start(struct server_pair *pair, unsigned io_threads)
 {
     *pair = (struct server_pair){.io_threads = io_threads};
-    running = pair;
-    signal(SIGINT, end_at_signal);
-    signal(SIGTERM, end_at_signal);
-    for (EACH_SERVER(kind)) {
-        test_server_init(&pair->servers[kind], kind);
-        server_pair_start_one(pair, kind);
-    }
+    start(pair);
+}
+
+void server_pair_start_with(struct server_pair *pair, const char *const *flags, bool is_alone)
+{
+    *pair = (struct server_pair){.flags = flags, .is_alone = is_alone};
+    start(pair);
 }
 
 void server_pair_release(struct server_pair *pair)
@@ -72,7 +90,8 @@ void server_pair_release(struct server_pair *pair)
 void server_pair_give_turn(struct server_pair *pair, enum test_server_kind kind)
 {
     kill(pair->servers[kind].pid, SIGCONT);
-    kill(pair->servers[!kind].pid, SIGSTOP);
+    if (!pair->is_alone)
+        kill(pair->servers[!kind].pid, SIGSTOP);
 }
 
 static void signal_both(struct server_pair *pair, int number)
@@ -97,7 +116,7 @@ double server_pair_cpu_seconds(const struct server_pair *pair, enum test_server_
     clockid_t clock;
     struct timespec time = {0};
 
-    if (clock_getcpuclockid(pair->servers[kind].pid, &clock) == 0)
+    if (pair->servers[kind].pid > 0 && clock_getcpuclockid(pair->servers[kind].pid, &clock) == 0)
         clock_gettime(clock, &time);
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
@@ -157,6 +176,24 @@ static bool answer_contains(struct server_pair *pair, enum test_server_kind kind
     resp_client_close(&client);
     buffer_release(&shown);
     return found;
+}
+
+uint64_t server_pair_info(struct server_pair *pair, const char *field)
+{
+    struct resp_client client;
+    struct resp_reply reply = {0};
+    char name[64];
+
+    test_server_connect(&pair->servers[SERVER_CORDWOOD], &client);
+    if (!resp_client_call(&client, &reply, "INFO"))
+        bench_fail("INFO failed");
+    buffer_append_byte(&reply.text, 0);
+    snprintf(name, sizeof name, "\n%s:", field);
+    const char *found = strstr((const char *)reply.text.data, name);
+    uint64_t number = found ? strtoull(found + strlen(name), NULL, 10) : 0;
+    resp_reply_release(&reply);
+    resp_client_close(&client);
+    return number;
 }
 
 /* COMMAND INFO has an array for what is there, and nil for what is not. */

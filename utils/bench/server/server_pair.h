@@ -18,13 +18,17 @@ enum { SERVER_KINDS = 2 };
 struct server_pair {
     struct test_server servers[SERVER_KINDS]; /* by kind */
     int ports[SERVER_KINDS];
-    unsigned io_threads; /* of both; 0: their default */
+    unsigned io_threads;      /* of both; 0: their default */
+    const char *const *flags; /* of cordwood alone, NULL at their end; NULL: none */
+    bool is_alone;            /* there is no redis; for what has no peer */
 };
 
 const char *server_pair_name(enum test_server_kind kind); /* as results.h's subjects */
 
 /* Empty data directories; redis with appendonly yes. */
 void server_pair_start(struct server_pair *pair, unsigned io_threads);
+/* With flags for cordwood; `is_alone`: without redis. */
+void server_pair_start_with(struct server_pair *pair, const char *const *flags, bool is_alone);
 void server_pair_release(struct server_pair *pair);
 /* Starts one that has ended, on its data. */
 void server_pair_start_one(struct server_pair *pair, enum test_server_kind kind);
@@ -48,6 +52,9 @@ void server_pair_compact(struct server_pair *pair, enum test_server_kind kind);
 /* All requests must succeed. The port is set here. */
 void server_pair_load(struct server_pair *pair, enum test_server_kind kind, struct load load,
                       struct load_result *result);
+
+/* A number of cordwood's INFO, whose field is named; 0: there is none. */
+uint64_t server_pair_info(struct server_pair *pair, const char *field);
 
 double server_pair_cpu_seconds(const struct server_pair *pair, enum test_server_kind kind);
 /* Bytes that the process, and children it waited for, caused to be written to a disk. */
