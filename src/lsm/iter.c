@@ -3,7 +3,10 @@
  *
  * Forward, the cursor stands on the shown version. Backward, versions of a key come oldest first, so
  * the cursor has already passed the key when its newest visible version is known; key and value are
- * copied then. With a single memtable as source every key comes once, and nothing is copied. */
+ * copied then. With a single memtable as source every key comes once, and nothing is copied.
+ *
+ * In a run (cursor.h) of which nothing is hidden the iterator goes on alone, and the cursor stays where the
+ * run was found. It is moved to the shown version before it is asked for anything else. */
 #include "lsm/db.h"
 #include "lsm/iter_sources.h"
 
@@ -20,10 +23,14 @@ struct lsm_iter {
     bool has_lower, has_upper;
     bool keys_are_unique; /* the cursor shows each key once */
     bool valid;
-    bool backward;        /* the cursor stands before the shown entry, which is copied */
+    bool backward; /* the cursor stands before the shown entry, which is copied */
     enum status status;
     enum status open_status; /* what kept a source from being opened */
-    struct slice key, value;
+    const struct entry *shown;
+    struct entry settled;  /* what is shown outside of a run */
+    struct cursor_run run; /* count 0: none */
+    bool run_is_backward;
+    size_t ahead, behind; /* how many of the run are left, forward or backward */
     struct buffer saved_key, saved_value;
     const struct memtable_range *overlay_ranges; /* those from here on are among the ranges */
 };
@@ -67,7 +74,7 @@ void lsm_iter_close(struct lsm_iter *iter)
     memory_free(iter);
 }
 
-/* ---- Settling on what is visible ----------------------------------------------------------- */
+/* ---- Steps of the cursor ------------------------------------------------------------------- */
 
 static void save(struct buffer *saved, struct slice bytes)
 {
@@ -91,6 +98,22 @@ static bool is_hidden(const struct lsm_iter *iter, struct slice key, lsn_t lsn)
         }
     }
     return hidden;
+}
+
+/* `entry` stays until the iterator moves. */
+static void show(struct lsm_iter *iter, const struct entry *entry)
+{
+    iter->shown = entry;
+    iter->valid = true;
+    iter->status = STATUS_OK;
+    reader_reveal(iter->reader, entry->lsn);
+}
+
+static void show_cursor(struct lsm_iter *iter)
+{
+    const struct cursor *cursor = iter->cursor;
+    iter->settled = (struct entry){cursor->key, cursor->value, cursor->lsn, cursor->kind};
+    show(iter, &iter->settled);
 }
 
 /* The iterator is at an end, or the cursor failed. */
@@ -117,11 +140,65 @@ static void skip_key(struct lsm_iter *iter)
     while (cursor->valid && slice_equal(cursor->key, key));
 }
 
+/* ---- Runs ---------------------------------------------------------------------------------- */
+
+static void forget_run(struct lsm_iter *iter)
+{
+    iter->run.count = iter->ahead = iter->behind = 0;
+}
+
+/* Moves the cursor to what is shown. */
+static void leave_run(struct lsm_iter *iter)
+{
+    if (iter->run.count == 0)
+        return;
+    ptrdiff_t steps = iter->shown - iter->run.first;
+    if (steps != 0)
+        iter->cursor->ops->advance(iter->cursor, steps);
+    forget_run(iter);
+}
+
+/* How many at the run's front are visible: not all where the source has newer versions, too. */
+static size_t count_visible(const struct lsm_iter *iter, const struct cursor_run *run,
+                            bool backward)
+{
+    size_t count = 0;
+    while (count < run->count && cursor_run_at(run, backward, count)->lsn <= iter->reader->lsn)
+        count++;
+    return count;
+}
+
+/* Whether the cursor stands at the front of a run, which is shown as it is as far as the bound.
+ * The writer's own reader enters none, as what its batch puts into the middle would be missing. */
+static bool enter_run(struct lsm_iter *iter, bool backward)
+{
+    struct cursor *cursor = iter->cursor;
+    const struct buffer *bound = backward ? &iter->lower : &iter->upper;
+    if (iter->sources.range_count > 0 || !iter->reader->slot)
+        return false;
+    struct cursor_run run = cursor->ops->run(cursor, backward);
+    if (run.lsn_max > iter->reader->lsn)
+        run.count = count_visible(iter, &run, backward);
+    if (run.count > 0 && bound->size > 0)
+        run.count = cursor_run_before(&run, backward, buffer_slice(bound));
+    if (run.count == 0)
+        return false;
+    iter->run = run;
+    iter->run_is_backward = backward;
+    *(backward ? &iter->behind : &iter->ahead) = run.count - 1;
+    show(iter, run.first);
+    return true;
+}
+
+/* ---- Settling on what is visible ----------------------------------------------------------- */
+
 static void settle_forward(struct lsm_iter *iter)
 {
     struct cursor *cursor = iter->cursor;
     iter->backward = false;
     while (cursor->valid) {
+        if (cursor->may_run && enter_run(iter, false))
+            return;
         if (iter->has_upper && slice_compare(cursor->key, buffer_slice(&iter->upper)) >= 0)
             break;
         if (cursor->lsn > iter->reader->lsn) {
@@ -131,10 +208,7 @@ static void settle_forward(struct lsm_iter *iter)
         reader_reveal(iter->reader, cursor->lsn);
         if (cursor->kind == ENTRY_PUT &&
             (iter->sources.range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
-            iter->key = cursor->key;
-            iter->value = cursor->value;
-            iter->valid = true;
-            iter->status = STATUS_OK;
+            show_cursor(iter);
             return;
         }
         skip_key(iter);
@@ -154,6 +228,8 @@ static void settle_backward(struct lsm_iter *iter)
 {
     struct cursor *cursor = iter->cursor;
     while (cursor->valid) {
+        if (cursor->may_run && enter_run(iter, true))
+            return;
         if (iter->has_lower && slice_compare(cursor->key, buffer_slice(&iter->lower)) < 0)
             break;
         save(&iter->saved_key, cursor->key);
@@ -178,11 +254,9 @@ static void settle_backward(struct lsm_iter *iter)
             continue;
         reader_reveal(iter->reader, lsn);
         if (kind == ENTRY_PUT && (iter->sources.range_count == 0 || !is_hidden(iter, key, lsn))) {
-            iter->key = key;
-            iter->value = buffer_slice(&iter->saved_value);
-            iter->valid = true;
+            iter->settled = (struct entry){key, buffer_slice(&iter->saved_value), lsn, kind};
             iter->backward = true;
-            iter->status = STATUS_OK;
+            show(iter, &iter->settled);
             return;
         }
     }
@@ -193,17 +267,15 @@ static void settle_backward(struct lsm_iter *iter)
 static void settle_backward_unique(struct lsm_iter *iter)
 {
     struct cursor *cursor = iter->cursor;
-    iter->backward = false;
     while (cursor->valid) {
+        if (cursor->may_run && enter_run(iter, true))
+            return;
         if (iter->has_lower && slice_compare(cursor->key, buffer_slice(&iter->lower)) < 0)
             break;
         reader_reveal(iter->reader, cursor->lsn);
         if (cursor->kind == ENTRY_PUT &&
             (iter->sources.range_count == 0 || !is_hidden(iter, cursor->key, cursor->lsn))) {
-            iter->key = cursor->key;
-            iter->value = cursor->value;
-            iter->valid = true;
-            iter->status = STATUS_OK;
+            show_cursor(iter);
             return;
         }
         cursor->ops->prev(cursor);
@@ -213,6 +285,7 @@ static void settle_backward_unique(struct lsm_iter *iter)
 
 static void settle_backward_any(struct lsm_iter *iter)
 {
+    iter->backward = false;
     if (iter->keys_are_unique)
         settle_backward_unique(iter);
     else
@@ -224,8 +297,7 @@ static void settle_backward_any(struct lsm_iter *iter)
 /* A transaction may have deleted ranges since the last seek. */
 static void take_overlay_ranges(struct lsm_iter *iter)
 {
-    const struct memtable_range *newest =
-        memtable_ranges(iter->reader->overlay->trees[iter->tree]);
+    const struct memtable_range *newest = memtable_ranges(iter->reader->overlay->trees[iter->tree]);
     for (const struct memtable_range *range = newest; range != iter->overlay_ranges;
          range = range->next)
         iter_sources_add_range(&iter->sources, &range->range);
@@ -234,6 +306,7 @@ static void take_overlay_ranges(struct lsm_iter *iter)
 
 static bool begin_seek(struct lsm_iter *iter)
 {
+    forget_run(iter);
     if (iter->open_status == STATUS_OK) {
         if (iter->reader->overlay)
             take_overlay_ranges(iter);
@@ -293,9 +366,10 @@ void lsm_iter_seek_last(struct lsm_iter *iter)
     settle_backward_any(iter);
 }
 
-void lsm_iter_next(struct lsm_iter *iter)
+/* Apart, so that a step within a run saves no registers. */
+__attribute__((noinline)) static void next_outside_of_run(struct lsm_iter *iter)
 {
-    assert(iter->valid);
+    leave_run(iter);
     if (iter->backward) /* LSN 0 is before every version of a later key and behind all of this */
         iter->cursor->ops->seek(iter->cursor, buffer_slice(&iter->saved_key), 0);
     else
@@ -303,20 +377,45 @@ void lsm_iter_next(struct lsm_iter *iter)
     settle_forward(iter);
 }
 
-void lsm_iter_prev(struct lsm_iter *iter)
+void lsm_iter_next(struct lsm_iter *iter)
 {
     assert(iter->valid);
+    if (iter->ahead == 0) {
+        next_outside_of_run(iter);
+        return;
+    }
+    iter->ahead--;
+    iter->shown++;
+    reader_reveal(iter->reader, iter->shown->lsn);
+}
+
+__attribute__((noinline)) static void prev_outside_of_run(struct lsm_iter *iter)
+{
     struct cursor *cursor = iter->cursor;
-    if (iter->keys_are_unique) {
+    bool is_only_version = iter->keys_are_unique || (iter->run.count > 0 && iter->run_is_backward);
+    leave_run(iter);
+    if (is_only_version) {
         cursor->ops->prev(cursor);
     } else if (!iter->backward) {
-        save(&iter->saved_key, iter->key);
+        save(&iter->saved_key, iter->shown->key);
         struct slice key = buffer_slice(&iter->saved_key);
         cursor->ops->seek_for_prev(cursor, key);
         while (cursor->valid && slice_equal(cursor->key, key))
             cursor->ops->prev(cursor);
     }
     settle_backward_any(iter);
+}
+
+void lsm_iter_prev(struct lsm_iter *iter)
+{
+    assert(iter->valid);
+    if (iter->behind == 0) {
+        prev_outside_of_run(iter);
+        return;
+    }
+    iter->behind--;
+    iter->shown--;
+    reader_reveal(iter->reader, iter->shown->lsn);
 }
 
 bool lsm_iter_valid(const struct lsm_iter *iter)
@@ -332,11 +431,11 @@ enum status lsm_iter_status(const struct lsm_iter *iter)
 struct slice lsm_iter_key(const struct lsm_iter *iter)
 {
     assert(iter->valid);
-    return iter->key;
+    return iter->shown->key;
 }
 
 struct slice lsm_iter_value(const struct lsm_iter *iter)
 {
     assert(iter->valid);
-    return iter->value;
+    return iter->shown->value;
 }

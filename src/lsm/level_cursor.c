@@ -168,6 +168,19 @@ static void level_destroy(struct cursor *cursor)
     memory_free(level);
 }
 
+static struct cursor_run level_run(struct cursor *cursor, bool backward)
+{
+    struct level_cursor *level = (struct level_cursor *)cursor;
+    return level->inner->ops->run(level->inner, backward);
+}
+
+static void level_advance(struct cursor *cursor, ptrdiff_t steps)
+{
+    struct level_cursor *level = (struct level_cursor *)cursor;
+    level->inner->ops->advance(level->inner, steps);
+    level_show(level);
+}
+
 static const struct cursor_ops level_ops = {
     .seek = level_seek,
     .seek_for_prev = level_seek_for_prev,
@@ -176,6 +189,8 @@ static const struct cursor_ops level_ops = {
     .next = level_next,
     .prev = level_prev,
     .destroy = level_destroy,
+    .run = level_run,
+    .advance = level_advance,
 };
 
 struct cursor *level_cursor_create(struct version_set *set, struct table_ref **tables, size_t count,
@@ -184,6 +199,7 @@ struct cursor *level_cursor_create(struct version_set *set, struct table_ref **t
     assert(!read->nowait || read->miss);
     struct level_cursor *level = memory_zeroed(1, sizeof(*level));
     level->base.ops = &level_ops;
+    level->base.may_run = true;
     level->set = set;
     level->tables = tables;
     level->count = count;

@@ -503,13 +503,22 @@ const struct memtable_range *memtable_ranges(const struct memtable *table)
     return atomic_load_explicit(&table->ranges, memory_order_acquire);
 }
 
+/* A run is looked ahead: few nodes at first, more as long as all of them are wanted. */
+enum { RUN_NODES_MIN = 4, RUN_NODES_MAX = 16 };
+
 struct memtable_cursor {
     struct cursor base;
     const struct memtable *table;
     struct mem_node *node;
-    struct mem_version *version;
+    struct mem_version
+        *version; /* what is shown; of a cursor over all versions alone kept up to date */
     lsn_t lsn;
     bool all;
+    unsigned run_wanted, run_count; /* nodes of the next run, of the last one */
+    unsigned run_first;             /* where the last run begins */
+    ptrdiff_t run_used;             /* steps in it */
+    struct mem_node *run_nodes[RUN_NODES_MAX];
+    struct entry run[RUN_NODES_MAX]; /* backward from its end on */
 };
 
 static void cursor_show(struct memtable_cursor *cursor)
@@ -609,6 +618,61 @@ static void memtable_cursor_prev(struct cursor *base)
     cursor_settle_backward(cursor);
 }
 
+/* Looks at nodes from the current one on. */
+static unsigned gather_run(struct memtable_cursor *cursor, bool backward)
+{
+    struct mem_node *node = cursor->node, *head = cursor->table->head;
+    unsigned count = 0;
+    while (count < cursor->run_wanted && node && node != head) {
+        const struct mem_version *version = node_version(node, cursor->lsn);
+        if (version) {
+            unsigned place = backward ? RUN_NODES_MAX - 1 - count : count;
+            struct entry *entry = &cursor->run[place];
+            if (version->kind != ENTRY_PUT)
+                break;
+            entry->key = node_key(node);
+            entry->value = slice_make(version->bytes, version->size);
+            entry->lsn = version->lsn;
+            entry->kind = ENTRY_PUT;
+            cursor->run_nodes[place] = node;
+            count++;
+        }
+        node =
+            backward ? atomic_load_explicit(&node->prev, memory_order_acquire) : node_next(node, 0);
+    }
+    return count;
+}
+
+static struct cursor_run memtable_cursor_run(struct cursor *base, bool backward)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    assert(!cursor->all);
+    bool was_used = cursor->run_used + 1 >= (ptrdiff_t)cursor->run_count;
+    if (!was_used)
+        cursor->run_wanted = RUN_NODES_MIN;
+    else if (cursor->run_count > 0 && cursor->run_wanted < RUN_NODES_MAX)
+        cursor->run_wanted *= 2;
+    cursor->run_count = gather_run(cursor, backward);
+    cursor->run_first = backward ? RUN_NODES_MAX - 1 : 0;
+    cursor->run_used = 0;
+    return (struct cursor_run){.first = &cursor->run[cursor->run_first],
+                               .count = cursor->run_count,
+                               .lsn_max = cursor->lsn};
+}
+
+static void memtable_cursor_advance(struct cursor *base, ptrdiff_t steps)
+{
+    struct memtable_cursor *cursor = (struct memtable_cursor *)base;
+    size_t place = cursor->run_first + (size_t)steps;
+    const struct entry *entry = &cursor->run[place];
+    cursor->node = cursor->run_nodes[place];
+    cursor->run_used = steps < 0 ? -steps : steps;
+    base->key = entry->key;
+    base->value = entry->value;
+    base->lsn = entry->lsn;
+    base->kind = entry->kind;
+}
+
 static void memtable_cursor_destroy(struct cursor *base)
 {
     memory_free(base);
@@ -622,15 +686,20 @@ static const struct cursor_ops memtable_cursor_ops = {
     .next = memtable_cursor_next,
     .prev = memtable_cursor_prev,
     .destroy = memtable_cursor_destroy,
+    .run = memtable_cursor_run,
+    .advance = memtable_cursor_advance,
 };
 
 static struct cursor *cursor_create(struct memtable *table, lsn_t lsn, bool all)
 {
-    struct memtable_cursor *cursor = memory_zeroed(1, sizeof(struct memtable_cursor));
-    cursor->base.ops = &memtable_cursor_ops;
+    struct memtable_cursor *cursor = memory_allocate(sizeof(struct memtable_cursor));
+    cursor->base = (struct cursor){.ops = &memtable_cursor_ops, .may_run = !all};
     cursor->table = table;
     cursor->lsn = lsn;
     cursor->all = all;
+    cursor->run_wanted = RUN_NODES_MIN;
+    cursor->run_count = 0;
+    cursor->run_used = 0;
     return &cursor->base;
 }
 

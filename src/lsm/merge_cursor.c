@@ -17,6 +17,7 @@ struct merge_cursor {
     size_t heap_count;
     size_t second; /* of heap[1] and [2] the one nearer to the root; 0: not known */
     bool backward;
+    bool stayed; /* the root has moved and is the nearest still */
 };
 
 static bool entry_before(const struct cursor *a, const struct cursor *b)
@@ -37,6 +38,7 @@ static void merge_sift_down(struct merge_cursor *merge, size_t at)
     struct cursor **heap = merge->heap;
     struct cursor *moving = heap[at];
     merge->second = 0;
+    merge->stayed = false;
     for (;;) {
         size_t below = 2 * at + 1;
         if (below >= merge->heap_count)
@@ -63,6 +65,7 @@ static void merge_show(struct merge_cursor *merge)
     base->lsn = root->lsn;
     base->key = root->key;
     base->value = root->value;
+    base->may_run = root->may_run && (merge->heap_count == 1 || merge->stayed);
 }
 
 static void merge_fail(struct merge_cursor *merge, enum status status)
@@ -77,6 +80,7 @@ static void merge_rebuild(struct merge_cursor *merge, bool backward)
 {
     merge->backward = backward;
     merge->heap_count = merge->second = 0;
+    merge->stayed = false;
     merge->base.status = STATUS_OK;
     for (size_t i = 0; i < merge->child_count; i++) {
         struct cursor *child = merge->children[i];
@@ -167,7 +171,8 @@ static struct cursor *merge_second(struct merge_cursor *merge)
 static void merge_sink_root(struct merge_cursor *merge)
 {
     struct cursor **heap = merge->heap, *root = heap[0], *second = merge_second(merge);
-    if (!merge_is_above(merge, second, root))
+    merge->stayed = !merge_is_above(merge, second, root);
+    if (merge->stayed)
         return;
     heap[0] = second;
     heap[merge->second] = root;
@@ -211,6 +216,27 @@ static void merge_prev(struct cursor *cursor)
     merge_settle(merge);
 }
 
+/* What the current child has at hand before the next of the others. */
+static struct cursor_run merge_run(struct cursor *cursor, bool backward)
+{
+    struct merge_cursor *merge = (struct merge_cursor *)cursor;
+    struct cursor *root = merge->heap[0];
+    if (backward != merge->backward)
+        return (struct cursor_run){NULL};
+    struct cursor_run run = root->ops->run(root, backward);
+    if (run.count > 0 && merge->heap_count > 1)
+        run.count = cursor_run_before(&run, backward, merge_second(merge)->key);
+    return run;
+}
+
+static void merge_advance(struct cursor *cursor, ptrdiff_t steps)
+{
+    struct merge_cursor *merge = (struct merge_cursor *)cursor;
+    struct cursor *root = merge->heap[0];
+    root->ops->advance(root, steps);
+    merge_show(merge);
+}
+
 static void merge_destroy(struct cursor *cursor)
 {
     struct merge_cursor *merge = (struct merge_cursor *)cursor;
@@ -228,6 +254,8 @@ static const struct cursor_ops merge_ops = {
     .next = merge_next,
     .prev = merge_prev,
     .destroy = merge_destroy,
+    .run = merge_run,
+    .advance = merge_advance,
 };
 
 struct cursor *merge_cursor_create(struct cursor **children, size_t count)

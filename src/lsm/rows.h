@@ -44,6 +44,7 @@ struct slice rows_builder_finish(struct rows_builder *rows);
 /* Rows that were decoded together, one behind the other. */
 struct rows_window {
     struct entry rows[ROWS_WINDOW_MAX];
+    bool is_plain; /* puts of different keys */
     uint8_t *keys;
     size_t key_capacity;
 };
@@ -102,6 +103,12 @@ static inline void rows_iter_prev(struct rows_iter *iter)
 
 /* Whether every byte is what the builder would have written: order, restarts, no gaps. */
 bool rows_check(struct slice content);
+
+/* Whether what is at hand are puts of different keys. */
+static inline bool rows_iter_is_plain(const struct rows_iter *iter)
+{
+    return iter->first != &iter->found && iter->window->is_plain;
+}
 
 /* Where the row ends, counted from the first one. */
 static inline size_t rows_row_end(const struct rows_iter *iter, const struct entry *row)

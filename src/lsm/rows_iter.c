@@ -172,6 +172,7 @@ static size_t window_read(struct rows_window *window, uint32_t row_max, const ui
 {
     struct row_head head;
     struct entry *row = window->rows, *row_end = row + row_max;
+    uint64_t not_plain = 0;
     size_t bytes = 0;
     do {
         __builtin_prefetch(in + PREFETCH_BYTES);
@@ -180,6 +181,8 @@ static size_t window_read(struct rows_window *window, uint32_t row_max, const ui
         lsn = row_lsn(&head, lsn);
         if (lsn > ROWS_LSN_MAX)
             break;
+        not_plain |= (head.tag & KIND_MASK) ^ ENTRY_PUT;
+        not_plain |= head.unshared == 0; /* as keys ascend, it is that of the row before */
         key_size = head.shared + head.unshared;
         bytes += key_size;
         row->key = slice_make(head.key_tail, head.shared);
@@ -189,6 +192,7 @@ static size_t window_read(struct rows_window *window, uint32_t row_max, const ui
         in = row->value.data + row->value.size;
         row++;
     } while (in < stop && row < row_end);
+    window->is_plain = !not_plain;
     *key_bytes += bytes;
     return (size_t)(row - window->rows);
 }

@@ -243,6 +243,28 @@ static void table_cursor_destroy(struct cursor *base)
     memory_free(cursor);
 }
 
+static struct cursor_run table_cursor_run(struct cursor *base, bool backward)
+{
+    const struct table_cursor *cursor = (struct table_cursor *)base;
+    const struct rows_iter *rows = &cursor->rows.iter;
+    struct cursor_run run = {.first = rows->row, .lsn_max = cursor->table->lsn_max};
+    if (!rows_iter_is_plain(rows))
+        return run;
+    /* Of the first key at hand there may be a newer version, decoded with what stands before. */
+    run.count = (size_t)(backward ? rows->row - rows->first : rows->last - rows->row + 1);
+    return run;
+}
+
+static void table_cursor_advance(struct cursor *base, ptrdiff_t steps)
+{
+    struct table_cursor *cursor = (struct table_cursor *)base;
+    struct rows_iter *rows = &cursor->rows.iter;
+    rows->row += steps;
+    assert(rows->row >= rows->first);
+    assert(rows->row <= rows->last);
+    cursor_show(cursor);
+}
+
 static const struct cursor_ops table_cursor_ops = {
     .seek = table_cursor_seek,
     .seek_for_prev = table_cursor_seek_for_prev,
@@ -251,13 +273,15 @@ static const struct cursor_ops table_cursor_ops = {
     .next = table_cursor_next,
     .prev = table_cursor_prev,
     .destroy = table_cursor_destroy,
+    .run = table_cursor_run,
+    .advance = table_cursor_advance,
 };
 
 struct cursor *table_cursor_create(struct table *table, const struct table_read *read)
 {
     assert(!read->nowait || read->miss);
     struct table_cursor *cursor = memory_allocate(sizeof(*cursor));
-    cursor->base = (struct cursor){.ops = &table_cursor_ops};
+    cursor->base = (struct cursor){.ops = &table_cursor_ops, .may_run = true};
     cursor->table = table;
     cursor->read = *read;
     cursor->ahead = (struct table_ahead){.expected = UINT64_MAX};

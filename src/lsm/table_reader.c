@@ -100,6 +100,7 @@ static enum status open_properties(struct table *table, const struct file_tail *
     table->filter_prefix_bytes = properties.options.filter_prefix_bytes;
     table->dictionary = properties.dictionary;
     table->base_lsn = properties.base_lsn;
+    table->lsn_max = properties.shared.lsn_max;
     table_properties_release(&properties.shared);
     memory_free(raw);
     return status;

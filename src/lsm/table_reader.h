@@ -27,6 +27,7 @@ struct table {
     const struct block_codec *codec; /* of encoded blocks; NULL: there are none */
     struct block_handle dictionary;  /* behind the data; stored_bytes 0: none */
     lsn_t base_lsn;                  /* encoded blocks count from here */
+    lsn_t lsn_max;                   /* of the rows, or more */
     uint8_t *top_memory, *filter_memory, *range_memory;
     char path[];
 };

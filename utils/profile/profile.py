@@ -58,6 +58,8 @@ READS = [
     Case("GET", lambda n: encode("GET", f"key:{n.randrange(FILLED):06}")),
     Case("XRANGE 100", lambda n: encode("XRANGE", "filled", 1 + n.randrange(FILLED - RANGE), "+", "COUNT", RANGE),
          count=10),
+    Case("XREVRANGE 100", lambda n: encode("XREVRANGE", "filled", RANGE + n.randrange(FILLED - RANGE), "-", "COUNT", RANGE),
+         count=10),
     Case("LRANGE 100", lambda n: encode("LRANGE", "filled-list", 0, RANGE - 1), count=10),
 ]
 

@@ -26,7 +26,9 @@ struct world {
     struct lsm *db;
     struct lsm_reader *reader;
     struct random random;
-    uint32_t now[TREES][KEYS]; /* the value; 0: absent */
+    uint32_t now[TREES][KEYS];     /* the value; 0: absent */
+    struct lsm_snapshot *snapshot; /* or NULL */
+    uint32_t then[TREES][KEYS];    /* what it shows */
     uint32_t next_value;
 };
 
@@ -38,26 +40,27 @@ static struct slice key_of(size_t index, uint8_t at[KEY_BYTES])
     return slice_make(at, KEY_BYTES);
 }
 
-static struct world *create(void)
+/* With blocks of several windows of rows, or of a row or two each. */
+static struct world *create(uint32_t block_bytes)
 {
     static struct world world;
     struct lsm_report report;
     const struct lsm_options options = {
         .trees = {{.name = "keys",
                    .compaction = LSM_LEVELED,
-                   .block_bytes = 64,
+                   .block_bytes = block_bytes,
                    .filter_bits_per_key = 12,
                    .filter_prefix_bytes = PREFIX},
                   {.name = "entries",
                    .compaction = LSM_TIME_RUNS,
-                   .block_bytes = 64,
+                   .block_bytes = block_bytes,
                    .filter_bits_per_key = 12,
                    .filter_prefix_bytes = PREFIX,
                    .finger_prefix_bytes = PREFIX}},
         .tree_count = TREES,
         .memtable_bytes = 1 << 20,
         .wal_segment_bytes = 64 << 10,
-        .table_bytes_max = 400,
+        .table_bytes_max = 6 * block_bytes,
     };
     memset(&world, 0, sizeof(world));
     random_init(&world.random, test_seed());
@@ -70,6 +73,7 @@ static struct world *create(void)
 
 static void destroy(struct world *world)
 {
+    lsm_snapshot_release(world->snapshot);
     lsm_reader_destroy(world->reader);
     assert_int_equal(lsm_close(world->db), STATUS_OK);
     vfs_destroy(world->vfs);
@@ -194,8 +198,7 @@ static void move_both(struct world *world, struct lsm_iter *iter, struct model *
     }
 }
 
-static void compare(const struct world *world, unsigned tree, const struct lsm_iter *iter,
-                    const struct model *model)
+static void compare(const uint32_t *values, const struct lsm_iter *iter, const struct model *model)
 {
     uint8_t at[KEY_BYTES];
     assert_int_equal(lsm_iter_status(iter), STATUS_OK);
@@ -205,7 +208,21 @@ static void compare(const struct world *world, unsigned tree, const struct lsm_i
     size_t key = model->alive[model->at];
     assert_true(slice_equal(lsm_iter_key(iter), key_of(key, at)));
     assert_int_equal(lsm_iter_value(iter).size, sizeof(uint32_t));
-    assert_memory_equal(lsm_iter_value(iter).data, &world->now[tree][key], sizeof(uint32_t));
+    assert_memory_equal(lsm_iter_value(iter).data, &values[key], sizeof(uint32_t));
+}
+
+/* Far in one direction, so that whole runs are passed. */
+static void walk(struct world *world, const uint32_t *values, struct lsm_iter *iter,
+                 struct model *model)
+{
+    bool backward = random_below(&world->random, 2);
+    while (model->at < model->count && random_below(&world->random, 50)) {
+        (backward ? lsm_iter_prev : lsm_iter_next)(iter);
+        model->at += backward ? (size_t)-1 : 1;
+        if (model->at > model->count)
+            model->at = model->count;
+        compare(values, iter, model);
+    }
 }
 
 static void walk_between_random_bounds(struct world *world)
@@ -223,30 +240,48 @@ static void walk_between_random_bounds(struct world *world)
             high[last - 1]++;
         upper = slice_make(high, last ? PREFIX : 0);
     }
-    model_fill(&model, world->now[tree], lower, upper);
-    lsm_read_begin(world->reader);
+    bool is_then = world->snapshot && random_below(&world->random, 4) == 0;
+    const uint32_t *values = is_then ? world->then[tree] : world->now[tree];
+    model_fill(&model, values, lower, upper);
+    if (is_then)
+        lsm_read_begin_at(world->reader, world->snapshot);
+    else
+        lsm_read_begin(world->reader);
     struct lsm_iter *iter = lsm_iter_open(
         world->reader, tree, &(struct lsm_iter_options){.lower = lower, .upper = upper});
     for (int step = 0; step < 12; step++) {
         move_both(world, iter, &model);
-        compare(world, tree, iter, &model);
+        compare(values, iter, &model);
     }
+    walk(world, values, iter, &model);
     lsm_iter_close(iter);
     lsm_read_end(world->reader);
 }
 
-static void iterators_move_like_an_index_into_a_sorted_array(void **state)
+static void move_iterators(struct world *world)
 {
-    (void)state;
-    struct world *world = create();
     for (int round = 0; round < 40; round++) {
         write_some(world);
+        if (round % 8 == 3) {
+            lsm_snapshot_release(world->snapshot);
+            world->snapshot = lsm_snapshot_acquire(world->db);
+            memcpy(world->then, world->now, sizeof(world->then));
+        }
         if (round % 3 == 2)
             work(world, round % 12 == 11);
         for (int i = 0; i < 60; i++)
             walk_between_random_bounds(world);
     }
-    destroy(world);
+}
+
+static void iterators_move_like_an_index_into_a_sorted_array(void **state)
+{
+    (void)state;
+    for (uint32_t block_bytes = 64; block_bytes <= 4096; block_bytes *= 8) {
+        struct world *world = create(block_bytes);
+        move_iterators(world);
+        destroy(world);
+    }
 }
 
 static void closing_no_iterator_is_nothing(void **state)
@@ -262,7 +297,7 @@ static void reads_without_memory_say_so(void **state)
 {
     (void)state;
     enum { LARGE = 200 << 10, READS = 20000 };
-    struct world *world = create();
+    struct world *world = create(64);
     struct lsm_writer *writer;
     uint8_t *large = memory_zeroed(1, LARGE);
     struct slice value;

@@ -153,6 +153,9 @@ static void level_moves_like_one_array(void **state)
         assert_true(slice_equal(pair[0]->key, pair[1]->key));
         assert_true(slice_equal(pair[0]->value, pair[1]->value));
         assert_int_equal(pair[0]->lsn, pair[1]->lsn);
+        assert_true(array_cursor_follow_run(pair[0], pair[1], random_below(&fixture->random, 2),
+                                            random_below(&fixture->random, 20)));
+        assert_true(slice_equal(pair[0]->key, pair[1]->key));
     }
     pair[0]->ops->destroy(pair[0]);
     pair[1]->ops->destroy(pair[1]);

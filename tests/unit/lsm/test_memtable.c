@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "unit/lsm/array_cursor.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -254,6 +255,48 @@ static void random_puts_agree_with_a_model_in_every_form(void **state)
     random_puts_agree_with_a_model(3, true);
 }
 
+/* Two cursors over the same: one goes through runs, the other step by step. */
+static void runs_show_what_steps_show(void **state)
+{
+    (void)state;
+    struct random random;
+    random_init(&random, test_seed());
+    struct memtable *table = make(0, false);
+    lsn_t lsn_max = 0;
+    char text[16];
+    atomic_store(&safe_lsn, 0);
+    while (lsn_max < 2000) {
+        snprintf(text, sizeof(text), "k%03u", (unsigned)random_below(&random, MODEL_KEYS));
+        enum entry_kind kind = random_below(&random, 20) ? ENTRY_PUT : ENTRY_DELETE;
+        memtable_put(table, slice_from(text), ++lsn_max, kind,
+                     slice_from(kind == ENTRY_PUT ? text : ""));
+    }
+    for (int round = 0; round < 200; round++) {
+        lsn_t lsn = 1 + random_below(&random, lsn_max);
+        struct cursor *cursor = memtable_cursor_create(table, lsn);
+        struct cursor *model = memtable_cursor_create(table, lsn);
+        snprintf(text, sizeof(text), "k%03u", (unsigned)random_below(&random, MODEL_KEYS));
+        cursor->ops->seek(cursor, slice_from(text), lsn);
+        model->ops->seek(model, slice_from(text), lsn);
+        bool backward = random_below(&random, 2);
+        while (cursor->valid) {
+            assert_true(slice_equal(cursor->key, model->key));
+            assert_true(array_cursor_follow_run(
+                cursor, model, backward, random_below(&random, random_below(&random, 40) + 1)));
+            assert_true(slice_equal(cursor->key, model->key));
+            assert_true(slice_equal(cursor->value, model->value));
+            if (random_below(&random, 5) == 0)
+                backward = !backward;
+            (backward ? cursor->ops->prev : cursor->ops->next)(cursor);
+            (backward ? model->ops->prev : model->ops->next)(model);
+        }
+        assert_false(model->valid);
+        cursor->ops->destroy(cursor);
+        model->ops->destroy(model);
+    }
+    memtable_destroy(table);
+}
+
 struct race {
     struct memtable *table;
     _Atomic lsn_t visible;
@@ -282,8 +325,11 @@ static void *read_while_writing(void *context)
         }
         struct cursor *cursor = memtable_cursor_create(race->table, lsn);
         uint64_t seen = 0;
-        for (cursor->ops->first(cursor); cursor->valid; cursor->ops->next(cursor))
-            seen++;
+        for (cursor->ops->first(cursor); cursor->valid; cursor->ops->next(cursor)) {
+            struct cursor_run run = cursor->ops->run(cursor, false);
+            cursor->ops->advance(cursor, (ptrdiff_t)run.count - 1);
+            seen += run.count;
+        }
         cursor->ops->destroy(cursor);
         assert_int_equal(seen, lsn ? lsn / 16 + 1 : 0);
         atomic_store(&race->slot, UINT64_MAX);
@@ -455,6 +501,7 @@ static void a_version_that_found_no_queue_is_freed_with_a_later_one(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_show_what_steps_show),
         cmocka_unit_test(a_cursor_over_all_versions_begins_at_an_lsn),
         cmocka_unit_test(without_a_safe_lsn_no_version_is_recycled),
         cmocka_unit_test(without_memory_puts_take_what_was_set_aside),

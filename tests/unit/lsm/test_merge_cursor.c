@@ -99,6 +99,11 @@ static void merged_children_move_like_one_sorted_array(void **state)
         for (int step = 0; step < 400; step++) {
             move_both(&fixture, &random);
             assert_same(fixture.merged, fixture.model);
+            if (!fixture.merged->valid || !fixture.merged->may_run)
+                continue;
+            assert_true(array_cursor_follow_run(
+                fixture.merged, fixture.model, random_below(&random, 2), random_below(&random, 6)));
+            assert_same(fixture.merged, fixture.model);
         }
         fixture_release(&fixture);
     }

@@ -184,6 +184,12 @@ static void cursor_moves_like_an_array(void **state)
             for (int step = 0; step < 2000; step++) {
                 move_both(fixture, pair, key_counts[k]);
                 assert_same(pair[0], pair[1]);
+                if (!pair[0]->valid || random_below(&fixture->random, 3))
+                    continue;
+                assert_true(array_cursor_follow_run(pair[0], pair[1],
+                                                    random_below(&fixture->random, 2),
+                                                    random_below(&fixture->random, 20)));
+                assert_same(pair[0], pair[1]);
             }
             pair[0]->ops->first(pair[0]);
             pair[1]->ops->first(pair[1]);
