@@ -217,7 +217,7 @@ static enum status fill_directory(struct checkpoint *checkpoint)
     struct lsm *db = checkpoint->db;
     version_set_describe(db->versions, &checkpoint->version, &checkpoint->content);
     struct version_state *state = &checkpoint->content.state;
-    state->durable_lsn = wal_appended_lsn(db->wal);
+    state->durable_lsn = wal_fence(db->wal);
     state->clean = true;
     assert(state->flushed_lsn <= state->durable_lsn);
     enum status status = failed_at(checkpoint, db->directory, lsm_wal_sync(db));

@@ -217,7 +217,7 @@ void db_switch_memtables(struct lsm *db, bool always)
     if (!active_is_full(db, view->active, next_lsn) &&
         !(always && !memtable_set_is_empty(view->active)))
         return;
-    switch_at(db, view->active, next_lsn);
+    switch_at(db, view->active, wal_fence(db->wal)); /* a recovery starts where what is flushed ends */
     db_work_ready(db);
 }
 
@@ -248,14 +248,20 @@ void db_work_ready(struct lsm *db)
 
 /* ---- Open ---------------------------------------------------------------------------------- */
 
+/* What is flushed ends where a recovery may start. */
+static void replay_from(void *context, lsn_t lsn)
+{
+    struct lsm *db = context;
+    if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
+        switch_at(db, db->view->active, lsn);
+}
+
 static enum status replay_batch(void *context, lsn_t lsn, struct slice records, uint64_t count)
 {
     struct lsm *db = context;
     struct slice all = records;
     struct wal_record record;
     bool bad = false;
-    if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
-        switch_at(db, db->view->active, lsn);
     struct memtable_set *set = db->view->active;
     const uint8_t *at = all.data; /* where the record begins */
     if (!spare_try_fill(&db->writer.spare, records.size + count * MEMTABLE_RECORD_BYTES))
@@ -287,6 +293,7 @@ static enum status recover_wal(struct lsm *db, const struct version_state *state
         .manifest_durable = state->durable_lsn,
         .store_id = state->store_id,
         .clean = state->clean,
+        .may_start = replay_from,
         .apply = replay_batch,
         .context = db,
     };

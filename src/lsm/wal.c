@@ -6,6 +6,7 @@
  *
  * Appends copy frames into the pending batch of bytes; a writing thread swaps it for the empty
  * second one under the mutex and writes without it, so an append never waits for a write or a sync.
+ * It is there that frames are compressed, as groups of neighbours (wal_group.h), if that was asked for.
  * One thread writes and one syncs at a time, both may overlap; the others wait for the result that
  * covers them, which is the group commit: each on a semaphore of its own, so that nobody wakes for
  * nothing. A sync covers what was written before it began, and
@@ -22,6 +23,7 @@
 #include <assert.h>
 
 enum {
+    PAGE_BYTES_DEFAULT = 4096,
     READY_MAX = 3, /* recycled segments kept ahead; others are removed */
     FRAME_REST_MIN = WAL_FRAME_HEAD_BYTES + 1, /* a smaller rest of a segment is skipped */
 };
@@ -195,7 +197,14 @@ enum status wal_open(const struct env *env, const char *directory,
     buffer_reserve(&wal->active->bytes, WAL_PENDING_BYTES);
     buffer_reserve(&wal->idle->bytes, WAL_PENDING_BYTES);
 
-    enum status status = wal_segment_list(env, directory, &bases, &base_count);
+    enum status status = STATUS_OK;
+    if (options->is_compressed) {
+        wal->groups = wal_group_writer_create(
+            wal->seed, options->page_bytes ? options->page_bytes : PAGE_BYTES_DEFAULT);
+        status = wal->groups ? STATUS_OK : STATUS_NO_MEMORY;
+    }
+    if (status == STATUS_OK)
+        status = wal_segment_list(env, directory, &bases, &base_count);
     if (status != STATUS_OK)
         goto done;
     while (begun < base_count && bases[begun] <= tail->next_lsn)
@@ -232,6 +241,7 @@ void wal_close(struct wal *wal)
     for (size_t i = 0; i < wal->segment_count; i++)
         wal_segment_close(wal->segments[i]);
     memory_free(wal->segments);
+    wal_group_writer_destroy(wal->groups);
     buffer_release(&wal->spare);
     pending_release(&wal->pending[0]);
     pending_release(&wal->pending[1]);
@@ -290,7 +300,7 @@ static uint8_t *pending_extend(struct wal *wal, size_t size)
     uint64_t offset = wal_header_offset(&segment->header, wal->next_lsn);
     struct extent *last =
         pending->extent_count ? &pending->extents[pending->extent_count - 1] : NULL;
-    if (!last || last->segment != segment) {
+    if (!last || last->segment != segment || last->is_closed) {
         if (pending->extent_count == pending->extent_capacity) {
             pending->extent_capacity = pending->extent_capacity ? 2 * pending->extent_capacity : 8;
             pending->extents = memory_resize(pending->extents,
@@ -417,9 +427,12 @@ lsn_t wal_append(struct wal *wal, struct slice payload, uint64_t count)
     return wal->next_lsn;
 }
 
-lsn_t wal_appended_lsn(struct wal *wal)
+lsn_t wal_fence(struct wal *wal)
 {
     pthread_mutex_lock(&wal->mutex);
+    struct pending *pending = wal->active;
+    if (pending->extent_count > 0)
+        pending->extents[pending->extent_count - 1].is_closed = true;
     lsn_t lsn = wal->appended_lsn;
     pthread_mutex_unlock(&wal->mutex);
     return lsn;
@@ -619,6 +632,7 @@ void wal_get_stats(struct wal *wal, struct wal_stats *stats)
     pthread_mutex_lock(&wal->mutex);
     stats->segment_count = wal->segment_count;
     pthread_mutex_unlock(&wal->mutex);
+    stats->bytes_logged = atomic_load(&wal->bytes_logged);
     stats->bytes_written = atomic_load(&wal->bytes_written);
     stats->sync_count = atomic_load(&wal->sync_count);
 }

@@ -10,7 +10,8 @@
  * leftovers of a recycled segment never count. A batch is one frame or a chain FIRST..LAST of them
  * (the payload is cut anywhere); a chain without LAST is no batch. A frame never crosses a
  * segment's end: a rest too small for a frame with one byte is skipped, and the next LSN is the
- * next segment's base.
+ * next segment's base. Neighbouring frames may be stored as a group, compressed, at the same positions
+ * (wal_group.h).
  *
  * Segments are zero-filled ahead and recycled (renamed) when no longer needed.
  *
@@ -34,6 +35,8 @@ enum {
 struct wal_options {
     uint64_t segment_bytes; /* of new segments, header included; those that exist keep theirs */
     uint64_t reserve_bytes; /* prepared room that only deletions may use when the disk is full */
+    bool is_compressed;     /* frames are stored in groups where that saves pages (wal_group.h) */
+    uint32_t page_bytes;    /* what the file system writes at least; 0: 4096 */
 };
 
 /* Where recovery stands; filled by wal_recover, used by wal_open. */
@@ -66,6 +69,9 @@ struct wal_recovery {
     bool clean;  /* the manifest's last edit is a clean stop's: nothing lies behind
                   * manifest_durable, so it is not searched */
     bool repair; /* take damage for the end of the log; *report says what was lost */
+    /* Before a batch with which a later recovery may start: one that does not lie behind another in a group
+     * of frames. May be NULL. */
+    void (*may_start)(void *context, lsn_t lsn);
     enum status (*apply)(void *context, lsn_t lsn, struct slice records, uint64_t count);
     void *context;
 };
@@ -75,7 +81,7 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
 /* Opens for appending at tail->next_lsn with `epoch` (1 .. 2^32-1). When the last stop was unclean
  * the caller passes an epoch above those of the tail and the manifest, and appends a seal (an empty
  * batch) and syncs it before any other write. Makes what is cut unreadable. STATUS_NO_SPACE,
- * STATUS_IO. */
+ * STATUS_NO_MEMORY, STATUS_IO. */
 enum status wal_open(const struct env *env, const char *directory,
                      const struct wal_options *options, uint64_t store_id,
                      const struct wal_tail *tail, uint64_t epoch, struct wal **wal);
@@ -108,8 +114,9 @@ enum status wal_write(struct wal *wal);
 /* wal_write and a sync of it. Overlapping callers share one sync. An error poisons the log: this
  * and all later calls, and wal_reserve, return STATUS_READ_ONLY. */
 enum status wal_sync(struct wal *wal);
-/* The end of the last whole batch that was appended, whichever thread asks. */
-lsn_t wal_appended_lsn(struct wal *wal);
+/* The end of the last whole batch that was appended, whichever thread asks. A recovery may start or end
+ * there from now on: no group of frames goes across. */
+lsn_t wal_fence(struct wal *wal);
 lsn_t wal_written_lsn(const struct wal *wal); /* all frames below are written / durable */
 lsn_t wal_durable_lsn(const struct wal *wal);
 bool wal_is_poisoned(const struct wal *wal);
@@ -135,7 +142,9 @@ bool wal_work(struct wal *wal);
 bool wal_wants_work(struct wal *wal);
 
 struct wal_stats {
-    uint64_t bytes_written, sync_count, segment_count;
+    uint64_t bytes_logged; /* of frames, before compression ... */
+    uint64_t bytes_written; /* ... and what was written of them */
+    uint64_t sync_count, segment_count;
 };
 void wal_get_stats(struct wal *wal, struct wal_stats *stats);
 

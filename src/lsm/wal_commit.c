@@ -23,13 +23,53 @@ enum status wal_poison(struct wal *wal, enum status status, const char *what)
     return STATUS_READ_ONLY;
 }
 
-static enum status write_extents(const struct pending *pending)
+static enum status write_bytes(struct wal *wal, const struct extent *extent, uint64_t file_offset,
+                               struct slice bytes)
+{
+    if (bytes.size == 0)
+        return STATUS_OK;
+    enum status status = vfs_write_at(extent->segment->file, file_offset, bytes.data, bytes.size);
+    if (status == STATUS_OK)
+        atomic_fetch_add(&wal->bytes_written, bytes.size);
+    return status;
+}
+
+/* Writes frames as groups; what gains nothing by it is collected and written as it is. */
+static enum status write_groups(struct wal *wal, const struct extent *extent, struct slice frames)
+{
+    enum status status = STATUS_OK;
+    uint64_t file_offset = extent->file_offset; /* of `frames` */
+    size_t plain = 0;                           /* bytes of them to be written as they are */
+    lsn_t durable = wal_durable_lsn(wal);
+    while (status == STATUS_OK && plain < frames.size) {
+        struct slice rest = slice_skip(frames, plain);
+        size_t span = wal_group_span(rest);
+        struct slice stored =
+            wal_group_store(wal->groups, slice_make(rest.data, span), file_offset + plain, durable);
+        if (stored.size == 0) {
+            plain += span;
+            continue;
+        }
+        status = write_bytes(wal, extent, file_offset, slice_make(frames.data, plain));
+        if (status == STATUS_OK)
+            status = write_bytes(wal, extent, file_offset + plain, stored);
+        file_offset += plain + span;
+        frames = slice_skip(rest, span);
+        plain = 0;
+    }
+    if (status != STATUS_OK)
+        return status;
+    return write_bytes(wal, extent, file_offset, frames);
+}
+
+static enum status write_extents(struct wal *wal, const struct pending *pending)
 {
     const uint8_t *data = pending->bytes.data;
     for (size_t i = 0; i < pending->extent_count; i++) {
         const struct extent *extent = &pending->extents[i];
-        enum status status =
-            vfs_write_at(extent->segment->file, extent->file_offset, data, extent->size);
+        struct slice frames = slice_make(data, extent->size);
+        enum status status = wal->groups ? write_groups(wal, extent, frames)
+                                         : write_bytes(wal, extent, extent->file_offset, frames);
         if (status != STATUS_OK)
             return status;
         data += extent->size;
@@ -59,7 +99,7 @@ static enum status write_pending(struct wal *wal)
     wal->active = wal->idle;
     wal->idle = NULL;
     pthread_mutex_unlock(&wal->mutex);
-    enum status status = write_extents(pending);
+    enum status status = write_extents(wal, pending);
     size_t bytes = pending->bytes.size;
     pthread_mutex_lock(&wal->mutex);
     for (size_t i = 0; i < pending->extent_count; i++)
@@ -69,7 +109,7 @@ static enum status write_pending(struct wal *wal)
     wal->writing = false;
     if (status != STATUS_OK)
         return wal_poison(wal, status, "write");
-    atomic_fetch_add(&wal->bytes_written, bytes);
+    atomic_fetch_add(&wal->bytes_logged, bytes);
     atomic_store(&wal->written_lsn, end);
     pthread_cond_broadcast(&wal->changed);
     return STATUS_OK;

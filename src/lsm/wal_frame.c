@@ -8,10 +8,14 @@
 #include "base/coding.h"
 #include "base/crc32c.h"
 #include "lsm/wal.h"
+#include "lsm/wal_group.h"
 
 #include <assert.h>
 
-enum { FLAGS_KNOWN = WAL_FRAME_FIRST | WAL_FRAME_LAST | WAL_FRAME_SKIP };
+enum {
+    WHOLE = WAL_FRAME_FIRST | WAL_FRAME_LAST,
+    FLAGS_KNOWN = WHOLE | WAL_FRAME_SKIP | WAL_FRAME_COMPRESSED,
+};
 
 _Static_assert(LSM_TREES_MAX <= 16, "a tree fits half a byte");
 
@@ -37,35 +41,51 @@ void wal_frame_seal(uint8_t *at, const struct wal_frame *frame, uint32_t seed)
     le32_store(at, crc32c_mask(crc));
 }
 
+struct wal_frame wal_frame_peek(const uint8_t *at)
+{
+    struct wal_frame frame = {
+        .lsn = le64_load(at + 8),
+        .epoch = le32_load(at + 16),
+        .count = le32_load(at + 24),
+        .length = le32_load(at + 4),
+        .flags = at[28],
+    };
+    frame.durable_lsn = frame.lsn - le32_load(at + 20);
+    frame.span = WAL_FRAME_HEAD_BYTES + frame.length;
+    return frame;
+}
+
 bool wal_frame_is_plausible(const uint8_t *at, lsn_t position, uint32_t epoch_min,
                             struct wal_frame *frame)
 {
     if (le64_load(at + 8) != position)
         return false;
-    uint32_t distance = le32_load(at + 20);
-    struct wal_frame found = {
-        .lsn = position,
-        .length = le32_load(at + 4),
-        .epoch = le32_load(at + 16),
-        .count = le32_load(at + 24),
-        .flags = at[28],
-    };
-    if (found.length > WAL_FRAME_PAYLOAD_MAX || found.epoch < epoch_min || distance > position)
+    const struct wal_frame found = wal_frame_peek(at);
+    if (found.length > WAL_FRAME_PAYLOAD_MAX || found.epoch < epoch_min ||
+        found.durable_lsn > position)
         return false;
-    found.durable_lsn = position - distance;
     *frame = found;
     return true;
 }
 
 /* SKIP stands alone and empty; an empty payload is a whole batch without records. */
-static bool is_well_formed(const struct wal_frame *frame)
+bool wal_frame_is_well_formed(const struct wal_frame *frame)
 {
     if (frame->flags & WAL_FRAME_SKIP)
         return frame->flags == WAL_FRAME_SKIP && frame->length == 0 && frame->count == 0;
-    bool whole = (frame->flags & WAL_FRAME_FIRST) && (frame->flags & WAL_FRAME_LAST);
     if (frame->length == 0)
-        return whole && frame->count == 0;
+        return (frame->flags & WHOLE) == WHOLE && frame->count == 0;
     return frame->count > 0;
+}
+
+/* It saves something, takes no more than a frame may, and holds whole batches or one frame. */
+static bool group_is_well_formed(const struct wal_frame *group)
+{
+    if (group->flags & WAL_FRAME_SKIP)
+        return false;
+    if (group->span <= WAL_FRAME_HEAD_BYTES + group->length || group->span > WAL_FRAME_BYTES_MAX)
+        return false;
+    return group->count == 1 || (group->count > 1 && (group->flags & WHOLE) == WHOLE);
 }
 
 enum wal_frame_result wal_frame_decode(struct slice input, lsn_t position, uint32_t epoch_min,
@@ -83,7 +103,12 @@ enum wal_frame_result wal_frame_decode(struct slice input, lsn_t position, uint3
         return WAL_FRAME_BAD;
     if (found.flags & ~FLAGS_KNOWN)
         return WAL_FRAME_FOREIGN;
-    if (!is_well_formed(&found))
+    bool is_group = found.flags & WAL_FRAME_COMPRESSED;
+    if (is_group && found.length <= WAL_GROUP_SPAN_BYTES)
+        return WAL_FRAME_BAD;
+    if (is_group)
+        found.span = le32_load(input.data + WAL_FRAME_HEAD_BYTES);
+    if (!(is_group ? group_is_well_formed(&found) : wal_frame_is_well_formed(&found)))
         return WAL_FRAME_BAD;
     *frame = found;
     return WAL_FRAME_VALID;

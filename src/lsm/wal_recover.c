@@ -13,12 +13,14 @@
  *     Otherwise the log ends at the tail, whatever lies behind it.
  *
  * An offset is compared with its LSN and epoch before a checksum is computed, so the search costs
- * about as much as reading. */
+ * about as much as reading. A group (wal_group.h) is one frame here until it is taken: all of its
+ * frames count or none, and what lies in the file at its positions behind it is passed over. */
 #include "lsm/wal.h"
 
 #include "base/coding.h"
 #include "base/memory.h"
 #include "lsm/wal_frame.h"
+#include "lsm/wal_group.h"
 #include "lsm/wal_segment.h"
 
 #include <assert.h>
@@ -49,6 +51,8 @@ struct scan {
     struct wal_header header; /* of it */
     lsn_t position;           /* of the next frame */
     uint32_t epoch;           /* frames below it do not count */
+    lsn_t read_lsn;           /* of the frame, or the group, that was read last */
+    struct buffer unpacked;   /* the frames of a group */
     struct wal_tail tail;
     struct buffer chain; /* payload of a chain that has begun */
     lsn_t chain_lsn;     /* 0: none has */
@@ -145,6 +149,9 @@ static enum status apply_batch(struct scan *scan, lsn_t lsn, struct slice record
 {
     const struct wal_recovery *recovery = scan->recovery;
     enum status status = STATUS_OK;
+    bool is_within_group = lsn > scan->read_lsn;
+    if (recovery->may_start && !is_within_group)
+        recovery->may_start(recovery->context, lsn);
     if (recovery->apply)
         status = recovery->apply(recovery->context, lsn, records, count);
     if (status != STATUS_OK)
@@ -169,7 +176,7 @@ static bool continues_chain(const struct scan *scan, const struct wal_frame *fra
 static enum status take_frame(struct scan *scan, const struct wal_frame *frame,
                               struct slice payload)
 {
-    lsn_t end = frame->lsn + WAL_FRAME_HEAD_BYTES + frame->length;
+    lsn_t end = frame->lsn + frame->span;
     scan->epoch = frame->epoch;
     scan->position = end;
     if (frame->durable_lsn > scan->tail.durable_lsn)
@@ -196,19 +203,71 @@ static enum status take_frame(struct scan *scan, const struct wal_frame *frame,
     return apply_batch(scan, lsn, buffer_slice(&scan->chain), frame->count, end);
 }
 
+/* Takes all of the frames that `group` was unpacked to. */
+static enum status take_group(struct scan *scan, const struct wal_frame *group, struct slice frames)
+{
+    enum status status = STATUS_OK;
+    lsn_t lsn = group->lsn;
+    struct wal_frame frame;
+    struct slice payload;
+    while (status == STATUS_OK && wal_group_next(group, &frames, &lsn, &frame, &payload))
+        status = take_frame(scan, &frame, payload);
+    return status;
+}
+
+/* Unpacks `group`; *result: BAD if it does not hold frames that go on the log where it stands. */
+static enum status unpack_group(struct scan *scan, const struct wal_frame *group,
+                                struct slice *payload, enum wal_frame_result *result)
+{
+    buffer_clear(&scan->unpacked);
+    enum status status = buffer_try_reserve(&scan->unpacked, group->span);
+    if (status != STATUS_OK)
+        return status;
+    struct slice frames = {0}, ignored;
+    struct wal_frame first;
+    lsn_t lsn = group->lsn;
+    bool fits = wal_group_unpack(group, *payload, scan->unpacked.data, &frames);
+    struct slice rest = frames;
+    if (!fits || !wal_group_next(group, &rest, &lsn, &first, &ignored) ||
+        !continues_chain(scan, &first))
+        *result = WAL_FRAME_BAD;
+    *payload = frames;
+    return STATUS_OK;
+}
+
+/* What lies at scan->position: a frame and its payload, or a group and its frames. */
+static enum status read_frame(struct scan *scan, struct wal_frame *frame, struct slice *payload,
+                              enum wal_frame_result *result)
+{
+    struct slice bytes;
+    enum status status = frame_bytes(scan, scan->position, &bytes);
+    if (status != STATUS_OK)
+        return status;
+    *result = wal_frame_decode(bytes, scan->position, scan->epoch, scan->seed, frame);
+    if (*result != WAL_FRAME_VALID)
+        return STATUS_OK;
+    *payload = slice_make(bytes.data + WAL_FRAME_HEAD_BYTES, frame->length);
+    if (frame->span > wal_header_end(&scan->header) - scan->position)
+        *result = WAL_FRAME_BAD;
+    else if (frame->flags & WAL_FRAME_COMPRESSED)
+        return unpack_group(scan, frame, payload, result);
+    else if (!continues_chain(scan, frame))
+        *result = WAL_FRAME_BAD;
+    return STATUS_OK;
+}
+
 /* Replays the open segment from scan->position. *ended: a position without a frame was met. */
 static enum status replay_segment(struct scan *scan, bool *ended)
 {
     lsn_t end = wal_header_end(&scan->header);
     while (end - scan->position > WAL_FRAME_HEAD_BYTES) {
-        struct slice bytes;
+        struct slice payload;
         struct wal_frame frame = {0};
-        enum status status = frame_bytes(scan, scan->position, &bytes);
+        enum wal_frame_result result;
+        enum status status = read_frame(scan, &frame, &payload, &result);
         if (status != STATUS_OK)
             return status;
-        enum wal_frame_result result =
-            wal_frame_decode(bytes, scan->position, scan->epoch, scan->seed, &frame);
-        if (result != WAL_FRAME_VALID || !continues_chain(scan, &frame)) {
+        if (result != WAL_FRAME_VALID) {
             snprintf(scan->stop, sizeof(scan->stop), "%016" PRIx64 ".wal offset %" PRIu64 ": %s",
                      scan->header.base, wal_header_offset(&scan->header, scan->position),
                      result == WAL_FRAME_FOREIGN ? "a frame of a later format version"
@@ -216,8 +275,11 @@ static enum status replay_segment(struct scan *scan, bool *ended)
             *ended = true;
             return result == WAL_FRAME_FOREIGN ? STATUS_UNSUPPORTED : STATUS_OK;
         }
-        status =
-            take_frame(scan, &frame, slice_make(bytes.data + WAL_FRAME_HEAD_BYTES, frame.length));
+        scan->read_lsn = scan->position;
+        if (frame.flags & WAL_FRAME_COMPRESSED)
+            status = take_group(scan, &frame, payload);
+        else
+            status = take_frame(scan, &frame, payload);
         if (status != STATUS_OK)
             return status;
     }
@@ -260,6 +322,7 @@ static enum status replay(struct scan *scan)
 
 /* ---- 2. What lies behind ------------------------------------------------------------------- */
 
+/* The bytes of a frame, or of a group, which are fewer than its positions. */
 static void note_remains(struct scan *scan, const struct wal_frame *frame)
 {
     lsn_t end = frame->lsn + WAL_FRAME_HEAD_BYTES + frame->length;
@@ -292,13 +355,15 @@ static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
         status = frame_bytes(scan, from, &bytes);
         if (status != STATUS_OK)
             return status;
-        if (wal_frame_decode(bytes, from, scan->epoch, scan->seed, &frame) == WAL_FRAME_VALID) {
-            note_remains(scan, &frame);
-            if (frame.durable_lsn > *stated)
-                *stated = frame.durable_lsn;
-            from += frame.length;
+        if (wal_frame_decode(bytes, from, scan->epoch, scan->seed, &frame) != WAL_FRAME_VALID ||
+            frame.span > end - from) {
+            from++;
+            continue;
         }
-        from++;
+        note_remains(scan, &frame);
+        if (frame.durable_lsn > *stated)
+            *stated = frame.durable_lsn;
+        from += frame.span;
     }
     return STATUS_OK;
 }
@@ -432,6 +497,7 @@ done:
     window_close(&scan.window);
     memory_free(scan.window.data);
     buffer_release(&scan.chain);
+    buffer_release(&scan.unpacked);
     memory_free(scan.bases);
     return status;
 }

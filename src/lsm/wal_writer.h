@@ -5,6 +5,7 @@
 #define LSM_WAL_WRITER_H
 
 #include "lsm/wal.h"
+#include "lsm/wal_group.h"
 #include "lsm/wal_segment.h"
 
 #include <pthread.h>
@@ -13,11 +14,12 @@
 
 enum { WAL_PENDING_BYTES = 1 << 20 }; /* held ready in each of the two pending buffers */
 
-/* Neighbouring bytes of one segment in a pending batch of bytes. */
+/* Neighbouring frames of one segment in a pending batch of bytes. */
 struct extent {
     struct wal_segment *segment;
     uint64_t file_offset;
     size_t size;
+    bool is_closed; /* what follows is an extent of its own */
 };
 
 struct pending {
@@ -45,7 +47,8 @@ struct wal {
     _Atomic lsn_t prepared_lsn;             /* end of the last segment; changed under `mutex` */
     _Atomic lsn_t written_lsn, durable_lsn; /* changed under `mutex` */
     atomic_bool poisoned, rotate_requested;
-    _Atomic uint64_t bytes_written, sync_count;
+    _Atomic uint64_t bytes_logged, bytes_written, sync_count;
+    struct wal_group_writer *groups; /* of the thread that writes; NULL: all is written as it is */
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;

@@ -60,6 +60,32 @@ static void the_examples_of_the_wal_are_what_is_written(void **state)
     vfs_destroy(vfs);
 }
 
+static void the_example_of_a_group_is_what_is_written(void **state)
+{
+    (void)state;
+    struct env env;
+    struct vfs *vfs = make_directory(&env);
+    const struct wal_tail tail = {.next_lsn = WAL_FIRST_LSN};
+    const struct wal_options options = {
+        .segment_bytes = 8192, .is_compressed = true, .page_bytes = 1};
+    struct wal *wal = NULL;
+    struct buffer payload = {0}, file = {0};
+    assert_int_equal(wal_open(&env, "db", &options, EXAMPLE_STORE_ID, &tail, 1, &wal), STATUS_OK);
+    wal_record_append(&payload, ENTRY_PUT, 0, slice_from("apple"), slice_from("redredredredred"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wal_reserve(wal, payload.size, false), STATUS_OK);
+        wal_append(wal, buffer_slice(&payload), 1);
+    }
+    assert_int_equal(wal_next_lsn(wal), WAL_FIRST_LSN + 104);
+    assert_int_equal(wal_sync(wal), STATUS_OK);
+    assert_int_equal(vfs_read_file(vfs, "db/0000000000001000.wal", 1 << 20, &file), STATUS_OK);
+    expect("### Example: a group", slice_make(file.data + WAL_HEADER_BYTES, 0x3b));
+    wal_close(wal);
+    buffer_release(&payload);
+    buffer_release(&file);
+    vfs_destroy(vfs);
+}
+
 static void the_example_of_a_manifest_is_what_is_written(void **state)
 {
     (void)state;
@@ -113,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_wal_are_what_is_written),
+        cmocka_unit_test(the_example_of_a_group_is_what_is_written),
         cmocka_unit_test(the_example_of_a_manifest_is_what_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,7 @@ static void unknown_flags_are_told_apart_from_damage(void **state)
     (void)state;
     uint8_t bytes[64];
     struct wal_frame frame;
-    size_t size = make_frame(bytes, 10000, 3, "payload", WHOLE | WAL_FRAME_COMPRESSED);
+    size_t size = make_frame(bytes, 10000, 3, "payload", WHOLE | 16);
     assert_int_equal(decode(bytes, size, 10000, 3, &frame), WAL_FRAME_FOREIGN);
 }
 

@@ -468,7 +468,7 @@ static void frames_of_a_later_format_are_refused_by_name(void **state)
     struct wal_frame frame = {.lsn = lsn,
                               .durable_lsn = lsn,
                               .epoch = 1,
-                              .flags = WAL_FRAME_FIRST | WAL_FRAME_LAST | WAL_FRAME_COMPRESSED};
+                              .flags = WAL_FRAME_FIRST | WAL_FRAME_LAST | 16};
     wal_frame_seal(bytes, &frame, wal_frame_seed(STORE_ID));
     uint64_t offset = fixture_locate(f, lsn, path, sizeof(path));
     assert_int_equal(vfs_open(f->memory, path, VFS_WRITE, &file), STATUS_OK);
@@ -536,6 +536,8 @@ static void random_lives_lose_nothing_that_was_synced(void **state)
             assert_true(first + f->count >= synced);
             assert_true(first + f->count <= next);
             next = first + f->count;
+            f->options.is_compressed = random_below(&random, 3) > 0;
+            f->options.page_bytes = 1u << random_below(&random, 10);
             assert_int_equal(fixture_open(f), STATUS_OK);
             synced = next;
             for (uint64_t step = random_below(&random, 60); step; step--) {
