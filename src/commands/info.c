@@ -378,6 +378,7 @@ static void info_cordwood(struct info *info)
     number(info, "memtable_bytes", engine->memtable_bytes);
     number(info, "memtable_nodes", engine->memtable_nodes);
     number(info, "memtable_versions", engine->memtable_versions);
+    number(info, "wal_bytes_logged", engine->wal_bytes_logged);
     number(info, "wal_bytes_written", engine->wal_bytes_written);
     number(info, "wal_syncs", engine->wal_syncs);
     number(info, "wal_segments", engine->wal_segments);

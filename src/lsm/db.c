@@ -314,6 +314,8 @@ static enum status start_writing(struct lsm *db, const struct version_state *sta
     const struct wal_options options = {
         .segment_bytes = db->options.wal_segment_bytes,
         .reserve_bytes = db->options.wal_segment_bytes,
+        .is_compressed = db->options.wal_compression == LSM_WAL_LZ4,
+        .page_bytes = db->options.wal_page_bytes,
     };
     enum status status = wal_open(&db->env, db->directory, &options, state->store_id, &db->recovered,
                                   db->epoch, &db->wal);

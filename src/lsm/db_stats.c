@@ -73,6 +73,7 @@ void lsm_get_stats(struct lsm *db, struct lsm_stats *stats)
     if (db->wal) {
         struct wal_stats wal;
         wal_get_stats(db->wal, &wal);
+        stats->wal_bytes_logged = wal.bytes_logged;
         stats->wal_bytes_written = wal.bytes_written;
         stats->wal_syncs = wal.sync_count;
         stats->wal_segments = wal.segment_count;

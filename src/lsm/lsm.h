@@ -38,6 +38,7 @@ enum {
 };
 
 enum lsm_compaction { LSM_LEVELED, LSM_TIME_RUNS };
+enum lsm_wal_compression { LSM_WAL_PLAIN, LSM_WAL_LZ4 };
 
 struct lsm_tree_options {
     const char *name;            /* stands in the manifest; must be the same at every open */
@@ -56,6 +57,10 @@ struct lsm_options {
     size_t memtable_bytes;       /* all trees, active and flushing; 0: 64 MiB */
     size_t block_cache_bytes;    /* 0: 64 MiB */
     uint64_t wal_segment_bytes;  /* 0: 32 MiB */
+    /* LZ4: what waits to be written to the log at one time is compressed, by who writes it, where that saves
+     * pages. A log is read the same, whatever this says. */
+    enum lsm_wal_compression wal_compression;
+    uint32_t wal_page_bytes;     /* what the file system writes at least; 0: 4096 */
     uint64_t table_bytes_max;    /* a compaction's output is cut here; 0: 64 MiB */
     /* What compactions read in a second; they write about as much. 0: no limit. It does not hold while writers
      * are held back. */
@@ -299,7 +304,8 @@ struct lsm_stats {
     lsn_t visible_lsn, written_lsn, durable_lsn, flushed_lsn;
     uint64_t epoch;
     uint64_t memtable_bytes, memtable_nodes, memtable_versions;
-    uint64_t wal_bytes_written, wal_syncs, wal_segments;
+    uint64_t wal_bytes_logged, wal_bytes_written; /* before and after compression */
+    uint64_t wal_syncs, wal_segments;
     uint64_t recovered_batches, recovered_bytes, recovery_us, recovery_cut_bytes;
     uint64_t flush_count, flush_bytes, compaction_count, compaction_read_bytes,
         compaction_write_bytes, tables_moved, tables_dropped_unread; /* of all trees */

@@ -41,7 +41,7 @@ static enum status write_groups(struct wal *wal, const struct extent *extent, st
     uint64_t file_offset = extent->file_offset; /* of `frames` */
     size_t plain = 0;                           /* bytes of them to be written as they are */
     lsn_t durable = wal_durable_lsn(wal);
-    while (status == STATUS_OK && plain < frames.size) {
+    while (status == STATUS_OK && frames.size - plain >= wal_group_span_min(wal->groups)) {
         struct slice rest = slice_skip(frames, plain);
         size_t span = wal_group_span(rest);
         struct slice stored =

@@ -49,6 +49,11 @@ void wal_group_writer_destroy(struct wal_group_writer *writer)
     memory_free(writer);
 }
 
+size_t wal_group_span_min(const struct wal_group_writer *writer)
+{
+    return (size_t)PAGES_MIN * writer->page_bytes;
+}
+
 size_t wal_group_span(struct slice frames)
 {
     size_t span = 0;
@@ -66,9 +71,11 @@ size_t wal_group_span(struct slice frames)
 
 /* How many bytes of a group at `file_offset` may be written so that enough is saved: of the pages behind
  * them none holds anything of its neighbours. 0: none. */
-static size_t stored_bytes_max(uint64_t file_offset, size_t span, uint32_t page_bytes)
+static size_t stored_bytes_max(const struct wal_group_writer *writer, uint64_t file_offset,
+                               size_t span)
 {
-    if (span < (size_t)PAGES_MIN * page_bytes)
+    uint64_t page_bytes = writer->page_bytes;
+    if (span < wal_group_span_min(writer))
         return 0;
     uint64_t pages = (span / SAVED_SHARE + page_bytes - 1) / page_bytes;
     uint64_t end = (file_offset + span) / page_bytes * page_bytes;
@@ -108,7 +115,7 @@ struct slice wal_group_store(struct wal_group_writer *writer, struct slice frame
     enum { BEFORE_BLOCK = WAL_FRAME_HEAD_BYTES + WAL_GROUP_SPAN_BYTES };
     const struct slice none = {0};
     const struct wal_frame first = wal_frame_peek(frames.data);
-    size_t packed_bytes, bytes_max = stored_bytes_max(file_offset, frames.size, writer->page_bytes);
+    size_t packed_bytes, bytes_max = stored_bytes_max(writer, file_offset, frames.size);
     if (bytes_max <= BEFORE_BLOCK)
         return none;
     assert((first.flags & ~WHOLE) == 0); /* a skip is too small */

@@ -33,6 +33,8 @@ struct wal_group_writer;
 struct wal_group_writer *wal_group_writer_create(uint32_t seed, uint32_t page_bytes);
 void wal_group_writer_destroy(struct wal_group_writer *writer); /* NULL is fine */
 
+/* Frames of fewer bytes are not worth a look. */
+size_t wal_group_span_min(const struct wal_group_writer *writer);
 /* `frames`: sealed frames that lie one behind the other, at least one. Bytes of those at the front that
  * may be one group. */
 size_t wal_group_span(struct slice frames);

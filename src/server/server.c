@@ -163,6 +163,7 @@ enum status server_open_store(struct server *server, struct lsm_report *report)
         .memtable_bytes = (size_t)config_integer(config, CONFIG_memtable_size),
         .block_cache_bytes = (size_t)config_integer(config, CONFIG_block_cache_size),
         .wal_segment_bytes = (uint64_t)config_integer(config, CONFIG_wal_segment_size),
+        .wal_compression = (enum lsm_wal_compression)config_choice(config, CONFIG_wal_compression),
         .compaction_bytes_per_second = (uint64_t)config_integer(config, CONFIG_compaction_rate),
         .ack_durable = config_choice(config, CONFIG_appendfsync) == GATE_ALWAYS,
         .work_ready = runner_wake,

@@ -40,6 +40,8 @@ static void engine_options_fill(struct lsm_options *engine, const struct store_o
         .memtable_bytes = options->memtable_bytes,
         .block_cache_bytes = options->block_cache_bytes,
         .wal_segment_bytes = options->wal_segment_bytes,
+        .wal_compression = options->wal_compression,
+        .wal_page_bytes = options->wal_page_bytes,
         .compaction_bytes_per_second = options->compaction_bytes_per_second,
         .table_bytes_max = options->table_bytes_max,
         .work_ready = options->work_ready,

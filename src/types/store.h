@@ -24,9 +24,11 @@ struct store_options {
     unsigned databases;                       /* 0: 16 */
     size_t memtable_bytes, block_cache_bytes; /* 0: the engine's defaults */
     uint64_t wal_segment_bytes;
+    enum lsm_wal_compression wal_compression;
     uint64_t compaction_bytes_per_second; /* 0: no limit */
-    uint64_t table_bytes_max;     /* 0: the engine's default, as the next; small ones make a */
-    uint32_t block_bytes;         /* small store have many tables and blocks */
+    uint64_t table_bytes_max;     /* 0: the engine's default, as the next two; small ones make a */
+    uint32_t block_bytes;         /* small store have many tables and blocks, and compressed */
+    uint32_t wal_page_bytes;      /* writes of the log */
     uint32_t filter_bits_per_key; /* 0: 10 */
     bool ack_durable; /* policy `always` */
     void (*work_ready)(void *context);

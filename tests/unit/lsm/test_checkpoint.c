@@ -4,7 +4,11 @@
 #include "lib/engine_run.h"
 
 #include "base/memory.h"
+#include "lsm/db.h"
+#include "lsm/wal_writer.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,14 +44,14 @@ static bool is_there(const char *path)
     return exists;
 }
 
-/* As a power loss would find it now. */
-static void expect_whole(const char *path)
+/* As a power loss would find it now: it holds so many batches. */
+static void expect_count(const char *path, size_t expected)
 {
     struct engine_failure failure = {""};
     struct lsm_report report = {""};
     struct env env = run.env;
     struct lsm *copy = NULL;
-    size_t count, expected = run.history.count;
+    size_t count;
     env.vfs = vfs_memory_after_power_loss(run.memory, VFS_LOSE_UNSYNCED, 1);
     if (lsm_open(&env, path, &run.options, &report, &copy) != STATUS_OK)
         fail_msg("%s", report.text);
@@ -55,6 +59,11 @@ static void expect_whole(const char *path)
         fail_msg("%s", failure.text);
     assert_int_equal(lsm_close(copy), STATUS_OK);
     vfs_destroy(env.vfs);
+}
+
+static void expect_whole(const char *path)
+{
+    expect_count(path, run.history.count);
 }
 
 static void slashes_behind_the_name_are_no_part_of_it(void **state)
@@ -131,6 +140,70 @@ static void what_a_failed_one_cannot_remove_the_next_one_sweeps(void **state)
     expect_whole("/copy");
 }
 
+/* ---- Beside writers of a compressed log ------------------------------------------------------ */
+
+static void *sync_log(void *context)
+{
+    assert_int_equal(lsm_wal_sync(context), STATUS_OK);
+    return NULL;
+}
+
+static void *make_checkpoint(void *context)
+{
+    struct lsm_report report;
+    assert_int_equal(lsm_checkpoint(context, "/copy", &report), STATUS_OK);
+    return NULL;
+}
+
+static void await_a_waiter(struct wal *wal)
+{
+    bool waits = false;
+    while (!waits) {
+        sched_yield();
+        pthread_mutex_lock(&wal->mutex);
+        waits = wal->waiters != NULL;
+        pthread_mutex_unlock(&wal->mutex);
+    }
+}
+
+static void append(int count)
+{
+    for (int i = 0; i < count; i++)
+        assert_int_equal(engine_run_batch(&run), STATUS_OK);
+}
+
+/* Its end is fixed, and its sync waits for another one, while more batches come behind. They are written
+ * together, and not as one group. */
+static void no_group_goes_across_the_end_of_a_checkpoint(void **state)
+{
+    struct lsm_report report;
+    pthread_t syncing, making;
+    char tail[64];
+    (void)state;
+    assert_int_equal(engine_run_close(&run), STATUS_OK);
+    run.options.wal_compression = LSM_WAL_LZ4;
+    run.options.wal_page_bytes = 1;
+    run.options.memtable_bytes = 8 << 20;
+    run.options.wal_segment_bytes = 8 << 20;
+    assert_int_equal(engine_run_open(&run, &report), STATUS_OK);
+    append(10);
+    const struct wal *wal = run.db->wal;
+    wal_segment_path("", wal->segments[wal->tail]->header.base, tail, sizeof(tail));
+    vfs_fault_hold(run.fault, 1u << VFS_CALL_WRITE, tail); /* new segments can be made */
+    pthread_create(&syncing, NULL, sync_log, run.db);
+    while (vfs_fault_held_count(run.fault) == 0)
+        sched_yield();
+    append(10);
+    size_t count = run.history.count;
+    pthread_create(&making, NULL, make_checkpoint, run.db);
+    await_a_waiter(run.db->wal);
+    append(10);
+    vfs_fault_release(run.fault);
+    pthread_join(syncing, NULL);
+    pthread_join(making, NULL);
+    expect_count("/copy", count);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +212,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(no_name_and_one_too_long_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_database_opened_to_be_read_makes_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_group_goes_across_the_end_of_a_checkpoint, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_a_failed_one_cannot_remove_the_next_one_sweeps, setup,
                                         teardown),
     };

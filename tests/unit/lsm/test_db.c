@@ -71,6 +71,8 @@ static void setup(struct world *world, uint64_t seed)
         .memtable_bytes = 256 << 10,
         .block_cache_bytes = 64 << 10,
         .wal_segment_bytes = 32 << 10,
+        .wal_compression = seed % 2 ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
+        .wal_page_bytes = 64,
         .table_bytes_max = 16 << 10,
     };
     open_world(world);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit/lsm/db_fixture.h"
 
+#include "base/memory.h"
+
 static void a_database_opened_to_be_read_has_no_background_work(void **state)
 {
     struct db_fixture *f = *state;
@@ -40,6 +42,82 @@ static void a_start_that_cannot_prepare_its_log_is_refused_and_may_be_done_again
     assert_string_equal(db_fixture_get_now(f, 0, "b"), "2");
 }
 
+enum { PUTS = 500 };
+
+/* Values that compress, all in one write of the log. */
+static void put_many(struct db_fixture *f, unsigned round)
+{
+    char key[32], value[300];
+    for (int i = 0; i < PUTS; i++) {
+        snprintf(key, sizeof(key), "%u:%d", round, i);
+        snprintf(value, sizeof(value), "%0250d", i);
+        db_fixture_put(f, 0, key, value);
+    }
+    assert_int_equal(lsm_wal_write(f->db), STATUS_OK);
+}
+
+static void expect_many(struct db_fixture *f, unsigned rounds)
+{
+    char key[32];
+    for (unsigned round = 0; round < rounds; round++) {
+        for (int i = 0; i < PUTS; i++) {
+            snprintf(key, sizeof(key), "%u:%d", round, i);
+            assert_int_equal(strspn(db_fixture_get_now(f, 0, key), "0"), 63);
+        }
+    }
+}
+
+/* A memtable that is full in the middle of a group: what is flushed of a log ends where a later recovery
+ * can start, both when it is written and when it is replayed. */
+static void what_is_flushed_of_a_compressed_log_ends_between_groups(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_stats stats;
+    assert_int_equal(db_fixture_close(f), STATUS_OK);
+    f->options.wal_compression = LSM_WAL_LZ4;
+    f->options.wal_segment_bytes = 4 << 20;
+    for (unsigned round = 0; round < 6; round++) {
+        f->options.memtable_bytes = round % 2 ? 128 << 10 : 8 << 20;
+        db_fixture_open(f);
+        if (round % 2) { /* only what the replay has frozen is flushed */
+            while (lsm_work(f->db, 1 << 20))
+                ;
+            db_fixture_crash(f, VFS_KEEP_ALL);
+            db_fixture_open(f);
+        }
+        expect_many(f, round);
+        put_many(f, round);
+        lsm_get_stats(f->db, &stats);
+        assert_true(stats.wal_bytes_written < stats.wal_bytes_logged / 2);
+        if (round % 2)
+            while (lsm_work(f->db, 1 << 20))
+                ;
+        lsm_get_stats(f->db, &stats);
+        assert_int_equal(stats.flush_count > 0, round % 2);
+        assert_true(stats.flushed_lsn < stats.visible_lsn);
+        db_fixture_crash(f, VFS_KEEP_ALL);
+    }
+    f->options.wal_compression = LSM_WAL_PLAIN; /* whatever the option is */
+    db_fixture_open(f);
+    expect_many(f, 6);
+    lsm_get_stats(f->db, &stats);
+    assert_int_equal(stats.wal_bytes_written, stats.wal_bytes_logged);
+}
+
+static void a_compressed_log_without_memory_refuses_the_start(void **state)
+{
+    struct db_fixture *f = *state;
+    db_fixture_put(f, 0, "a", "1");
+    assert_int_equal(db_fixture_close(f), STATUS_OK);
+    f->options.wal_compression = LSM_WAL_LZ4;
+    memory_fail_try(1, true);
+    assert_int_equal(db_fixture_try_open(f), STATUS_NO_MEMORY);
+    memory_fail_try(0, false);
+    assert_non_null(strstr(f->report.text, "out of memory"));
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -48,6 +126,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_start_that_cannot_prepare_its_log_is_refused_and_may_be_done_again, db_fixture_setup,
             db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_flushed_of_a_compressed_log_ends_between_groups,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_compressed_log_without_memory_refuses_the_start,
+                                        db_fixture_setup, db_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
