@@ -224,14 +224,15 @@ static void sort_ranges(struct compaction *c)
     range_map_release(&own);
 }
 
-/* Of time runs the tables of a merge are of one size, so that none is left over to be merged again. */
+/* Of time runs the tables of a merge are of one size, so that none is left over to be merged again. What fits
+ * into one is not cut: the size of a table that is being built is a guess, too high by half of a block. */
 static enum status plan_outputs(struct compaction *c)
 {
     const struct lsm_tree_options *tree = &c->host.options->trees[c->pick->tree];
     uint64_t bytes_max = c->host.options->table_bytes_max;
     c->output_bytes_max = bytes_max;
     uint64_t tables = (c->counts.read_bytes + bytes_max - 1) / bytes_max;
-    if (tree->compaction == LSM_TIME_RUNS && tables)
+    if (tree->compaction == LSM_TIME_RUNS && tables > 1)
         c->output_bytes_max = c->counts.read_bytes / tables + 1;
     if (!tree->filter_prefix_bytes)
         return STATUS_OK;

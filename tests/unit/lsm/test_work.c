@@ -77,10 +77,36 @@ static void who_lets_go_last_leaves_what_remains_to_the_work(void **state)
     assert_false(lsm_work(f->db, 1 << 20));
 }
 
+/* Blocks are large and small once compressed, so what the table being built has so far is a bad guess. */
+static void a_merge_of_runs_that_fit_into_one_table_makes_one(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_stats stats;
+    assert_int_equal(db_fixture_close(f), STATUS_OK);
+    f->options.trees[1].block_bytes = 64 << 10;
+    db_fixture_open(f);
+    for (int i = 0; i < 800; i++) {
+        char key[16], value[256];
+        snprintf(key, sizeof(key), "key%06d", i);
+        snprintf(value, sizeof(value), "%0200d", i);
+        db_fixture_put(f, 1, key, value);
+        if (i % 200 == 199)
+            db_fixture_work(f, false);
+    }
+    lsm_get_stats(f->db, &stats);
+    assert_int_equal(stats.trees[1].table_count, 4);
+    db_fixture_work(f, true);
+    lsm_get_stats(f->db, &stats);
+    assert_int_equal(stats.trees[1].table_count, 1);
+    assert_int_equal(stats.trees[1].entry_count, 800);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_lets_go_last_leaves_what_remains_to_the_work,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_merge_of_runs_that_fit_into_one_table_makes_one,
                                         db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_merge_of_range_deletions_alone_that_fails_is_tried_again,
                                         db_fixture_setup, db_fixture_teardown),
