@@ -84,6 +84,8 @@ struct lsm_writer {
     struct buffer payload;
     struct spare spare; /* where the batch's puts find memory when the heap has none */
     size_t bytes_ready; /* `payload` and `spare` suffice for a batch of so many */
+    size_t bytes_max;   /* of the open batch, RECORD_OVERHEAD_BYTES included; they are reserved */
+    bool may_use_reserve; /* the open batch */
     uint64_t put_counts[LSM_TREES_MAX]; /* of this batch */
     uint64_t record_count;
     bool open;

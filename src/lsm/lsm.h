@@ -102,6 +102,9 @@ void lsm_unlock(struct lsm *db);
 enum { LSM_RECORD_BYTES = 64 };
 enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
                             struct lsm_writer **writer);
+/* `bytes` more than was asked for so far, when only what the batch has read says how large it will be. As
+ * lsm_write_begin; on failure the batch is as before. */
+enum status lsm_write_reserve(struct lsm_writer *writer, size_t bytes);
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);
 void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key);
 /* Hides every key in [from, to) written before, in this batch too. O(1), and the batch's records so far

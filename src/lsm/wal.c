@@ -462,17 +462,31 @@ static enum status rotate(struct wal *wal)
     return STATUS_OK;
 }
 
+/* Whether there is so much room already, and memory for it. `reserve` bytes stay for deletions. */
+static bool is_ready(const struct wal *wal, uint64_t room, uint64_t reserve)
+{
+    lsn_t prepared = atomic_load_explicit(&wal->prepared_lsn, memory_order_acquire);
+    return prepared - wal->next_lsn >= room + reserve &&
+           wal->next_lsn + room - wal_written_lsn(wal) <= WAL_PENDING_BYTES;
+}
+
+/* The mutex is held. */
+static enum status make_room(struct wal *wal, uint64_t room, bool may_use_reserve)
+{
+    enum status status = ensure_room(wal, room + wal->options.reserve_bytes);
+    if (status == STATUS_NO_SPACE && may_use_reserve)
+        status = ensure_room(wal, room);
+    return status;
+}
+
 enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve)
 {
     assert(bytes <= WAL_BATCH_BYTES_MAX);
     if (wal_is_poisoned(wal))
         return STATUS_READ_ONLY;
     uint64_t room = space_of(wal, bytes);
-    uint64_t room_wanted = room + wal->options.reserve_bytes;
     bool must_rotate = atomic_load_explicit(&wal->rotate_requested, memory_order_relaxed);
-    lsn_t prepared = atomic_load_explicit(&wal->prepared_lsn, memory_order_acquire);
-    if (!must_rotate && prepared - wal->next_lsn >= room_wanted &&
-        wal->next_lsn + room - wal_written_lsn(wal) <= WAL_PENDING_BYTES)
+    if (!must_rotate && is_ready(wal, room, wal->options.reserve_bytes))
         return STATUS_OK;
 
     pthread_mutex_lock(&wal->mutex);
@@ -485,13 +499,27 @@ enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve)
             status = STATUS_OK; /* asked for again by the next batch */
     }
     if (status == STATUS_OK)
-        status = ensure_room(wal, room_wanted);
-    if (status == STATUS_NO_SPACE && may_use_reserve)
-        status = ensure_room(wal, room);
+        status = make_room(wal, room, may_use_reserve);
     if (status == STATUS_OK) {
         skip_small_rest(wal);
         wal->appended_lsn = wal->next_lsn;
     }
+    pthread_mutex_unlock(&wal->mutex);
+    return status;
+}
+
+enum status wal_reserve_more(struct wal *wal, uint64_t bytes, bool may_use_reserve)
+{
+    assert(bytes <= WAL_BATCH_BYTES_MAX);
+    if (wal_is_poisoned(wal))
+        return STATUS_READ_ONLY;
+    uint64_t room = space_of(wal, bytes);
+    if (is_ready(wal, room, wal->options.reserve_bytes))
+        return STATUS_OK;
+    pthread_mutex_lock(&wal->mutex);
+    enum status status = ensure_memory(wal, room + WAL_FRAME_HEAD_BYTES);
+    if (status == STATUS_OK)
+        status = make_room(wal, room, may_use_reserve);
     pthread_mutex_unlock(&wal->mutex);
     return status;
 }

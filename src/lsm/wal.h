@@ -92,6 +92,9 @@ void wal_close(struct wal *wal);
  * and are zero-filled, and there is memory until they are written. Needed before every wal_append.
  * STATUS_NO_SPACE (tried anew at every call), STATUS_NO_MEMORY, STATUS_IO, STATUS_READ_ONLY. The write lock is held. May move wal_next_lsn (rotation). */
 enum status wal_reserve(struct wal *wal, uint64_t bytes, bool may_use_reserve);
+/* The same for a batch that has begun and turns out to be larger, of `bytes` in all: wal_next_lsn stays. On failure
+ * what was reserved before is there still. */
+enum status wal_reserve_more(struct wal *wal, uint64_t bytes, bool may_use_reserve);
 
 /* The batch does not come: its memory is given back. The write lock is held. */
 void wal_unreserve(struct wal *wal);

@@ -93,6 +93,19 @@ static enum status reserve(struct lsm_writer *writer, size_t bytes, bool may_use
     return status;
 }
 
+/* A large batch counts as several. */
+static void count_down_to_delay(struct lsm *db, uint64_t units)
+{
+    if (db->batches_until_delay >= units) {
+        db->batches_until_delay -= units;
+        return;
+    }
+    db->batches_until_delay = BATCHES_PER_DELAY;
+    db_update_delay(db);
+    if (wal_wants_work(db->wal))
+        db_work_ready(db);
+}
+
 enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reserve,
                             struct lsm_writer **out)
 {
@@ -106,15 +119,9 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     if (status != STATUS_OK)
         return status;
     db_switch_memtables(db, false);
-    uint64_t units = 1 + bytes_max / BYTES_PER_BATCH_UNIT;
-    if (db->batches_until_delay < units) {
-        db->batches_until_delay = BATCHES_PER_DELAY;
-        db_update_delay(db);
-        if (wal_wants_work(db->wal))
-            db_work_ready(db);
-    } else {
-        db->batches_until_delay -= units;
-    }
+    count_down_to_delay(db, 1 + bytes_max / BYTES_PER_BATCH_UNIT);
+    writer->bytes_max = bytes_max + RECORD_OVERHEAD_BYTES;
+    writer->may_use_reserve = may_use_reserve;
     writer->lsn = wal_next_lsn(db->wal);
     writer->record_count = 0;
     memset(writer->put_counts, 0, sizeof(writer->put_counts));
@@ -126,6 +133,38 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     reader->active = true;
     reader->revealed = 0;
     *out = writer;
+    return STATUS_OK;
+}
+
+/* What was taken from the spare memory so far stays the memtables'; a larger block takes its place. */
+static enum status make_more_ready(struct lsm_writer *writer, size_t bytes)
+{
+    struct spare larger = {0};
+    enum status status = buffer_try_reserve(&writer->payload, bytes - writer->payload.size);
+    if (status != STATUS_OK)
+        return status;
+    if (!spare_try_fill(&larger, memtable_bytes_max(bytes)))
+        return STATUS_NO_MEMORY;
+    db_spare_settle(writer->db, writer->reader.view->active);
+    spare_release(&writer->spare);
+    writer->spare = larger;
+    writer->bytes_ready = bytes;
+    return STATUS_OK;
+}
+
+enum status lsm_write_reserve(struct lsm_writer *writer, size_t bytes)
+{
+    assert(writer->open);
+    if (bytes > WAL_BATCH_BYTES_MAX - writer->bytes_max)
+        return STATUS_TOO_LARGE;
+    size_t total = writer->bytes_max + bytes;
+    enum status status = total > writer->bytes_ready ? make_more_ready(writer, total) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = wal_reserve_more(writer->db->wal, total, writer->may_use_reserve);
+    if (status != STATUS_OK)
+        return status;
+    writer->bytes_max = total;
+    count_down_to_delay(writer->db, bytes / BYTES_PER_BATCH_UNIT);
     return STATUS_OK;
 }
 

@@ -113,6 +113,12 @@ enum status access_begin_write(struct access *access, unsigned database, bool no
     return STATUS_OK;
 }
 
+enum status access_reserve(struct access *access, size_t bytes)
+{
+    assert(access->writer);
+    return lsm_write_reserve(access->writer, bytes);
+}
+
 static void write_counts(struct access *access)
 {
     struct store *store = access->store;

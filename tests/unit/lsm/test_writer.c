@@ -73,6 +73,74 @@ static void a_batch_beyond_its_bound_on_a_full_disk_is_never_seen(void **state)
     memory_free(large);
 }
 
+/* Only what it has read tells how large a batch becomes. */
+static void a_batch_that_grows_has_room_for_all_of_it(void **state)
+{
+    struct db_fixture *f = *state;
+    size_t size = 3 << 20;
+    char *large = memory_allocate(size);
+    memset(large, 'l', size);
+    struct lsm_writer *writer = NULL;
+    lsm_lock(f->db);
+    assert_int_equal(lsm_write_begin(f->db, 201 << 10, false, &writer), STATUS_OK);
+    memory_fail_try(1, true); /* what was made ready for the batch is taken from */
+    lsm_put(writer, 0, slice_from("medium"), slice_make(large, 200 << 10));
+    memory_fail_try(0, false);
+    lsm_put(writer, 0, slice_from("before"), slice_from("put"));
+    lsn_t lsn = lsm_writer_lsn(writer);
+    assert_int_equal(lsm_write_reserve(writer, 10), STATUS_OK);
+    assert_int_equal(lsm_write_reserve(writer, size), STATUS_OK);
+    memory_fail_try(1, true);
+    lsm_put(writer, 0, slice_from("large"), slice_make(large, size));
+    assert_int_equal(lsm_writer_lsn(writer), lsn);
+    db_fixture_end(f, writer);
+    memory_fail_try(0, false);
+    assert_string_equal(db_fixture_get_now(f, 0, "before"), "put");
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_OK);
+    db_fixture_crash(f, VFS_LOSE_UNSYNCED);
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 0, "before"), "put");
+    struct slice found;
+    lsm_read_begin(f->reader);
+    assert_int_equal(lsm_get(f->reader, 0, slice_from("medium"), &found), STATUS_OK);
+    assert_true(slice_equal(found, slice_make(large, 200 << 10)));
+    assert_int_equal(lsm_get(f->reader, 0, slice_from("large"), &found), STATUS_OK);
+    assert_true(slice_equal(found, slice_make(large, size)));
+    lsm_read_end(f->reader);
+    memory_free(large);
+}
+
+static void a_batch_that_cannot_grow_is_as_before(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_writer *writer = db_fixture_begin(f);
+    lsm_put(writer, 0, slice_from("a"), slice_from("put"));
+    assert_int_equal(lsm_write_reserve(writer, SIZE_MAX), STATUS_TOO_LARGE);
+    enum status status;
+    unsigned refused = 0; /* for the payload, for the memtables, for the log */
+    do {
+        memory_fail_try(refused ? 2 : 1, true); /* what an earlier try has got is kept */
+        status = lsm_write_reserve(writer, 2 << 20);
+        memory_fail_try(0, false);
+        refused += status == STATUS_NO_MEMORY;
+    } while (status == STATUS_NO_MEMORY);
+    assert_int_equal(status, STATUS_OK);
+    assert_int_equal(refused, 3);
+    vfs_fault_set_free_bytes(f->fault, 0);
+    assert_int_equal(lsm_write_reserve(writer, 40 << 20), STATUS_NO_SPACE);
+    vfs_fault_set_free_bytes(f->fault, UINT64_MAX);
+    lsm_put(writer, 0, slice_from("b"), slice_from("put, too"));
+    db_fixture_end(f, writer);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "put");
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "put, too");
+    writer = db_fixture_begin(f);
+    vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, false);
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_READ_ONLY);
+    assert_int_equal(lsm_write_reserve(writer, 1), STATUS_READ_ONLY);
+    lsm_put(writer, 0, slice_from("c"), slice_from("for nobody"));
+    db_fixture_end(f, writer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +150,10 @@ int main(void)
                                         db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_batch_beyond_its_bound_on_a_full_disk_is_never_seen,
                                         db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_that_grows_has_room_for_all_of_it, db_fixture_setup,
+                                        db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_that_cannot_grow_is_as_before, db_fixture_setup,
+                                        db_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
