@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The string family: SET and GET. */
-#include "commands/command.h"
-#include "types/string.h"
+#include "commands/string_reply.h"
 
 enum set_condition { SET_ALWAYS, SET_IF_MISSING, SET_IF_EXISTING };
 
@@ -61,11 +60,7 @@ static enum status reply_old_value(struct command_context *c, const struct objec
 {
     if (!old)
         return reply_null(c);
-    if (old->type != OBJECT_STRING)
-        return STATUS_WRONG_TYPE;
-    struct slice value;
-    enum status status = string_value(c->access, old, &value);
-    return status ? status : reply_bulk(c, value);
+    return old->type == OBJECT_STRING ? reply_string(c, old) : STATUS_WRONG_TYPE;
 }
 
 enum status set_command(struct command_context *c)
@@ -101,17 +96,9 @@ enum status set_command(struct command_context *c)
 enum status get_command(struct command_context *c)
 {
     struct object object;
-    struct slice value;
-    uint64_t length = 0;
-    enum status status = command_lookup(
-        c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
+    enum status status =
+        command_lookup(c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
-    if (!status)
-        status = string_length(&object, &length);
-    if (!status && length > REPLY_UNCHECKED_BYTES)
-        status = command_reply_check_slowly(c, length); /* before it is put together */
-    if (!status)
-        status = string_value(c->access, &object, &value);
-    return status ? status : reply_bulk(c, value);
+    return status ? status : reply_string(c, &object);
 }

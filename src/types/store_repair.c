@@ -106,7 +106,7 @@ static enum status examine_parts(struct repair *repair, struct slice key,
     } else if (object->type == OBJECT_STRING) {
         status = string_count_missing(&repair->reading, object, &missing);
         if (missing && repair->is_first_pass)
-            say_key(repair, key, "pieces of the string are lost and read as zeros");
+            say_key(repair, key, "pieces of the string are lost, or were never written, and read as zeros");
     } else if (repair->is_first_pass) {
         status = examine_stream(repair, key, object);
     }

@@ -311,6 +311,7 @@ static void transaction_command(struct world *world, struct command *command)
     CHOOSE(world, command, "EXEC", "EXEC", "EXEC", "EXEC", "DISCARD");
     world->queued = 0;
 }
+#include "server/random_strings.h"
 
 static void make_command(struct world *world, struct command *command)
 {
@@ -319,7 +320,8 @@ static void make_command(struct world *world, struct command *command)
         push_command,       push_command,         pop_command,          list_range_command,
         list_range_command, add_entry_command,    add_entry_command,    add_entry_command,
         add_entry_command,  stream_range_command, stream_range_command, stream_read_command,
-        stream_cut_command,
+        stream_cut_command, append_command,   set_range_command,    get_range_command,
+        get_range_command,
     };
 
     command->count = 0;

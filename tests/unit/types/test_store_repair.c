@@ -215,8 +215,8 @@ static void lost_pieces_of_a_string_are_told(void **state)
     memory_store_end(&ms);
     lose_part("s", 's', slice_make("\0\0\0\2", 4));
     repair();
-    assert_string_equal(said.data, "Database 0, key 's': pieces of the string are lost and read "
-                                   "as zeros.\n");
+    assert_string_equal(said.data, "Database 0, key 's': pieces of the string are lost, or were "
+                                   "never written, and read as zeros.\n");
 }
 
 static void lost_entries_of_a_stream_are_told(void **state)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands/string_reply.h"
+
+#include "resp/resp_put.h"
+
+static bool append_bytes(void *context, struct slice bytes, uint64_t zeros)
+{
+    struct buffer *out = context; /* has room */
+    buffer_append_slice(out, bytes);
+    memset(out->data + out->size, 0, zeros);
+    out->size += zeros;
+    return true;
+}
+
+static enum status reply_in_pieces(struct command_context *c, const struct object *object,
+                                   uint64_t offset, uint64_t size)
+{
+    struct buffer *out = c->reply->out;
+    uint64_t bytes = out->size - c->reply_start + size;
+    enum status status =
+        bytes > REPLY_UNCHECKED_BYTES ? command_reply_check_slowly(c, bytes) : STATUS_OK;
+    if (!status)
+        status = command_reply_reserve(c, size + RESP_BULK_EXTRA_BYTES);
+    if (status)
+        return status;
+    resp_finish(c->reply, resp_put_header(out->data + out->size, '$', size));
+    status =
+        string_visit(c->access, object, offset, size, &(struct string_visitor){append_bytes, out});
+    if (!status)
+        resp_finish(c->reply, resp_put_line_end(out->data + out->size));
+    return status;
+}
+
+enum status reply_string_part(struct command_context *c, const struct object *object,
+                              uint64_t offset, uint64_t size)
+{
+    if (object->id == 0)
+        return reply_bulk(c, slice_make(object->body.data + offset, size));
+    return reply_in_pieces(c, object, offset, size);
+}
+
+enum status reply_string(struct command_context *c, const struct object *object)
+{
+    uint64_t length;
+    enum status status = string_length(object, &length);
+    return status ? status : reply_string_part(c, object, 0, length);
+}
+
+enum status find_string(struct command_context *c, size_t index, struct object *object,
+                        uint64_t *length, bool *found)
+{
+    enum status status = command_lookup(
+        c, keyspace_find_type(c->access, c->arguments[index], OBJECT_STRING, object));
+    *found = status == STATUS_OK;
+    *length = 0;
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    return status ? status : string_length(object, length);
+}
+
+enum status find_old_string(struct command_context *c, size_t index, struct object *object,
+                            uint64_t *length, struct object **old)
+{
+    enum status status = keyspace_find_type(c->access, c->arguments[index], OBJECT_STRING, object);
+    *old = status ? NULL : object;
+    *length = 0;
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    return status ? status : string_length(object, length);
+}
+
+enum status check_string_end(struct command_context *c, uint64_t offset, uint64_t size)
+{
+    uint64_t limit =
+        (uint64_t)config_integer(service_config(c->service), CONFIG_proto_max_bulk_len);
+    return offset > limit || size > limit - offset ? STATUS_TOO_LARGE : STATUS_OK;
+}

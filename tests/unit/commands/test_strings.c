@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The string and bitmap families where a transcript against redis-server cannot look: cold data, what a worker
+ * does, limits, facts, times. */
+#include "unit/commands/session_fixture.h"
+
+#include "base/memory.h"
+
+/* ---- Cold data ------------------------------------------------------------------------------- */
+
+struct exchange {
+    const char *line, *reply;
+};
+
+/* Each command runs where nothing is in memory and where it may not wait, at first. */
+static void run_cold(struct session_fixture *f, const struct exchange *exchanges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        memory_store_work(&f->ms, true);
+        assert_reply(f, f->a, "DEBUG RELOAD", "+OK");
+        assert_reply(f, f->a, exchanges[i].line, exchanges[i].reply);
+    }
+    assert_reply(f, f->a, "DEBUG INVARIANTS", "+OK");
+}
+
+static void parts_of_cold_strings_are_read_and_written(void **state)
+{
+    static const struct exchange exchanges[] = {
+        {"SETRANGE large 100000 abcdef", ":100006"},
+        {"SETRANGE small 3 def", ":6"},
+        {"APPEND large ghi", ":100009"},
+        {"APPEND small ghi", ":9"},
+        {"STRLEN large", ":100009"},
+        {"GETRANGE large -10 -1", "\"\\x00abcdefghi\""},
+        {"SUBSTR small 2 -1", "\"\\x00defghi\""},
+        {"SETRANGE large 98303 xy", ":100009"},
+        {"GETRANGE large 98302 98305", "\"\\x00xy\\x00\""},
+    };
+    run_cold(*state, exchanges, sizeof exchanges / sizeof *exchanges);
+}
+
+/* ---- Large replies --------------------------------------------------------------------------- */
+
+static void a_part_above_256_kib_is_replied_by_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "SETRANGE k 1000000 x", ":1000001");
+    fixture_feed(f->a, "GETRANGE k 0 200000\r\n");
+    assert_int_equal(session_state(f->a), SESSION_READY);
+    assert_int_equal(session_output(f->a).size, 200001 + 11);
+    fixture_take(f, f->a);
+    fixture_feed(f->a, "GETRANGE k 100000 400000\r\n");
+    assert_int_equal(session_state(f->a), SESSION_PARKED);
+    fixture_settle(f->a);
+    assert_int_equal(session_output(f->a).size, 300001 + 11);
+    fixture_take(f, f->a);
+}
+
+static void a_part_beyond_the_limit_of_a_reply_is_an_error(void **state)
+{
+    struct session_fixture *f = *state;
+    fixture_set(f, "max-reply-size", "100kb");
+    assert_reply(f, f->a, "SETRANGE k 200000 x", ":200001");
+    assert_reply(f, f->a, "GETRANGE k 0 10",
+                 "\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"");
+    static const char refused[] = "-ERR the reply is larger than max-reply-size (102400 bytes): "
+                                  "read it in pages, with COUNT or a "
+                                  "smaller range";
+    assert_reply(f, f->a, "GETRANGE k 0 -1", refused);
+    assert_reply(f, f->a, "GET k", refused);
+    assert_reply(f, f->a, "SET k v GET", refused);
+    assert_reply(f, f->a, "STRLEN k", ":200001"); /* it was not set */
+}
+
+static void a_reply_without_memory_is_an_error(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "SETRANGE k 200000 x", ":200001");
+    memory_fail_try(1, true);
+    const char *reply = fixture_ask(f, f->a, "GETRANGE k 0 -1");
+    memory_fail_try(0, false);
+    assert_string_equal(reply, "-ERR out of memory");
+}
+
+static void a_string_grows_up_to_the_largest_argument(void **state)
+{
+    struct session_fixture *f = *state;
+    static const char too_large[] = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    fixture_set(f, "proto-max-bulk-len", "1mb");
+    assert_reply(f, f->a, "SETRANGE k 1048575 x", ":1048576");
+    assert_reply(f, f->a, "SETRANGE k 1048576 x", too_large);
+    assert_reply(f, f->a, "SETRANGE k 1048575 xx", too_large);
+    assert_reply(f, f->a, "APPEND k x", too_large);
+    assert_reply(f, f->a, "APPEND k \"\"", ":1048576");
+}
+
+#define STRING_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STRING_TEST(parts_of_cold_strings_are_read_and_written),
+        STRING_TEST(a_part_above_256_kib_is_replied_by_a_worker),
+        STRING_TEST(a_part_beyond_the_limit_of_a_reply_is_an_error),
+        STRING_TEST(a_reply_without_memory_is_an_error),
+        STRING_TEST(a_string_grows_up_to_the_largest_argument),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
