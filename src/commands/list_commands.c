@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The list family: LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LRANGE LTRIM. */
+/* The list family: LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LSET LRANGE LTRIM LPOS. What takes
+ * from one list of many, or puts into another: list_move_commands.c. */
 #include "commands/command.h"
 #include "types/list.h"
 
@@ -141,4 +142,117 @@ enum status ltrim_command(struct command_context *c)
         return STATUS_OK;
     enum status status = list_trim(c->access, c->arguments[1], start, stop);
     return status ? status : reply_ok(c);
+}
+
+enum status lset_command(struct command_context *c)
+{
+    int64_t index = 0;
+    bool is_number = slice_parse_integer(c->arguments[2], &index);
+    /* What the key holds is asked first. */
+    uint64_t length;
+    enum status status = list_length(c->access, c->arguments[1], &length);
+    if (!status && !is_number)
+        return reply_not_an_integer(c);
+    if (!status)
+        status = list_set(c->access, c->arguments[1], index, c->arguments[3]);
+    if (status == STATUS_NOT_FOUND)
+        return reply_error(c, "ERR no such key");
+    if (status == STATUS_INVALID)
+        return reply_error(c, "ERR index out of range");
+    return status ? status : reply_ok(c);
+}
+
+/* ---- LPOS ------------------------------------------------------------------------------------ */
+
+/* false: the error is replied. */
+static bool take_rank(struct command_context *c, size_t index, int64_t *rank)
+{
+    int64_t number = 0;
+    if (!argument_integer(c, index, &number))
+        return false;
+    if (number == INT64_MIN) {
+        reply_error(c, "ERR value is out of range, value must between -9223372036854775807 and "
+                       "9223372036854775807");
+        return false;
+    }
+    if (number == 0) {
+        reply_error(c, "ERR RANK can't be zero: use 1 to start from the first match, 2 from the "
+                       "second ... or use negative to start from the end of the list");
+        return false;
+    }
+    *rank = number;
+    return true;
+}
+
+static bool take_limit(struct command_context *c, size_t index, const char *error, uint64_t *limit)
+{
+    int64_t number = 0;
+    if (!slice_parse_integer(c->arguments[index], &number) || number < 0) {
+        reply_error(c, error);
+        return false;
+    }
+    *limit = (uint64_t)number;
+    return true;
+}
+
+static bool take_search_options(struct command_context *c, struct list_search *search,
+                                bool *has_count)
+{
+    for (size_t i = 3; i < c->count; i += 2) {
+        bool is_taken = false, has_more = i + 1 < c->count;
+        if (has_more && argument_is(c, i, "RANK"))
+            is_taken = take_rank(c, i + 1, &search->rank);
+        else if (has_more && argument_is(c, i, "COUNT"))
+            is_taken = *has_count =
+                take_limit(c, i + 1, "ERR COUNT can't be negative", &search->count_max);
+        else if (has_more && argument_is(c, i, "MAXLEN"))
+            is_taken = take_limit(c, i + 1, "ERR MAXLEN can't be negative", &search->looked_max);
+        else
+            reply_syntax_error(c);
+        if (!is_taken)
+            return false;
+    }
+    return true;
+}
+
+struct positions {
+    struct command_context *c;
+    uint64_t count;
+};
+
+static void write_position(void *context, uint64_t index)
+{
+    struct positions *positions = context;
+    resp_integer(positions->c->reply, (int64_t)index);
+    positions->count++;
+}
+
+static enum status check_search(void *context, uint64_t bytes)
+{
+    struct positions *positions = context;
+    enum status status = command_work_check(positions->c, bytes);
+    return status ? status : command_reply_check(positions->c);
+}
+
+enum status lpos_command(struct command_context *c)
+{
+    struct positions positions = {.c = c};
+    struct list_search search = {.value = c->arguments[2],
+                                 .rank = 1,
+                                 .count_max = 1,
+                                 .found = write_position,
+                                 .check = check_search,
+                                 .context = &positions};
+    bool has_count = false;
+    if (!take_search_options(c, &search, &has_count))
+        return STATUS_OK;
+    size_t mark = has_count ? resp_deferred(c->reply) : 0;
+    enum status status = command_lookup(c, list_find_elements(c->access, c->arguments[1], &search));
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    if (has_count)
+        resp_deferred_array(c->reply, mark, positions.count);
+    else if (positions.count == 0)
+        resp_null(c->reply);
+    return STATUS_OK;
 }

@@ -54,6 +54,28 @@ enum status list_range(struct access *access, struct slice key, int64_t start, i
 /* LINDEX: STATUS_NOT_FOUND also when the index is out of range. *value is valid until the access
  * ends, or (longer than LIST_PIECE_BYTES) until the next large value is read. */
 enum status list_index(struct access *access, struct slice key, int64_t index, struct slice *value);
+/* LSET: STATUS_NOT_FOUND, _WRONG_TYPE, _INVALID (no such index), _TOO_LARGE. Fact "lset", l. */
+enum status list_set(struct access *access, struct slice key, int64_t index, struct slice value);
+/* LMOVE, RPOPLPUSH: takes an element from an end of one list and puts it at an end of another, or of the
+ * same. The visitor sees it before anything is written. STATUS_NOT_FOUND (no `from`), _WRONG_TYPE, or of
+ * access_reserve. Facts: that of the push, then that of the pop, l; "del", g. */
+enum status list_move(struct access *access, struct slice from, enum list_end from_end,
+                      struct slice to, enum list_end to_end, const struct list_visitor *visitor);
+
+/* LPOS: which elements are equal to `value`. */
+struct list_search {
+    struct slice value;
+    int64_t rank;       /* 1: from the first match on; -1: from the last one on, towards the left */
+    uint64_t count_max; /* of matches; 0: all */
+    uint64_t looked_max; /* elements compared; 0: all */
+    void (*found)(void *context, uint64_t index);
+    /* Asked now and then, with the bytes looked at so far: another status ends the search. */
+    enum status (*check)(void *context, uint64_t bytes);
+    void *context;
+};
+/* STATUS_NOT_FOUND (no key), _WRONG_TYPE. O(elements looked at). */
+enum status list_find_elements(struct access *access, struct slice key,
+                               const struct list_search *search);
 /* LTRIM: keeps that range. O(1). A missing key is STATUS_OK. STATUS_WRONG_TYPE. Facts "ltrim", l;
  * "del", g. */
 enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop);

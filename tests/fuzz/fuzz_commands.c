@@ -70,6 +70,12 @@ static const char *const templates[] = {
     "LRANGE %k %s %s",
     "LRANGE %k 0 -1",
     "LTRIM %k %s %s",
+    "LSET %k %s %v",
+    "LPOS %k %v RANK %s COUNT %i MAXLEN %i",
+    "LPOS %k %v",
+    "LMOVE %k %k %e %e",
+    "RPOPLPUSH %k %k",
+    "LMPOP 2 %k %k %e COUNT %i",
     "XADD %k %* f %v",
     "XADD %k * f %v g %v",
     "XADD %k * f %v",
@@ -229,7 +235,11 @@ static void put_word(char letter, struct slice *input, struct buffer *out)
         ""};
     static const char *const cursors[] = {"0", "1000000-1000000-0", "999950-1000000-1", "x",
                                           "1000000-1000000-1"};
+    static const char *const ends[] = {"LEFT", "RIGHT"};
     switch (letter) {
+    case 'e':
+        buffer_append_text(out, CHOICE(input, ends));
+        break;
     case 'k':
         buffer_append_text(out, CHOICE(input, keys));
         break;

@@ -93,6 +93,15 @@ static void value(struct world *world, struct command *command)
          "012345678901234567890123456789012345678901234567890123456789");
 }
 
+/* One that comes again, so that a list has some twice. */
+static void few_values(struct world *world, struct command *command)
+{
+    if (one_in(world, 3))
+        word(command, "v%u", (unsigned)below(world, 4));
+    else
+        value(world, command);
+}
+
 /* An ID of an entry, one that never was, or a bound. */
 static void stream_id(struct world *world, struct command *command)
 {
@@ -184,7 +193,7 @@ static void push_command(struct world *world, struct command *command)
     CHOOSE(world, command, "LPUSH", "RPUSH");
     key(world, command, 'l');
     for (uint64_t left = 1 + below(world, 6); left > 0; left--)
-        value(world, command);
+        few_values(world, command);
 }
 
 static void pop_command(struct world *world, struct command *command)
@@ -194,6 +203,46 @@ static void pop_command(struct world *world, struct command *command)
     if (command->words[0][0] != 'L' || command->words[0][1] != 'L')
         if (one_in(world, 3))
             word(command, "%u", (unsigned)below(world, 5));
+}
+
+static void list_change_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "LSET", "LPOS", "LPOS", "LINDEX");
+    key(world, command, 'l');
+    if (command->words[0][1] == 'P') {
+        word(command, "v%u", (unsigned)below(world, 4));
+        if (one_in(world, 2))
+            word(command, "RANK"), word(command, "%d", (int)below(world, 7) - 3);
+        if (one_in(world, 2))
+            word(command, "COUNT"), word(command, "%u", (unsigned)below(world, 4));
+        if (one_in(world, 3))
+            word(command, "MAXLEN"), word(command, "%u", (unsigned)below(world, 30));
+        return;
+    }
+    number(world, command);
+    if (command->words[0][1] == 'S')
+        few_values(world, command);
+}
+
+static void list_move_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "LMOVE", "LMOVE", "RPOPLPUSH", "LMPOP");
+    if (command->words[0][1] == 'M' && command->words[0][2] == 'P') {
+        unsigned keys = 1 + (unsigned)below(world, 3);
+        word(command, "%u", keys);
+        while (keys-- > 0)
+            key(world, command, 'l');
+        CHOOSE(world, command, "LEFT", "RIGHT");
+        if (one_in(world, 2))
+            word(command, "COUNT"), word(command, "%u", (unsigned)below(world, 6));
+        return;
+    }
+    key(world, command, 'l');
+    key(world, command, 'l');
+    if (command->words[0][0] == 'L') {
+        CHOOSE(world, command, "LEFT", "RIGHT");
+        CHOOSE(world, command, "LEFT", "RIGHT");
+    }
 }
 
 static void list_range_command(struct world *world, struct command *command)
@@ -321,7 +370,7 @@ static void make_command(struct world *world, struct command *command)
         list_range_command, add_entry_command,    add_entry_command,    add_entry_command,
         add_entry_command,  stream_range_command, stream_range_command, stream_read_command,
         stream_cut_command, append_command,   set_range_command,    get_range_command,
-        get_range_command,
+        get_range_command,  list_change_command,  list_move_command,
     };
 
     command->count = 0;

@@ -268,6 +268,69 @@ static void a_trim_keeps_the_range_and_removes_an_empty_list(void **state)
     }
 }
 
+static enum status set(int64_t index, struct slice value)
+{
+    memory_store_write(&ms);
+    enum status status = list_set(&ms.access, slice_from("key"), index, value);
+    memory_store_end(&ms);
+    return status;
+}
+
+static void an_element_is_replaced_by_its_index(void **state)
+{
+    struct slice value;
+    (void)state;
+    assert_int_equal(set(0, slice_from("x")), STATUS_NOT_FOUND);
+    memory_store_write(&ms);
+    push_numbers(0, 5, 1);
+    memory_store_end(&ms);
+    for (int dense = 0; dense < 2; dense++) {
+        assert_int_equal(set(1, slice_from("one")), STATUS_OK);
+        assert_string_equal(memory_store_facts(&ms), "l lset key");
+        assert_int_equal(set(-1, slice_from("")), STATUS_OK);
+        assert_int_equal(set(5, slice_from("x")), STATUS_INVALID);
+        assert_int_equal(set(-6, slice_from("x")), STATUS_INVALID);
+        memory_store_read(&ms);
+        range(0, -1, dense ? "5: 0 one 2 outgrown " : "5: 0 one 2 3 ");
+        memory_store_end(&ms);
+        if (dense)
+            break;
+        char text[LIST_INLINE_BYTES_MAX];
+        memset(text, 'x', sizeof text);
+        assert_int_equal(set(3, slice_make(text, sizeof text)), STATUS_OK);
+        assert_int_equal(lines_of(TREE_PARTS), 5);
+        assert_int_equal(set(3, slice_from("outgrown")), STATUS_OK);
+    }
+    memory_store_read(&ms);
+    assert_int_equal(list_index(&ms.access, slice_from("key"), 3, &value), STATUS_OK);
+    assert_true(slice_equal(value, slice_from("outgrown")));
+    memory_store_end(&ms);
+    assert_int_equal(set(0, slice_make("x", LIST_ELEMENT_BYTES_MAX + 1ul)), STATUS_TOO_LARGE);
+}
+
+/* What the new value has no need of is given back at once. */
+static void a_replaced_element_leaves_no_pieces(void **state)
+{
+    static uint8_t bytes[200000];
+    struct slice value;
+    (void)state;
+    memory_store_write(&ms);
+    push_numbers(0, 3, 600);
+    memory_store_end(&ms);
+    static const struct {
+        size_t size, pieces;
+    } cases[] = {{100000, 4}, {200000, 7}, {40000, 2}, {40001, 2}, {10, 0}, {32769, 2}, {32768, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memset(bytes, 'a' + (int)i, sizeof bytes);
+        assert_int_equal(set(1, slice_make(bytes, cases[i].size)), STATUS_OK);
+        assert_int_equal(lines_of(TREE_PARTS), 3 + cases[i].pieces);
+        memory_store_read(&ms);
+        assert_int_equal(list_index(&ms.access, slice_from("key"), 1, &value), STATUS_OK);
+        assert_true(slice_equal(value, slice_make(bytes, cases[i].size)));
+        memory_store_end(&ms);
+    }
+}
+
 static void a_push_to_a_missing_key_may_be_declined(void **state)
 {
     uint64_t length = 77;
@@ -301,6 +364,7 @@ static void other_types_and_too_large_elements_are_refused(void **state)
     assert_int_equal(list_trim(&ms.access, slice_from("key"), 0, 1), STATUS_WRONG_TYPE);
     assert_int_equal(list_length(&ms.access, slice_from("key"), &length), STATUS_WRONG_TYPE);
     assert_int_equal(list_index(&ms.access, slice_from("key"), 0, &value), STATUS_WRONG_TYPE);
+    assert_int_equal(list_set(&ms.access, slice_from("key"), 0, value), STATUS_WRONG_TYPE);
     memory_store_end(&ms);
 }
 
@@ -487,6 +551,20 @@ static void damaged_elements_are_refused(void **state)
     assert_int_equal(read_element("\1\x81\x80\x80\x80\2", 6), STATUS_CORRUPT); /* above 512 MiB */
 }
 
+/* Of a list with elements in pieces the old record says what to give back. */
+static void a_damaged_element_is_not_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(read_element("", 0), STATUS_CORRUPT);
+    assert_int_equal(read_of("\x11\0\1\0\0", 5, 9), STATUS_CORRUPT);
+    assert_int_equal(set(0, slice_from("x")), STATUS_CORRUPT);
+    assert_int_equal(read_element("\1", 1), STATUS_CORRUPT);
+    assert_int_equal(read_of("\x11\0\1\0\0", 5, 9), STATUS_CORRUPT);
+    assert_int_equal(set(0, slice_from("x")), STATUS_CORRUPT);
+    assert_int_equal(read_of("\x11\2\1\0\0", 5, 9), STATUS_CORRUPT); /* it is missing */
+    assert_int_equal(set(0, slice_from("x")), STATUS_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +577,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_index_counts_from_either_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_trim_keeps_the_range_and_removes_an_empty_list, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_element_is_replaced_by_its_index, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_replaced_element_leaves_no_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(a_push_to_a_missing_key_may_be_declined, setup, teardown),
         cmocka_unit_test_setup_teardown(other_types_and_too_large_elements_are_refused, setup,
                                         teardown),
@@ -510,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_keeps_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_headers_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_elements_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_element_is_not_replaced, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

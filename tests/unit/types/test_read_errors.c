@@ -100,6 +100,11 @@ static void ignore(void *context, struct slice value)
     (void)context;
     (void)value;
 }
+static void ignore_index(void *context, uint64_t index)
+{
+    (void)context;
+    (void)index;
+}
 static const struct list_visitor visitor = {.element = ignore};
 static uint64_t number;
 
@@ -148,7 +153,30 @@ static enum status push_an_element(void)
 
 static enum status trim_the_list(void)
 {
-    return list_trim(&ms.access, slice_from("list"), 3, 30);
+    return list_trim(&ms.access, slice_from("list"), 37, 67);
+}
+
+static enum status search_the_list(void)
+{
+    struct list_search search = {.value = slice_from("nothing"), .rank = -1, .found = ignore_index};
+    return list_find_elements(&ms.access, slice_from("list"), &search);
+}
+
+static enum status turn_the_list(void)
+{
+    return list_move(&ms.access, slice_from("list"), LIST_RIGHT, slice_from("list"), LIST_LEFT,
+                     &visitor);
+}
+
+static enum status move_a_large_element(void)
+{
+    return list_move(&ms.access, slice_from("list"), LIST_LEFT, slice_from("other"), LIST_LEFT,
+                     &visitor);
+}
+
+static enum status replace_a_large_element(void)
+{
+    return list_set(&ms.access, slice_from("list"), 87, slice_from("small"));
 }
 
 static enum status count_keys(void)
@@ -326,6 +354,7 @@ static const struct verb all_verbs[] = {
     READS_MUCH(read_the_list),
     READS(read_the_list_backwards_in_parts),
     READS_MUCH(visit_the_list),
+    WRITES(replace_a_large_element),
     READS(count_keys),
     READS_MUCH(count_keys_at_last),
     READS(scan_keys),
@@ -333,7 +362,10 @@ static const struct verb all_verbs[] = {
     READS_MUCH(read_by_time_backwards),
     WRITES(push_an_element),
     WRITES(pop_elements),
-    WRITES(trim_the_list),
+    WRITES(trim_the_list), /* a large element is the first one then */
+    READS_MUCH(search_the_list),
+    WRITES(move_a_large_element),
+    WRITES(turn_the_list),
     WRITES(write_a_line),
     WRITES(delete_entries),
     WRITES(trim_a_little), /* each of these leaves less */
