@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The family of keys, whatever they hold: DEL UNLINK EXISTS TYPE EXPIRE... TTL PTTL PERSIST RENAME
- * SCAN KEYS. */
+/* The family of keys, whatever they hold: DEL UNLINK EXISTS TOUCH TYPE EXPIRE... TTL... PERSIST RENAME
+ * RENAMENX SCAN KEYS RANDOMKEY. */
 #include "types/keyspace.h"
 
-#include "commands/command.h"
 #include "commands/glob.h"
+#include "commands/service_state.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,8 +17,8 @@ enum {
     KEYS_ON_A_LOOP_MAX = 10000, /* KEYS over more keys than this goes to a worker */
 };
 
-/* ---- DEL, EXISTS, TYPE, RENAME
- * ----------------------------------------------------------------------- */
+/* ---- DEL, EXISTS, TOUCH, TYPE, RENAME
+ * ---------------------------------------------------------------- */
 
 enum status del_command(struct command_context *c)
 {
@@ -44,6 +44,12 @@ enum status exists_command(struct command_context *c)
         count += status == STATUS_OK;
     }
     return reply_integer(c, count);
+}
+
+/* No access is noted anywhere: what remains of TOUCH is the count. */
+enum status touch_command(struct command_context *c)
+{
+    return exists_command(c);
 }
 
 static const char *type_name(enum object_type type)
@@ -75,6 +81,21 @@ enum status rename_command(struct command_context *c)
     if (status == STATUS_NOT_FOUND)
         return reply_error(c, "ERR no such key");
     return status ? status : reply_ok(c);
+}
+
+enum status renamenx_command(struct command_context *c)
+{
+    struct object object, target;
+    enum status status = keyspace_find(c->access, c->arguments[1], &object);
+    if (status == STATUS_NOT_FOUND)
+        return reply_error(c, "ERR no such key");
+    if (!status)
+        status = keyspace_find(c->access, c->arguments[2], &target);
+    if (status == STATUS_NOT_FOUND)
+        status = keyspace_rename(c->access, c->arguments[1], c->arguments[2]);
+    else if (!status)
+        return reply_integer(c, 0);
+    return status ? status : reply_integer(c, 1);
 }
 
 /* ---- Time to live
@@ -172,7 +193,8 @@ enum status pexpireat_command(struct command_context *c)
     return expire(c, false, true);
 }
 
-static enum status time_to_live(struct command_context *c, bool in_seconds)
+/* TTL and its kin: what is left, or when it is over. */
+static enum status reply_time(struct command_context *c, bool in_seconds, bool is_absolute)
 {
     struct object object;
     enum status status = command_lookup(c, keyspace_find(c->access, c->arguments[1], &object));
@@ -182,18 +204,30 @@ static enum status time_to_live(struct command_context *c, bool in_seconds)
         return status;
     if (object.expire_ms == 0)
         return reply_integer(c, -1);
-    uint64_t left = object.expire_ms > c->now_ms ? object.expire_ms - c->now_ms : 0;
-    return reply_integer(c, (int64_t)(in_seconds ? (left + 500) / 1000 : left));
+    uint64_t time = object.expire_ms; /* not before now: it would not be found */
+    if (!is_absolute)
+        time -= c->now_ms;
+    return reply_integer(c, (int64_t)(in_seconds ? (time + 500) / 1000 : time));
 }
 
 enum status ttl_command(struct command_context *c)
 {
-    return time_to_live(c, true);
+    return reply_time(c, true, false);
 }
 
 enum status pttl_command(struct command_context *c)
 {
-    return time_to_live(c, false);
+    return reply_time(c, false, false);
+}
+
+enum status expiretime_command(struct command_context *c)
+{
+    return reply_time(c, true, true);
+}
+
+enum status pexpiretime_command(struct command_context *c)
+{
+    return reply_time(c, false, true);
 }
 
 enum status persist_command(struct command_context *c)
@@ -209,14 +243,14 @@ enum status persist_command(struct command_context *c)
     return reply_integer(c, 1);
 }
 
-/* ---- SCAN, KEYS
- * ---------------------------------------------------------------------------------- */
+/* ---- SCAN, KEYS, RANDOMKEY
+ * ----------------------------------------------------------------------- */
 
 struct scan {
     struct command_context *c;
     struct resp_writer *reply;
-    size_t start; /* of the keys in the writer's buffer */
-    enum status status; /* of command_reply_check; nothing is shown any more */
+    size_t start;         /* of the keys in the writer's buffer */
+    enum status status;   /* of command_reply_check; nothing is shown any more */
     struct slice pattern; /* data NULL: all */
     struct slice type;    /* data NULL: any */
     size_t found;
@@ -328,4 +362,20 @@ enum status keys_command(struct command_context *c)
     } while (cursor != 0);
     resp_deferred_array(c->reply, mark, scan.found);
     return STATUS_OK;
+}
+
+static void reply_key(void *context, struct slice key, const struct object *object)
+{
+    struct command_context *c = context;
+    (void)object;
+    resp_bulk(c->reply, key);
+}
+
+enum status randomkey_command(struct command_context *c)
+{
+    const struct env *env = c->service->env;
+    uint64_t random[2];
+    env->random_bytes(env->context, random, sizeof random);
+    enum status status = keyspace_random(c->access, random, reply_key, c);
+    return status == STATUS_NOT_FOUND ? reply_null(c) : status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Headers by key; counts; deleting, renaming, flushing, scanning. Active expiry is in expiry.c. */
+/* Headers by key; counts; deleting, renaming, flushing, scanning, a random key. Active expiry is in
+ * expiry.c. */
 #include "types/keyspace.h"
 
 #include "base/hash.h"
@@ -405,13 +406,28 @@ static enum status scan_from(struct access *access, struct lsm_iter *iter, const
     return status;
 }
 
+/* Over the headers of the database from a position on. */
+static struct lsm_iter *headers_open(struct access *access, uint64_t position)
+{
+    uint8_t lower[TREE_KEY_PREFIX_BYTES], upper[4];
+    be32_store(lower, access->generation);
+    position_store(lower + 4, position);
+    be32_store(upper, access->generation + 1);
+    return lsm_iter_open(access->reader, TREE_KEYS,
+                         &(struct lsm_iter_options){
+                             .lower = slice_make(lower, sizeof lower),
+                             .upper = slice_make(upper, sizeof upper),
+                             .ignore_range_deletes = true,
+                             .keep_cache = true,
+                         });
+}
+
 enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, uint64_t *next,
                           void (*each)(void *context, struct slice key,
                                        const struct object *object),
                           void *context)
 {
     struct scan scan = {cursor, count, each, context};
-    uint8_t lower[TREE_KEY_PREFIX_BYTES], upper[4];
     assert(count > 0);
     if (access->map_status)
         return access->map_status;
@@ -419,17 +435,105 @@ enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, 
         *next = 0;
         return STATUS_OK;
     }
-    be32_store(lower, access->generation);
-    position_store(lower + 4, cursor);
-    be32_store(upper, access->generation + 1);
-    struct lsm_iter *iter = lsm_iter_open(access->reader, TREE_KEYS,
-                                          &(struct lsm_iter_options){
-                                              .lower = slice_make(lower, sizeof lower),
-                                              .upper = slice_make(upper, sizeof upper),
-                                              .ignore_range_deletes = true,
-                                              .keep_cache = true,
-                                          });
+    struct lsm_iter *iter = headers_open(access, cursor);
     enum status status = scan_from(access, iter, &scan, next);
+    lsm_iter_close(iter);
+    return status;
+}
+
+/* ---- RANDOMKEY. ------------------------------------------------------------------------------ */
+
+enum {
+    RANDOM_STEPS = 16,
+    EXPIRED_ON_A_LOOP_MAX = 1000, /* of them in a row; more are passed by where one may wait */
+};
+
+static void seek_position(struct access *access, struct lsm_iter *iter, uint64_t position)
+{
+    uint8_t key[TREE_KEY_PREFIX_BYTES];
+    be32_store(key, access->generation);
+    position_store(key + 4, position);
+    lsm_iter_seek(iter, slice_make(key, sizeof key));
+}
+
+/* Behind the last key comes the first. */
+static void wrap_around(struct lsm_iter *iter)
+{
+    if (!lsm_iter_valid(iter) && !lsm_iter_status(iter))
+        lsm_iter_seek_first(iter);
+}
+
+/* The header under the iterator; STATUS_NOT_FOUND: there is none. */
+static enum status header_under(const struct lsm_iter *iter, uint64_t *position, struct slice *key,
+                                struct object *object)
+{
+    uint32_t generation;
+    if (!lsm_iter_valid(iter)) {
+        enum status status = lsm_iter_status(iter);
+        return status ? status : STATUS_NOT_FOUND;
+    }
+    if (tree_key_decode(lsm_iter_key(iter), &generation, position, key))
+        return STATUS_CORRUPT;
+    return header_decode(lsm_iter_value(iter), object);
+}
+
+/* To a random key that is there, be it expired. */
+static enum status seek_random(struct access *access, struct lsm_iter *iter,
+                               const uint64_t random[2])
+{
+    const unsigned hash_bits = POSITION_BITS - SLOT_BITS;
+    uint64_t position, slot, hash = random[1] & (((uint64_t)1 << hash_bits) - 1);
+    struct slice key;
+    struct object object;
+    seek_position(access, iter, random[0] >> (64 - POSITION_BITS));
+    wrap_around(iter);
+    enum status status = header_under(iter, &position, &key, &object);
+    if (status)
+        return status;
+    slot = position >> hash_bits;
+    seek_position(access, iter, slot << hash_bits | hash);
+    status = header_under(iter, &position, &key, &object);
+    if (status == STATUS_NOT_FOUND || (!status && position >> hash_bits != slot)) {
+        seek_position(access, iter, slot << hash_bits);
+        status = lsm_iter_status(iter);
+    }
+    for (unsigned step = random[1] >> 60; step > 0 && !status; step--) {
+        lsm_iter_next(iter);
+        wrap_around(iter);
+        status = lsm_iter_status(iter);
+    }
+    return status;
+}
+
+enum status keyspace_random(struct access *access, const uint64_t random[2],
+                            void (*each)(void *context, struct slice key,
+                                         const struct object *object),
+                            void *context)
+{
+    uint64_t position, passed = 0;
+    unsigned rounds = 0;
+    struct slice key;
+    struct object object;
+    _Static_assert(RANDOM_STEPS == 1 << 4, "the upper four bits");
+    if (access->map_status)
+        return access->map_status;
+    struct lsm_iter *iter = headers_open(access, 0);
+    enum status status = seek_random(access, iter, random);
+    while (!status) {
+        status = header_under(iter, &position, &key, &object);
+        if (status == STATUS_NOT_FOUND && rounds++ == 0) { /* once around, from here to the first */
+            lsm_iter_seek_first(iter);
+            status = STATUS_OK;
+            continue;
+        }
+        if (status || !expiry_is_due(object.expire_ms, access->now_ms))
+            break;
+        if (access->nowait && ++passed > EXPIRED_ON_A_LOOP_MAX)
+            status = STATUS_WOULD_BLOCK;
+        lsm_iter_next(iter);
+    }
+    if (!status)
+        each(context, key, &object);
     lsm_iter_close(iter);
     return status;
 }

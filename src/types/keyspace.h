@@ -34,7 +34,8 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
 /* The same, and STATUS_WRONG_TYPE when it is another type (*object is filled). */
 enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
                                struct object *object);
-/* Writes the header. `old`: what keyspace_find returned in this access, NULL when the key was
+/* Writes the header; whoever changes anything of an object does so, also where the header stays the same
+ * (object_copy.h tells by it that an object has changed). `old`: what keyspace_find returned in this access, NULL when the key was
  * missing; it keeps the key count and the expiry index right. When the id differs, the old one's
  * parts are reclaimed. object->body may lie in engine memory or in scratch buffers other than
  * scratch_value. The key was looked up before, so its size is known to be right. */
@@ -70,6 +71,19 @@ enum status keyspace_scan(struct access *access, uint64_t cursor, size_t count, 
                           void (*each)(void *context, struct slice key,
                                        const struct object *object),
                           void *context);
+/* RANDOMKEY: calls `each` for one key that has not expired, chosen by 128 random bits; what it is given is
+ * valid during the call only. STATUS_NOT_FOUND: there is none. O(log n), and what has expired and was not
+ * deleted yet where it looks.
+ *
+ * A random position leads to the first key behind it; a random hash, to the first key behind that of the
+ * same slot (hash tags fill few slots); up to 15 steps from there make up for gaps of unlike widths. Of n
+ * keys without tags most have a chance between a half and one and a half of 1/n. A slot's chance follows
+ * the gap before it and not how many keys it has, so keys that share a tag with few others come up more
+ * often than those that share one with many. */
+enum status keyspace_random(struct access *access, const uint64_t random[2],
+                            void (*each)(void *context, struct slice key,
+                                         const struct object *object),
+                            void *context);
 /* A write access (of keyspace_expire_bytes): deletes up to `limit` keys whose time has come, of all
  * databases. *more: others are due too. Facts "expired", x. O(expired): databases where nothing is
  * due cost a comparison. */

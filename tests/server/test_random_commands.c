@@ -175,7 +175,7 @@ static void keys_command(struct world *world, struct command *command)
     if (!world->gentle && one_in(world, 5))
         CHOOSE(world, command, "DEL", "UNLINK");
     else
-        CHOOSE(world, command, "EXISTS", "TYPE", "PERSIST", "GET", "GET", "GET");
+        CHOOSE(world, command, "EXISTS", "TYPE", "PERSIST", "TOUCH", "GET", "GET", "GET");
     key(world, command, "slx"[below(world, 3)]);
 }
 
@@ -183,7 +183,7 @@ static void rename_command(struct world *world, struct command *command)
 {
     char family = "slx"[below(world, 3)];
 
-    word(command, "RENAME");
+    CHOOSE(world, command, "RENAME", "RENAMENX");
     key(world, command, family);
     key(world, command, family);
 }

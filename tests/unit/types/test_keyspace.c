@@ -592,6 +592,116 @@ static void a_scan_skips_expired_keys_and_ends_behind_the_last_cursor(void **sta
     memory_store_end(&ms);
 }
 
+/* ---- RANDOMKEY. ------------------------------------------------------------------------------ */
+
+enum { DRAWN_KEYS = 300, DRAWS_A_KEY = 60 };
+
+static void count_draw(void *context, struct slice key, const struct object *object)
+{
+    int *times = context;
+    char text[32] = "";
+    (void)object;
+    memcpy(text, key.data, key.size);
+    times[atoi(text + 4)]++;
+}
+
+/* Keys of a name of four letters and a number. Each has a chance between a half and one and a half of the
+ * mean, with few exceptions, and none is left out. */
+static void expect_nearly_uniform_draws(const char *format)
+{
+    int times[DRAWN_KEYS] = {0}, usual = 0;
+    char key[32];
+    struct random random;
+    random_init(&random, test_seed());
+    memory_store_write(&ms);
+    for (int i = 0; i < DRAWN_KEYS; i++) {
+        snprintf(key, sizeof key, format, i);
+        set(key, "value");
+    }
+    memory_store_end(&ms);
+    memory_store_work(&ms, true);
+    memory_store_read(&ms);
+    for (int i = 0; i < DRAWS_A_KEY * DRAWN_KEYS; i++) {
+        uint64_t bits[2] = {random_next(&random), random_next(&random)};
+        assert_int_equal(keyspace_random(&ms.access, bits, count_draw, times), STATUS_OK);
+    }
+    memory_store_end(&ms);
+    for (int i = 0; i < DRAWN_KEYS; i++) {
+        assert_in_range(times[i], DRAWS_A_KEY / 5, DRAWS_A_KEY * 3);
+        usual += times[i] >= DRAWS_A_KEY / 2 && times[i] <= DRAWS_A_KEY * 3 / 2;
+    }
+    assert_true(usual > DRAWN_KEYS * 8 / 10);
+}
+
+static void every_key_comes_up_at_random_nearly_as_often_as_others(void **state)
+{
+    (void)state;
+    expect_nearly_uniform_draws("key:%d");
+}
+
+static void so_do_keys_that_share_a_tag_and_thereby_a_slot(void **state)
+{
+    (void)state;
+    expect_nearly_uniform_draws("{t}:%d");
+}
+
+static void the_only_key_comes_up_whatever_the_bits_are(void **state)
+{
+    static struct seen seen;
+    static const uint64_t bits[][2] = {
+        {0, 0}, {UINT64_MAX, UINT64_MAX}, {0, UINT64_MAX}, {UINT64_MAX, 0}, {(uint64_t)1 << 63, 7}};
+    (void)state;
+    seen = (struct seen){0};
+    memory_store_read(&ms);
+    assert_int_equal(keyspace_random(&ms.access, bits[0], see, &seen), STATUS_NOT_FOUND);
+    memory_store_end(&ms);
+    memory_store_write(&ms);
+    set("key:1", "v");
+    memory_store_end(&ms);
+    memory_store_read(&ms);
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+        assert_int_equal(keyspace_random(&ms.access, bits[i], see, &seen), STATUS_OK);
+    memory_store_end(&ms);
+    assert_int_equal(seen.times[1], sizeof bits / sizeof *bits);
+}
+
+/* 1500 of them are more than a loop passes by; wherever one begins, one comes around to key 0. */
+static void expired_keys_do_not_come_up(void **state)
+{
+    static struct seen seen;
+    struct random random;
+    char key[32];
+    (void)state;
+    random_init(&random, test_seed());
+    seen = (struct seen){0};
+    memory_store_write(&ms);
+    for (int i = 1; i <= 1500; i++) {
+        snprintf(key, sizeof key, "key:%d", i);
+        set_until(key, "v", ms.now_ms + 1);
+    }
+    memory_store_end(&ms);
+    ms.now_ms += 2;
+    for (int alive = 0; alive < 2; alive++) {
+        memory_store_read(&ms);
+        for (int i = 0; i < 20; i++) {
+            uint64_t bits[2] = {random_next(&random), random_next(&random)};
+            assert_int_equal(keyspace_random(&ms.access, bits, see, &seen),
+                             alive ? STATUS_OK : STATUS_NOT_FOUND);
+        }
+        memory_store_end(&ms);
+        access_begin_read(&ms.access, 0, true);
+        uint64_t bits[2] = {0, 0};
+        if (!alive)
+            assert_int_equal(keyspace_random(&ms.access, bits, see, &seen), STATUS_WOULD_BLOCK);
+        memory_store_end(&ms);
+        memory_store_write(&ms);
+        set("key:0", "v");
+        memory_store_end(&ms);
+    }
+    assert_int_equal(seen.times[0], 20);
+    assert_int_equal(seen.count, 20);
+}
+
 static void a_damaged_header_is_found_and_named(void **state)
 {
     struct object object;
@@ -604,6 +714,7 @@ static void a_damaged_header_is_found_and_named(void **state)
     access_put(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key), slice_make("\x21", 1));
     assert_int_equal(keyspace_find(&ms.access, slice_from("key:1"), &object), STATUS_CORRUPT);
     assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see, &seen), STATUS_CORRUPT);
+    assert_int_equal(keyspace_random(&ms.access, (uint64_t[2]){0}, see, &seen), STATUS_CORRUPT);
     assert_int_equal(rename_key("key:1", "x"), STATUS_CORRUPT);
     set("x", "v");
     assert_int_equal(rename_key("x", "key:1"), STATUS_CORRUPT);
@@ -622,6 +733,7 @@ static void a_scan_over_what_is_no_key_of_a_database_says_so(void **state)
     access_put(&ms.access, TREE_KEYS, slice_make(key, sizeof key), slice_from("\x01"));
     assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see, &seen), STATUS_CORRUPT);
     assert_int_equal(next, 77);
+    assert_int_equal(keyspace_random(&ms.access, (uint64_t[2]){0}, see, &seen), STATUS_CORRUPT);
     memory_store_end(&ms);
 }
 
@@ -682,6 +794,13 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_scan_skips_expired_keys_and_ends_behind_the_last_cursor,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(every_key_comes_up_at_random_nearly_as_often_as_others,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(so_do_keys_that_share_a_tag_and_thereby_a_slot, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_only_key_comes_up_whatever_the_bits_are, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(expired_keys_do_not_come_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_header_is_found_and_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_scan_over_what_is_no_key_of_a_database_says_so, setup,
                                         teardown),

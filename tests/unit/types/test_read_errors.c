@@ -206,6 +206,17 @@ static enum status scan_keys(void)
     return keyspace_scan(&ms.access, 0, 100, &number, see_key, NULL);
 }
 
+/* From several places: onto a key, behind the last, behind its slot's last. */
+static enum status find_random_keys(void)
+{
+    enum status status = STATUS_OK;
+    for (uint64_t i = 0; i < 8 && !status; i++) {
+        const uint64_t random[2] = {i << 61, (i & 1 ? UINT64_MAX >> 4 : 0) | i << 61};
+        status = keyspace_random(&ms.access, random, see_key, NULL);
+    }
+    return status;
+}
+
 static enum status rename_a_key(void)
 {
     return keyspace_rename(&ms.access, slice_from("small"), slice_from("list"));
@@ -358,6 +369,7 @@ static const struct verb all_verbs[] = {
     READS(count_keys),
     READS_MUCH(count_keys_at_last),
     READS(scan_keys),
+    READS(find_random_keys),
     READS_MUCH(read_by_time),
     READS_MUCH(read_by_time_backwards),
     WRITES(push_an_element),
