@@ -20,7 +20,9 @@
 
 enum {
     HEADER_VERSION = 1,
-    ZERO_BYTES = 1 << 20, /* written at once when a segment is filled */
+    /* Written at once when a segment is filled. The page cache keeps a file in the pieces in which it was
+     * written; a small write into a large one is slow, since the file system looks at all of its blocks. */
+    ZERO_BYTES = 64 << 10,
     NAME_DIGITS = 16,
 };
 
@@ -264,7 +266,7 @@ enum status wal_segment_erase(struct wal_segment *segment, lsn_t from, lsn_t to)
     assert(from >= segment->header.base);
     assert(to <= wal_header_end(&segment->header));
     enum status status = wal_segment_fill(segment->file, wal_header_offset(&segment->header, from),
-                                     wal_header_offset(&segment->header, to));
+                                          wal_header_offset(&segment->header, to));
     return status == STATUS_OK ? vfs_sync_at(segment->file, "wal_segment.erase") : status;
 }
 
