@@ -140,6 +140,17 @@ static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
     run->session->touched_all = false;
 }
 
+/* Of a command that names any number of keys up to its end, all of them. */
+static size_t key_bytes_of(const struct command *command, const struct slice *arguments,
+                           size_t count)
+{
+    const struct command_keys *keys = &command->keys;
+    size_t bytes = 0;
+    for (size_t i = (size_t)keys->first; i < count; i += (size_t)keys->step)
+        bytes += arguments[i].size;
+    return bytes;
+}
+
 static size_t bytes_max_of(const struct command *command, const struct slice *arguments,
                            size_t count)
 {
@@ -148,7 +159,7 @@ static size_t bytes_max_of(const struct command *command, const struct slice *ar
         bytes += arguments[i].size;
     size_t total = access_write_bytes(bytes, count);
     if (command->keys.last < 0)
-        total += access_delete_bytes(bytes, count);
+        total += access_delete_bytes(key_bytes_of(command, arguments, count), count);
     return command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
 }
 

@@ -195,6 +195,9 @@ enum status lsm_get(struct lsm_reader *reader, unsigned tree, struct slice key, 
 enum status lsm_get_lsn(struct lsm_reader *reader, unsigned tree, struct slice key,
                         struct slice *value, lsn_t *lsn);
 
+/* Lets go of all that lsm_get has given so far within this lsm_read_begin .. end: for who reads much and keeps none of it. */
+void lsm_reader_forget(struct lsm_reader *reader);
+
 struct lsm_iter_options {
     struct slice lower; /* first key, inclusive; empty: none. Copied. */
     struct slice upper; /* end, exclusive; empty: none. Copied. */

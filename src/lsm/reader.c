@@ -60,6 +60,12 @@ void reader_unpin(struct lsm_reader *reader)
     unpin_all(reader->pins, &reader->pin_count);
 }
 
+void lsm_reader_forget(struct lsm_reader *reader)
+{
+    assert(reader->active);
+    reader_unpin(reader);
+}
+
 void reader_release(struct lsm_reader *reader)
 {
     assert(!reader->active);

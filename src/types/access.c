@@ -232,6 +232,11 @@ enum status access_get(struct access *access, enum store_tree tree, struct slice
     return lsm_get(access->reader, tree, key, value);
 }
 
+void access_forget(struct access *access)
+{
+    lsm_reader_forget(access->reader);
+}
+
 static bool grow_facts(struct access *access)
 {
     size_t capacity = access->fact_capacity ? 2 * access->fact_capacity : 8;

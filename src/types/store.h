@@ -134,6 +134,8 @@ void access_delete_range(struct access *access, enum store_tree tree, struct sli
 /* A point read; *value is valid until access_end. STATUS_NOT_FOUND, _WOULD_BLOCK, _IO, _CORRUPT. */
 enum status access_get(struct access *access, enum store_tree tree, struct slice key,
                        struct slice *value);
+/* Ends the validity of all that was read so far, so that whoever reads many values holds one at a time. */
+void access_forget(struct access *access);
 /* Iterators: lsm_iter_open(access->reader, tree, ...), closed before access_end. */
 
 /* Notes what happened to a key of the selected database; `event` is static. Write accesses only. */

@@ -2,9 +2,11 @@
 #include "types/string.h"
 
 #include "base/coding.h"
+#include "base/memory.h"
 #include "types/string_pieces.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum {
     TAG_STRING_PIECE = 's',
@@ -296,6 +298,73 @@ void string_replace(struct access *access, struct slice key, struct slice value,
 {
     put_value(access, key, value, old, time_of(old));
     access_fact(access, '$', event, key);
+}
+
+/* One of many to set. */
+struct setting {
+    struct slice key, value;
+    struct object old;
+    bool is_there;
+    bool comes_again;
+};
+
+static int compare_settings(const void *a, const void *b)
+{
+    const struct setting *x = *(struct setting *const *)a, *y = *(struct setting *const *)b;
+    int order = slice_compare(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+
+static enum status mark_coming_again(struct setting *settings, size_t count)
+{
+    struct setting **sorted = memory_ask_allocate(count * sizeof *sorted);
+    if (!sorted)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &settings[i];
+    qsort(sorted, count, sizeof *sorted, compare_settings);
+    for (size_t i = 1; i < count; i++)
+        sorted[i - 1]->comes_again = slice_equal(sorted[i - 1]->key, sorted[i]->key);
+    memory_free(sorted);
+    return STATUS_OK;
+}
+
+/* *found: one of the keys is there. */
+static enum status find_all(struct access *access, struct setting *settings, size_t count,
+                            bool *found)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum status status = keyspace_find(access, settings[i].key, &settings[i].old);
+        if (status && status != STATUS_NOT_FOUND)
+            return status;
+        settings[i].is_there = !status;
+        *found |= !status;
+    }
+    return mark_coming_again(settings, count);
+}
+
+enum status string_set_many(struct access *access, const struct slice *pairs, size_t count,
+                            bool only_new, bool *written)
+{
+    bool found = false;
+    struct setting *settings = memory_ask_allocate(count * sizeof *settings);
+    if (!settings)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        settings[i] = (struct setting){.key = pairs[2 * i], .value = pairs[2 * i + 1]};
+    enum status status = find_all(access, settings, count, &found);
+    bool writes = !status && !(only_new && found);
+    for (size_t i = 0; i < count && writes; i++) {
+        const struct setting *setting = &settings[i];
+        if (!setting->comes_again)
+            put_value(access, setting->key, setting->value,
+                      setting->is_there ? &setting->old : NULL, 0);
+        access_fact(access, '$', "set", setting->key);
+    }
+    if (!status)
+        *written = writes;
+    memory_free(settings);
+    return status;
 }
 
 /* ---- Parts. ---------------------------------------------------------------------------------- */

@@ -51,6 +51,10 @@ struct string_set_options {
  * expire_ms "expire", g. Cannot fail: what must be read was read by keyspace_find. */
 void string_set(struct access *access, struct slice key, struct slice value,
                 const struct object *old, const struct string_set_options *options);
+/* MSET: `pairs` holds `count` (> 0) times a key and its value; a key's last one counts. All keys are found before one
+ * is written. *written is false where `only_new`, and one of them is there. A fact "set" each. STATUS_NO_MEMORY. */
+enum status string_set_many(struct access *access, const struct slice *pairs, size_t count,
+                            bool only_new, bool *written);
 /* Another value in the place of a string's, whose time stays. Fact `event`, $. */
 void string_replace(struct access *access, struct slice key, struct slice value,
                     const struct object *old, const char *event);

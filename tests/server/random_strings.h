@@ -57,4 +57,44 @@ static void get_range_command(struct world *world, struct command *command)
     string_index(world, command);
 }
 
+static void set_variant_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "SETNX", "GETSET", "SETEX", "PSETEX");
+    key(world, command, 's');
+    if (command->words[0][1] == 'S' || command->words[0][3] == 'E')
+        word(command, "%u", 10000000 + 1000000 * (unsigned)below(world, 5));
+    value(world, command);
+}
+
+static void get_variant_command(struct world *world, struct command *command)
+{
+    if (!world->gentle && one_in(world, 5))
+        word(command, "GETDEL");
+    else
+        word(command, "GETEX");
+    key(world, command, 's');
+    if (command->words[0][3] == 'D' || one_in(world, 3))
+        return;
+    if (one_in(world, 2))
+        CHOOSE(world, command, "PERSIST", "KEEPTTL", "NX", "EX");
+    else if (!world->gentle && one_in(world, 10))
+        word(command, "EXAT"), word(command, "%u", (unsigned)below(world, 3));
+    else
+        word(command, "EX"), word(command, "%u", 10000000 + 1000000 * (unsigned)below(world, 5));
+}
+
+static void many_strings_command(struct world *world, struct command *command)
+{
+    uint64_t left = 1 + below(world, 5);
+
+    CHOOSE(world, command, "MGET", "MGET", "MSET", "MSETNX");
+    for (; left > 0; left--) {
+        key(world, command, 's');
+        if (command->words[0][1] == 'S')
+            value(world, command);
+    }
+    if (one_in(world, 30))
+        key(world, command, 's'); /* MSET: one too many */
+}
+
 #endif

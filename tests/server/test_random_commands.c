@@ -370,7 +370,8 @@ static void make_command(struct world *world, struct command *command)
         list_range_command, add_entry_command,    add_entry_command,    add_entry_command,
         add_entry_command,  stream_range_command, stream_range_command, stream_read_command,
         stream_cut_command, append_command,   set_range_command,    get_range_command,
-        get_range_command,  list_change_command,  list_move_command,
+        get_range_command,  set_variant_command,  get_variant_command,  many_strings_command,
+        list_change_command, list_move_command,
     };
 
     command->count = 0;

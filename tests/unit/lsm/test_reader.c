@@ -120,6 +120,42 @@ static void bounds_the_wrong_way_round_show_nothing(void **state)
     }
 }
 
+/* Bytes that the cache keeps after each of 200 blocks was read at one moment. */
+static uint64_t read_many(struct db_fixture *f, bool forgets)
+{
+    struct lsm_stats stats;
+    lsm_read_begin(f->reader);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%03d", i);
+        assert_string_equal(db_fixture_get(f, 0, key), key);
+        if (forgets)
+            lsm_reader_forget(f->reader);
+    }
+    lsm_get_stats(f->db, &stats);
+    lsm_read_end(f->reader);
+    return stats.cache_bytes;
+}
+
+static void who_forgets_what_it_has_read_holds_a_block_at_a_time(void **state)
+{
+    struct db_fixture *f = *state;
+    f->options.block_cache_bytes = 1;
+    f->options.trees[0].block_bytes = 1; /* a key each */
+    db_fixture_reopen(f);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%03d", i);
+        db_fixture_put(f, 0, key, key);
+    }
+    db_fixture_work(f, false);
+    db_fixture_reopen(f);
+    uint64_t forgotten = read_many(f, true);
+    db_fixture_reopen(f);
+    uint64_t held = read_many(f, false);
+    assert_true(forgotten * 2 < held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +169,8 @@ int main(void)
             db_fixture_teardown),
         cmocka_unit_test_setup_teardown(bounds_the_wrong_way_round_show_nothing, db_fixture_setup,
                                         db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(who_forgets_what_it_has_read_holds_a_block_at_a_time,
+                                        db_fixture_setup, db_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

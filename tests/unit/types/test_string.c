@@ -114,6 +114,91 @@ static void missing_keys_and_other_types_are_said(void **state)
     memory_store_end(&ms);
 }
 
+static enum status set_many(const char *const *texts, size_t count, bool only_new, bool *written)
+{
+    struct slice pairs[16];
+    for (size_t i = 0; i < 2 * count; i++)
+        pairs[i] = slice_from(texts[i]);
+    return string_set_many(&ms.access, pairs, count, only_new, written);
+}
+
+static void expect_text(const char *key, const char *value)
+{
+    struct slice found;
+    assert_int_equal(string_get(&ms.access, slice_from(key), &found), STATUS_OK);
+    assert_true(slice_equal(found, slice_from(value)));
+}
+
+static void many_are_set_and_a_keys_last_value_counts(void **state)
+{
+    static const char *const texts[] = {"a", "1", "b", "2", "a", "3", "list", "4", "a", "5"};
+    struct object list = {.type = OBJECT_LIST, .body = slice_make("\0\1\1x", 4)};
+    uint64_t keys, expires;
+    bool written = false;
+    (void)state;
+    memory_store_write(&ms);
+    keyspace_put(&ms.access, slice_from("list"), &list, NULL);
+    string_set(&ms.access, slice_from("b"), slice_from("0"), NULL,
+               &(struct string_set_options){.expire_ms = 2000000});
+    memory_store_end(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(set_many(texts, 5, false, &written), STATUS_OK);
+    assert_true(written);
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms), "$ set a, $ set b, $ set a, $ set list, $ set a");
+    memory_store_read(&ms);
+    expect_text("a", "5");
+    expect_text("b", "2");
+    expect_text("list", "4");
+    assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_OK);
+    assert_int_equal(keys, 3);
+    assert_int_equal(expires, 0);
+    memory_store_end(&ms);
+}
+
+static void none_is_set_when_one_of_them_must_not_be_there_and_is(void **state)
+{
+    static const char *const old[] = {"c", "0"}, *const texts[] = {"a", "1", "c", "2"},
+                             *const more[] = {"a", "1", "a", "2"};
+    bool written = false;
+    (void)state;
+    memory_store_write(&ms);
+    assert_int_equal(set_many(old, 1, true, &written), STATUS_OK);
+    assert_true(written);
+    memory_store_end(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(set_many(texts, 2, true, &written), STATUS_OK);
+    assert_false(written);
+    assert_true(lsm_writer_is_empty(ms.access.writer));
+    assert_int_equal(set_many(more, 2, true, &written), STATUS_OK); /* neither was there before */
+    assert_true(written);
+    expect_text("a", "2");
+    expect_text("c", "0");
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms), "$ set a, $ set a");
+}
+
+static void so_many_that_there_is_no_memory_to_list_them_are_refused(void **state)
+{
+    enum { MANY = 10000 };
+    static struct slice pairs[2 * MANY];
+    bool written;
+    (void)state;
+    for (size_t i = 0; i < 2 * MANY; i++)
+        pairs[i] = slice_from("same");
+    memory_store_write(&ms);
+    for (uint64_t n = 1; n <= 2; n++) {
+        memory_fail_try(n, true);
+        assert_int_equal(string_set_many(&ms.access, pairs, MANY, false, &written),
+                         STATUS_NO_MEMORY);
+        memory_fail_try(0, false);
+    }
+    assert_true(lsm_writer_is_empty(ms.access.writer));
+    assert_int_equal(string_set_many(&ms.access, pairs, MANY, false, &written), STATUS_OK);
+    expect_text("same", "same");
+    memory_store_end(&ms);
+}
+
 /* Puts a string's header and one piece as no function here would. */
 static enum status read_of(struct slice body, uint32_t piece_index, struct slice piece,
                            struct slice *value)
@@ -173,6 +258,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_of_all_sizes_come_back_before_and_after_a_flush,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_time_is_set_kept_or_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_are_set_and_a_keys_last_value_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(none_is_set_when_one_of_them_must_not_be_there_and_is,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(so_many_that_there_is_no_memory_to_list_them_are_refused,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(missing_keys_and_other_types_are_said, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_stored_of_a_piece_is_zeros, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_strings_are_refused, setup, teardown),

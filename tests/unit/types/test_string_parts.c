@@ -364,12 +364,22 @@ static enum status write_over_three_pieces(const struct object *object)
     return string_write(&ms.access, key, object, 40000, some_bytes, "setrange");
 }
 
+static enum status set_many(const struct object *object)
+{
+    const struct slice pairs[] = {
+        slice_from("another"), slice_from("1"), key, slice_from("2"), key, some_bytes};
+    bool written;
+    (void)object;
+    return string_set_many(&ms.access, pairs, 3, false, &written);
+}
+
 static const struct verb verbs[] = {
     {"a few pieces", read_a_few_pieces, false},
     {"all pieces", read_all_pieces, false},
     {"a byte", read_a_byte, false},
     {"an append", append_bytes, true},
     {"three pieces", write_over_three_pieces, true},
+    {"many at once", set_many, true},
 };
 
 static void verbs_that_cannot_read_have_written_nothing(void **state)
@@ -383,7 +393,8 @@ static void verbs_that_cannot_read_have_written_nothing(void **state)
         memory_store_work(&ms, true);
         run_where_reads_fail(&verbs[i]);
         memory_store_work(&ms, true);
-        run_cold(&verbs[i]);
+        bool needs_headers_alone = verbs[i].run == set_many; /* which the start has read */
+        assert_true(run_cold(&verbs[i]) > 0 || needs_headers_alone);
     }
     buffer_release(&bytes);
 }
