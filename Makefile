@@ -68,8 +68,23 @@ LIBS_tool := tool $(LIBS_commands)
 LIBS_tests := $(LIBS_server)
 LIBS_bench := bench base
 comma := ,
-SYSTEM_LIBS := -llz4 -lxxhash -luv -lm
-LIBRARY_LIBS := -llz4 -lm
+# Zstandard is built in where pkg-config or the compiler finds it, and left out with ZSTD=no.
+ZSTD_LIBS := $(shell pkg-config --libs libzstd 2>/dev/null)
+ifndef ZSTD
+ZSTD := $(if $(ZSTD_LIBS),yes,$(shell printf '\#include <zstd.h>\n' | $(CC) -E - >/dev/null 2>&1 && echo yes || echo no))
+endif
+ifeq ($(ZSTD),yes)
+ZSTD_FLAGS := -DCORDWOOD_ZSTD $(shell pkg-config --cflags libzstd 2>/dev/null)
+ZSTD_REQUIRED := $(if $(ZSTD_LIBS),$(comma) libzstd)
+ZSTD_PRIVATE := $(if $(ZSTD_LIBS),,-lzstd )
+ZSTD_LIBS := $(or $(ZSTD_LIBS),-lzstd)
+else ifeq ($(ZSTD),no)
+ZSTD_LIBS :=
+else
+$(error ZSTD=$(ZSTD): yes or no)
+endif
+SYSTEM_LIBS := -llz4 $(ZSTD_LIBS) -lxxhash -luv -lm
+LIBRARY_LIBS := -llz4 $(ZSTD_LIBS) -lm
 TEST_LIBS := -lcmocka -lhiredis -ljson-c
 
 sources = $(filter-out %/main.c,$(wildcard src/$(1)/*.c))
@@ -113,6 +128,15 @@ $(B)/obj/utils/%.o: utils/%.c Makefile
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# The one file that knows the library, made anew when it comes or goes.
+ZSTD_OBJECTS := $(B)/obj/lsm/compression.o $(B)/obj/library/lsm/compression.o
+$(ZSTD_OBJECTS): CPPFLAGS += $(ZSTD_FLAGS)
+$(ZSTD_OBJECTS) $(B)/cordwood.pc: $(B)/obj/zstd-$(ZSTD)
+$(B)/obj/zstd-$(ZSTD):
+	@mkdir -p $(@D)
+	@rm -f $(B)/obj/zstd-*
+	@touch $@
+
 $(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
@@ -147,7 +171,7 @@ $(B)/libcordwood.a: $(LIBRARY_OBJECTS)
 	@rm -f $@
 	@ar rcs $@ $(B)/obj/library/cordwood.o
 $(B)/cordwood.pc: src/lib/cordwood.pc.in src/base/release.h Makefile
-	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(LIBRARY_VERSION)|' $< >$@
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(LIBRARY_VERSION)|; s|@ZSTD_REQUIRED@|$(ZSTD_REQUIRED)|; s|@ZSTD_PRIVATE@|$(ZSTD_PRIVATE)|' $< >$@
 $(B)/include/%.h: src/lib/%.h
 	@mkdir -p $(@D)
 	@sed 's|#include "lib/|#include "|' $< >$@
@@ -214,6 +238,13 @@ $(foreach layer,$(LAYERS) bench,$(eval $(call unit_rules,$(layer))))
 WRAPPED_CALLS := pread pwrite preadv2 fdatasync fsync ftruncate flock fstat stat statvfs unlink rename link mkdir rmdir \
 	open opendir readdir
 $(B)/tests/unit/vfs/test_vfs_posix_calls: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(WRAPPED_CALLS))
+
+# This one counts the contexts of Zstandard, and fails them.
+$(B)/obj/tests/unit/lsm/test_compression_contexts.o: CPPFLAGS += $(ZSTD_FLAGS)
+$(B)/obj/tests/unit/lsm/test_compression_contexts.o: $(B)/obj/zstd-$(ZSTD)
+ifeq ($(ZSTD),yes)
+$(B)/tests/unit/lsm/test_compression_contexts: LDFLAGS += $(addprefix -Wl$(comma)--wrap=ZSTD_,createCCtx createDCtx freeDCtx decompressDCtx compressStream2)
+endif
 
 # This one knows when a thread waits.
 $(B)/tests/unit/lsm/test_wal_waiting: LDFLAGS += -Wl,--wrap=pthread_cond_wait

@@ -9,9 +9,10 @@
 #ifndef LSM_BLOCK_H
 #define LSM_BLOCK_H
 
-#include "base/buffer.h"
+#include "lsm/compression.h"
 
-/* On disk; never reuse a number. A reader refuses kinds and compressions that it does not know. */
+/* On disk; never reuse a number. A reader refuses kinds and compressions that it does not know; what a
+ * compression is called in the head: compression.h. */
 enum block_kind {
     BLOCK_ROWS = 1,          /* entries of the table, rows.h */
     BLOCK_INDEX = 2,         /* rows of separators and handles */
@@ -21,7 +22,6 @@ enum block_kind {
     BLOCK_ENCODED = 6,       /* entries in the layout of the table's codec, encoded_block.h */
     BLOCK_DICTIONARY = 7,    /* what the encoded blocks of the table share */
 };
-enum block_compression { COMPRESSION_PLAIN = 0, COMPRESSION_LZ4 = 1 };
 
 enum {
     BLOCK_HEAD_BYTES = 14,
@@ -44,17 +44,19 @@ struct block_head {
 };
 
 /* Appends head and content of a block that will lie at `offset`. raw.size <=
- * BLOCK_RAW_BYTES_MAX. */
-void block_seal(struct buffer *out, enum block_kind kind, bool compress, struct slice raw,
-                uint64_t offset);
+ * BLOCK_RAW_BYTES_MAX. `compressor` NULL: it stays plain. Returns what it was compressed by. */
+enum block_compression block_seal(struct buffer *out, enum block_kind kind,
+                                  struct compressor *compressor, struct slice raw, uint64_t offset);
 /* An encoded block: its head tells the bytes of the keys and values that it decodes to, which are
- * more than the content has. */
-void block_seal_encoded(struct buffer *out, bool compress, struct slice content, size_t raw_bytes,
-                        uint64_t offset);
+ * more than the content has. `parts` (NULL: one) are the content's. */
+enum block_compression block_seal_encoded(struct buffer *out, struct compressor *compressor,
+                                          struct slice content, const struct block_parts *parts,
+                                          size_t raw_bytes, uint64_t offset);
 /* false: too short, or not a head that block_seal could have made. */
 bool block_head_parse(struct slice bytes, struct block_head *head);
 /* `stored`: exactly head and content. *raw, uncompressed, comes from memory_allocate; of an encoded
- * block it is not decoded. STATUS_CORRUPT; *raw and *raw_bytes are then unchanged. */
+ * block it is not decoded. STATUS_CORRUPT, _NO_MEMORY, _UNSUPPORTED (a compression that this program was
+ * built without); *raw and *raw_bytes are then unchanged. */
 enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *kind, uint8_t **raw,
                          size_t *raw_bytes);
 

@@ -14,6 +14,13 @@ struct block_codec_row {
     struct slice key, value; /* a put */
 };
 
+/* Parts of a block that are unlike each other, front to end: a compressor may keep statistics for each. */
+enum { BLOCK_PARTS_MAX = 8 };
+struct block_parts {
+    size_t sizes[BLOCK_PARTS_MAX]; /* bytes */
+    size_t count;
+};
+
 struct block_codec {
     const char *name; /* stands in a table's properties; a table with another name is refused,
                          STATUS_UNSUPPORTED */
@@ -25,6 +32,8 @@ struct block_codec {
      * smaller. */
     bool (*encode)(void *encoder, const struct block_codec_row *rows, size_t count,
                    struct buffer *out);
+    /* The parts of what the last encode appended; what else it has belongs to the first. NULL: one part. */
+    void (*parts)(const void *encoder, struct block_parts *parts);
     /* The table's dictionary, after its last block. Leaves `out` empty when there is none. */
     void (*finish)(void *encoder, struct buffer *out);
     /* Reading: any thread. `bytes` need not stay. STATUS_CORRUPT, STATUS_NO_MEMORY. *memory_bytes:

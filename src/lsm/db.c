@@ -8,6 +8,7 @@
  *        4. unclean stop    a new epoch is sealed into the WAL, and the manifest says so
  * No table is opened, no data scanned.
  * Close: flush, sync the WAL, an edit that says `clean`. */
+#include "lsm/compression.h"
 #include "lsm/db.h"
 
 #include "base/memory.h"
@@ -440,6 +441,11 @@ static enum status take_lock(struct lsm *db, struct lsm_report *report)
         snprintf(report->text, sizeof(report->text), "%.400s: %s", db->directory,
                  status_text(status));
     return status;
+}
+
+bool lsm_has_zstd(void)
+{
+    return compression_is_known(COMPRESSION_ZSTD);
 }
 
 enum status lsm_open(const struct env *env, const char *directory, const struct lsm_options *options,

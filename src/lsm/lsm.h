@@ -39,6 +39,8 @@ enum {
 
 enum lsm_compaction { LSM_LEVELED, LSM_TIME_RUNS };
 enum lsm_wal_compression { LSM_WAL_PLAIN, LSM_WAL_LZ4 };
+enum lsm_compression { LSM_LZ4, LSM_ZSTD };
+enum { LSM_ZSTD_LEVEL_MAX = 19 };
 
 struct lsm_tree_options {
     const char *name;            /* stands in the manifest; must be the same at every open */
@@ -75,6 +77,9 @@ struct lsm_options {
     void (*work_ready)(void *context);
     void *context;
 };
+
+/* Whether this program was built with Zstandard: it writes LSM_ZSTD, and reads tables of it. */
+bool lsm_has_zstd(void);
 
 /* Why an open was refused or a call failed: one sentence with file and offset, for people. */
 struct lsm_report {
@@ -325,14 +330,16 @@ void lsm_get_stats(struct lsm *db, struct lsm_stats *stats);
 
 /* Checks every checksum and invariant of a closed database. `codecs`: those of its trees, then NULL
  * (NULL: none). `each` is called for every finding and for every file (finding = NULL when it is
- * sound). STATUS_CORRUPT if there was a finding. */
+ * sound). STATUS_CORRUPT if there was a finding, but STATUS_UNSUPPORTED if all that was found are tables of
+ * a codec that is not among these, or of a compression that this program was built without. */
 enum status lsm_verify(const struct env *env, const char *directory,
                        const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *file, const char *finding),
                        void *context);
 /* Does what a refused open offers: cuts the WAL before the damage, drops damaged tables and manifest
  * edits; what was lost is told to `each`, a sentence a line. Damaged files are kept under lost/. A
- * table of a codec that is not among `codecs` (as above) ends it, STATUS_UNSUPPORTED. */
+ * table of a codec that is not among `codecs`, or of an unknown compression (as above), ends it,
+ * STATUS_UNSUPPORTED. */
 enum status lsm_repair(const struct env *env, const char *directory,
                        const struct block_codec *const *codecs,
                        void (*each)(void *context, const char *line), void *context);

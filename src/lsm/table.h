@@ -13,6 +13,8 @@ struct table_options {
     uint32_t filter_prefix_bytes;
     bool uncompressed;
     const struct block_codec *codec; /* NULL: blocks are rows */
+    enum lsm_compression compression;
+    int compression_level; /* of LSM_ZSTD; 0: 3 */
 };
 struct table_options table_options_of(const struct lsm_tree_options *tree);
 
@@ -58,8 +60,9 @@ void table_builder_destroy(struct table_builder *builder);
 struct table;
 
 /* Opens lazily from the manifest's point of view: reads footer, top index and filter. `number` keys
- * the block cache. `codecs` (NULL: none) ends with NULL; a table with encoded blocks of another codec
- * is refused, STATUS_UNSUPPORTED. Errors carry file and offset into *report (may be NULL). With
+ * the block cache. `codecs` (NULL: none) ends with NULL; a table with encoded blocks of another codec,
+ * or of a compression that this program was built without, is refused, STATUS_UNSUPPORTED. Errors carry
+ * file and offset into *report (may be NULL). With
  * `nowait` STATUS_WOULD_BLOCK instead of reading from the device. */
 enum status table_open(const struct env *env, const char *path, uint64_t number,
                        struct block_cache *cache, const struct block_codec *const *codecs,

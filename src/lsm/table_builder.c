@@ -20,6 +20,7 @@
 enum {
     WRITE_BYTES = 256 * 1024, /* collected before a write */
     INDEX_RESTART_INTERVAL = 4,
+    ZSTD_LEVEL_DEFAULT = 3,
 };
 
 /* Owned bytes of a range deletion: `from` and `to` lie in builder->range_bytes. */
@@ -44,7 +45,9 @@ struct table_builder {
     struct buffer last_key;
     lsn_t last_lsn;
 
-    void *encoder; /* of options.codec; NULL: none */
+    struct compressor compressor; /* of blocks of rows and the dictionary */
+    struct compressor fast;       /* of all others */
+    void *encoder;                /* of options.codec; NULL: none */
     struct collected_rows collected;
     struct buffer encoded;
 
@@ -64,6 +67,20 @@ struct table_options table_options_of(const struct lsm_tree_options *tree)
         .filter_prefix_bytes = tree->filter_prefix_bytes,
         .uncompressed = tree->uncompressed,
         .codec = tree->codec,
+    };
+}
+
+static void set_compressors(struct table_builder *builder, const struct table_options *options)
+{
+    bool is_zstd = options->compression == LSM_ZSTD;
+    assert(options->compression_level >= 0);
+    assert(options->compression_level <= LSM_ZSTD_LEVEL_MAX);
+    if (options->uncompressed)
+        return;
+    builder->fast.compression = COMPRESSION_LZ4;
+    builder->compressor = (struct compressor){
+        .compression = is_zstd ? COMPRESSION_ZSTD : COMPRESSION_LZ4,
+        .level = options->compression_level ? options->compression_level : ZSTD_LEVEL_DEFAULT,
     };
 }
 
@@ -89,6 +106,7 @@ enum status table_builder_create(const struct env *env, const char *path,
     if (made->properties.options.block_bytes == 0)
         made->properties.options.block_bytes = TABLE_BLOCK_BYTES_DEFAULT;
     assert(made->properties.options.block_bytes <= TABLE_BLOCK_BYTES_MAX);
+    set_compressors(made, options);
     if (options->codec)
         made->encoder = options->codec->encoder_create();
     *builder = made;
@@ -110,6 +128,7 @@ void table_builder_destroy(struct table_builder *builder)
         builder->properties.options.codec->encoder_destroy(builder->encoder);
     collected_rows_release(&builder->collected);
     buffer_release(&builder->encoded);
+    compressor_release(&builder->compressor);
     filter_builder_release(&builder->filter);
     buffer_release(&builder->pending);
     buffer_release(&builder->last_key);
@@ -142,8 +161,11 @@ static void builder_write_out(struct table_builder *builder)
 }
 
 /* A block was appended to the pending bytes at file offset `offset`. */
-static struct block_handle builder_end_block(struct table_builder *builder, uint64_t offset)
+static struct block_handle builder_end_block(struct table_builder *builder, uint64_t offset,
+                                             enum block_compression compression)
 {
+    if (compression > COMPRESSION_LZ4)
+        builder->properties.compression = compression;
     struct block_handle handle = {offset, (uint32_t)(builder_offset(builder) - offset)};
     if (builder->pending.size >= WRITE_BYTES || builder->pending.failed)
         builder_write_out(builder);
@@ -151,19 +173,20 @@ static struct block_handle builder_end_block(struct table_builder *builder, uint
 }
 
 static struct block_handle builder_put_block(struct table_builder *builder, enum block_kind kind,
-                                             bool compress, struct slice raw)
+                                             struct compressor *compressor, struct slice raw)
 {
     uint64_t offset = builder_offset(builder);
-    block_seal(&builder->pending, kind, compress, raw, offset);
-    return builder_end_block(builder, offset);
+    enum block_compression compression =
+        block_seal(&builder->pending, kind, compressor, raw, offset);
+    return builder_end_block(builder, offset, compression);
 }
 
 static struct block_handle builder_put_rows(struct table_builder *builder, enum block_kind kind,
                                             struct rows_builder *rows)
 {
-    bool compress = !builder->properties.options.uncompressed;
+    struct compressor *compressor = kind == BLOCK_ROWS ? &builder->compressor : &builder->fast;
     struct block_handle handle =
-        builder_put_block(builder, kind, compress, rows_builder_finish(rows));
+        builder_put_block(builder, kind, compressor, rows_builder_finish(rows));
     rows_builder_clear(rows);
     if (rows->bytes.capacity > 4 * TABLE_BLOCK_BYTES_MAX)
         buffer_release(&rows->bytes); /* a large value has passed */
@@ -178,6 +201,22 @@ static void index_add(struct rows_builder *index, struct slice key, lsn_t lsn,
                      slice_make(value, block_handle_encode(handle, value)));
 }
 
+/* Of the encoded content: what the engine has put in front joins the codec's first part. */
+static struct block_parts encoded_parts(const struct table_builder *builder)
+{
+    const struct block_codec *codec = builder->properties.options.codec;
+    struct block_parts parts = {.count = 0};
+    size_t rest = builder->encoded.size;
+    if (codec->parts)
+        codec->parts(builder->encoder, &parts);
+    for (size_t i = 1; i < parts.count; i++) {
+        assert(parts.sizes[i] <= rest);
+        rest -= parts.sizes[i];
+    }
+    parts.sizes[0] = rest;
+    return parts;
+}
+
 /* The collected rows become an encoded block; false: they are put into builder->rows. */
 static bool builder_encode_block(struct table_builder *builder)
 {
@@ -190,9 +229,11 @@ static bool builder_encode_block(struct table_builder *builder)
                                            builder->properties.base_lsn, &builder->encoded);
     if (is_encoded) {
         uint64_t offset = builder_offset(builder);
-        block_seal_encoded(&builder->pending, !options->uncompressed,
-                           buffer_slice(&builder->encoded), rows->bytes.size, offset);
-        builder->handle = builder_end_block(builder, offset);
+        const struct block_parts parts = encoded_parts(builder);
+        enum block_compression compression =
+            block_seal_encoded(&builder->pending, &builder->compressor,
+                               buffer_slice(&builder->encoded), &parts, rows->bytes.size, offset);
+        builder->handle = builder_end_block(builder, offset, compression);
         builder->properties.codec_name = slice_from(options->codec->name);
     } else {
         collected_rows_copy(rows, &builder->rows);
@@ -356,7 +397,7 @@ static struct block_handle builder_put_filter(struct table_builder *builder)
     filter_builder_finish(&builder->filter, builder->properties.options.filter_bits_per_key,
                           &filter);
     struct block_handle handle =
-        builder_put_block(builder, BLOCK_FILTER, false, buffer_slice(&filter));
+        builder_put_block(builder, BLOCK_FILTER, NULL, buffer_slice(&filter));
     buffer_release(&filter);
     return handle;
 }
@@ -369,7 +410,8 @@ static struct block_handle builder_put_dictionary(struct table_builder *builder)
     struct buffer content = {0};
     builder->properties.options.codec->finish(builder->encoder, &content);
     if (content.size > 0)
-        handle = builder_put_block(builder, BLOCK_DICTIONARY, true, buffer_slice(&content));
+        handle = builder_put_block(builder, BLOCK_DICTIONARY, &builder->compressor,
+                                   buffer_slice(&content));
     buffer_release(&content);
     return handle;
 }
@@ -379,7 +421,7 @@ static struct block_handle builder_put_properties(struct table_builder *builder)
     struct buffer content = {0};
     table_file_properties_encode(&builder->properties, &content);
     struct block_handle handle =
-        builder_put_block(builder, BLOCK_PROPERTIES, false, buffer_slice(&content));
+        builder_put_block(builder, BLOCK_PROPERTIES, NULL, buffer_slice(&content));
     buffer_release(&content);
     return handle;
 }
@@ -396,12 +438,14 @@ enum status table_builder_finish(struct table_builder *builder, struct table_pro
     buffer_assign(&shared->largest, buffer_slice(&builder->last_key));
 
     builder->properties.dictionary = builder_put_dictionary(builder);
-    footer.is_encoded = builder->properties.codec_name.size > 0;
     footer.filter = builder_put_filter(builder);
     if (!rows_builder_is_empty(&builder->top))
         footer.top_index = builder_put_rows(builder, BLOCK_INDEX, &builder->top);
     footer.range_deletes = builder_put_range_deletes(builder);
     footer.properties = builder_put_properties(builder);
+    footer.version = builder->properties.compression           ? TABLE_VERSION_COMPRESSED
+                     : builder->properties.codec_name.size > 0 ? TABLE_VERSION_ENCODED
+                                                               : TABLE_VERSION;
     if (buffer_reserve(&builder->pending, TABLE_FOOTER_BYTES)) {
         table_footer_encode(&footer, builder->pending.data + builder->pending.size);
         builder->pending.size += TABLE_FOOTER_BYTES;

@@ -13,6 +13,23 @@
 
 enum { NAME_SHOWN_MAX = 64 };
 
+enum status table_check_compression(const struct table *table, uint32_t compression,
+                                    struct lsm_report *report)
+{
+    if (compression_is_known(compression))
+        return STATUS_OK;
+    if (report && compression == COMPRESSION_ZSTD)
+        snprintf(
+            report->text, sizeof(report->text),
+            "%.300s: its blocks are compressed by Zstandard, which this program was built without",
+            table->path);
+    else if (report)
+        snprintf(report->text, sizeof(report->text),
+                 "%.300s: its blocks are compressed by method %u, which this program does not know",
+                 table->path, (unsigned)compression);
+    return STATUS_UNSUPPORTED;
+}
+
 enum status table_choose_codec(struct table *table, struct slice name,
                                const struct block_codec *const *codecs, struct lsm_report *report)
 {

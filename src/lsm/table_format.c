@@ -39,7 +39,7 @@ void table_footer_encode(const struct table_footer *footer, uint8_t at[TABLE_FOO
     footer_handle_store(at + HANDLE_BYTES, footer->filter);
     footer_handle_store(at + 2 * HANDLE_BYTES, footer->range_deletes);
     footer_handle_store(at + 3 * HANDLE_BYTES, footer->properties);
-    le32_store(at + VERSION_AT, footer->is_encoded ? TABLE_VERSION_ENCODED : TABLE_VERSION);
+    le32_store(at + VERSION_AT, footer->version);
     le32_store(at + FOOTER_CHECKSUM_AT, crc32c_mask(crc32c(at, FOOTER_CHECKSUM_AT)));
     memcpy(at + MAGIC_AT, table_magic, sizeof(table_magic));
 }
@@ -59,7 +59,7 @@ enum status table_footer_decode(const uint8_t at[TABLE_FOOTER_BYTES], uint64_t f
     if (le32_load(at + FOOTER_CHECKSUM_AT) != crc32c_mask(crc32c(at, FOOTER_CHECKSUM_AT)))
         return STATUS_CORRUPT;
     uint32_t version = le32_load(at + VERSION_AT);
-    if (version != TABLE_VERSION && version != TABLE_VERSION_ENCODED)
+    if (version < TABLE_VERSION || version > TABLE_VERSION_COMPRESSED)
         return STATUS_UNSUPPORTED;
     struct block_handle handles[4];
     for (int i = 0; i < 4; i++) {
@@ -70,8 +70,7 @@ enum status table_footer_decode(const uint8_t at[TABLE_FOOTER_BYTES], uint64_t f
     }
     if (handles[3].stored_bytes == 0)
         return STATUS_CORRUPT; /* every table has properties */
-    *footer = (struct table_footer){handles[0], handles[1], handles[2], handles[3],
-                                    version == TABLE_VERSION_ENCODED};
+    *footer = (struct table_footer){handles[0], handles[1], handles[2], handles[3], version};
     return STATUS_OK;
 }
 
@@ -98,6 +97,7 @@ enum property_tag {
     PROPERTY_CODEC = 17,
     PROPERTY_DICTIONARY = 18,
     PROPERTY_BASE_LSN = 19,
+    PROPERTY_COMPRESSION = 20,
 };
 
 static void property_number(struct buffer *out, enum property_tag tag, uint64_t value)
@@ -131,6 +131,8 @@ void table_file_properties_encode(const struct table_file_properties *properties
     property_number(out, PROPERTY_FILTER_PREFIX_BYTES, properties->options.filter_prefix_bytes);
     property_number(out, PROPERTY_DATA_BYTES, properties->data_bytes);
     property_number(out, PROPERTY_BLOCK_COUNT, properties->block_count);
+    if (properties->compression)
+        property_number(out, PROPERTY_COMPRESSION, properties->compression);
     if (properties->codec_name.size == 0)
         return;
     property_bytes(out, PROPERTY_CODEC, properties->codec_name);
@@ -211,6 +213,8 @@ static bool property_decode(uint64_t tag, struct slice field,
         return field.size > 0;
     case PROPERTY_DICTIONARY:
         return block_handle_decode(field, UINT64_MAX, &properties->dictionary);
+    case PROPERTY_COMPRESSION:
+        return take_small(field, &properties->compression);
     case PROPERTY_BASE_LSN:
         return take_number(field, ROWS_LSN_MAX, &properties->base_lsn);
     default:

@@ -10,7 +10,8 @@
 enum {
     TABLE_FOOTER_BYTES = 64,
     TABLE_VERSION = 1,
-    TABLE_VERSION_ENCODED = 2, /* some blocks of rows are encoded */
+    TABLE_VERSION_ENCODED = 2,    /* some blocks of rows are encoded */
+    TABLE_VERSION_COMPRESSED = 3, /* some blocks are compressed by what the properties name */
     TABLE_BLOCK_BYTES_DEFAULT = 16 * 1024,
     TABLE_BLOCK_BYTES_MAX = 1 << 20,
     TABLE_INDEX_BYTES = 8 * 1024, /* raw size at which a leaf of the index is cut */
@@ -20,7 +21,7 @@ enum {
 /* The last bytes of the file. */
 struct table_footer {
     struct block_handle top_index, filter, range_deletes, properties; /* stored_bytes 0: none */
-    bool is_encoded; /* some blocks are; the properties name the codec */
+    uint32_t version;
 };
 void table_footer_encode(const struct table_footer *footer, uint8_t at[TABLE_FOOTER_BYTES]);
 /* STATUS_CORRUPT; STATUS_UNSUPPORTED for a version that this code does not know. Handles lie within
@@ -34,6 +35,7 @@ struct table_file_properties {
     struct table_options options;
     uint64_t data_bytes;  /* data blocks and leaves of the index: the first so many of the file */
     uint64_t block_count; /* data blocks */
+    uint32_t compression; /* what some blocks are compressed by, if not by LZ4; else 0 */
     /* Of a table with encoded blocks. */
     struct slice codec_name;        /* lies elsewhere; empty: none is encoded */
     struct block_handle dictionary; /* stored_bytes 0: none */

@@ -63,13 +63,17 @@ static enum status open_block(struct table *table, const struct file_tail *tail,
     return status;
 }
 
-/* What the properties say of places in the file lies in the file; a name of a codec is there if the
- * footer says that blocks are encoded. */
-static bool properties_fit(const struct table_file_properties *properties, bool is_encoded,
+/* What the properties say of places in the file lies in the file; a codec and a compression are named if
+ * the footer's version says so. */
+static bool properties_fit(const struct table_file_properties *properties, uint32_t version,
                            uint64_t file_bytes)
 {
     struct block_handle dictionary = properties->dictionary;
-    if (properties->data_bytes > file_bytes || (properties->codec_name.size > 0) != is_encoded)
+    bool is_encoded = properties->codec_name.size > 0;
+    if (properties->data_bytes > file_bytes ||
+        (properties->compression > COMPRESSION_LZ4) != (version == TABLE_VERSION_COMPRESSED))
+        return false;
+    if (version != TABLE_VERSION_COMPRESSED && is_encoded != (version == TABLE_VERSION_ENCODED))
         return false;
     return dictionary.stored_bytes == 0 ||
            (is_encoded && dictionary.offset >= properties->data_bytes &&
@@ -92,9 +96,11 @@ static enum status open_properties(struct table *table, const struct file_tail *
     struct table_file_properties properties = {{0}};
     status = table_file_properties_decode(slice_make(raw, size), &properties);
     if (status != STATUS_OK ||
-        !properties_fit(&properties, footer->is_encoded, tail->offset + tail->size))
+        !properties_fit(&properties, footer->version, tail->offset + tail->size))
         status = table_damaged(report, table->path, offset, "properties are malformed");
-    else if (footer->is_encoded)
+    else
+        status = table_check_compression(table, properties.compression, report);
+    if (status == STATUS_OK && properties.codec_name.size > 0)
         status = table_choose_codec(table, properties.codec_name, codecs, report);
     table->data_bytes = properties.data_bytes;
     table->filter_prefix_bytes = properties.options.filter_prefix_bytes;

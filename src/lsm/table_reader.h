@@ -46,8 +46,11 @@ enum status table_load(struct table *table, struct block_handle handle, enum blo
                        const struct table_read *read, struct table_ahead *ahead,
                        struct block_pin *pin, struct slice *content);
 
-/* Finds the codec of encoded blocks by its name; STATUS_UNSUPPORTED. table_decode.c, as the next
- * two. */
+/* Whether this program knows what the blocks are compressed by; STATUS_UNSUPPORTED. table_decode.c, as the
+ * next three. */
+enum status table_check_compression(const struct table *table, uint32_t compression,
+                                    struct lsm_report *report);
+/* Finds the codec of encoded blocks by its name; STATUS_UNSUPPORTED. */
 enum status table_choose_codec(struct table *table, struct slice name,
                                const struct block_codec *const *codecs, struct lsm_report *report);
 /* The opened dictionary, for as long as it is pinned; NULL: the table has none. STATUS_WOULD_BLOCK

@@ -221,6 +221,8 @@ static enum status read_block(struct verify *verify, uint64_t end, struct block_
     if (!block_head_parse(slice_make(head_bytes, sizeof(head_bytes)), &head) ||
         head.stored_bytes > left - BLOCK_HEAD_BYTES)
         return verify_fail(verify, "head of a block");
+    if (head.compression > COMPRESSION_LZ4)
+        verify->seen.compression = head.compression;
     *handle = (struct block_handle){verify->offset, BLOCK_HEAD_BYTES + head.stored_bytes};
     uint8_t *stored = memory_try_allocate(handle->stored_bytes);
     if (!stored)
@@ -324,6 +326,7 @@ static enum status verify_properties(struct verify *verify, struct slice content
          !slice_equal(buffer_slice(&a->largest), buffer_slice(&b->largest)) ||
          a->largest_is_exclusive != b->largest_is_exclusive ||
          said.block_count != verify->seen.block_count ||
+         (verify->seen.compression && said.compression != verify->seen.compression) ||
          (said.codec_name.size > 0 && said.base_lsn != verify->seen.base_lsn)))
         status = STATUS_CORRUPT;
     if (status != STATUS_OK)

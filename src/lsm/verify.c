@@ -16,6 +16,7 @@ struct verification {
     void (*each)(void *context, const char *file, const char *finding);
     void *context;
     uint64_t finding_count;
+    uint64_t unknown_count; /* of them tables that this program does not know how to read */
 };
 
 static void tell(struct verification *verification, const char *file, const char *finding)
@@ -41,6 +42,7 @@ static void verify_tables(struct verification *verification, const struct manife
                      table->properties.lsn_max, flushed);
             status = STATUS_CORRUPT;
         }
+        verification->unknown_count += status == STATUS_UNSUPPORTED;
         tell(verification, file, status == STATUS_OK ? NULL : report.text);
     }
 }
@@ -136,6 +138,7 @@ enum status lsm_verify(const struct env *env, const char *directory,
         status = verify_database(&verification);
     vfs_close(lock);
     if (status == STATUS_OK && verification.finding_count)
-        status = STATUS_CORRUPT;
+        status = verification.unknown_count == verification.finding_count ? STATUS_UNSUPPORTED
+                                                                          : STATUS_CORRUPT;
     return status;
 }

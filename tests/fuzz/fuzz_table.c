@@ -2,7 +2,8 @@
 /* Any bytes as a table. The first byte chooses: 0: the rest is the file. Else the rest is a row of
  * contents (varint size, bytes), sealed into blocks with good checksums and named by a good footer,
  * so that what lies behind the checksums is reached; 2: and the blocks of rows among them are encoded
- * ones, whose contents begin with the size of their rows as a varint (0: rows after all). Whatever opens is read in every way, and a table
+ * ones, whose contents begin with the size of their rows as a varint (0: rows after all); 3: as 2,
+ * compressed by Zstandard. Whatever opens is read in every way, and a table
  * that verify finds sound is the same list of versions in every direction, by every seek and read. */
 #include "fuzz/fuzz.h"
 
@@ -26,6 +27,10 @@ enum { TAIL_MAX = 5 };
 static const enum block_kind tail_kinds[TAIL_MAX] = {BLOCK_PROPERTIES, BLOCK_RANGE_DELETES,
                                                      BLOCK_INDEX, BLOCK_FILTER, BLOCK_DICTIONARY};
 
+static struct compressor lz4 = {.compression = COMPRESSION_LZ4};
+static struct compressor zstd = {.compression = COMPRESSION_ZSTD, .level = 1};
+static struct compressor *data_compressor; /* of blocks of rows and the dictionary */
+
 static struct block_handle seal_content(struct buffer *file, enum block_kind kind,
                                         struct slice content)
 {
@@ -35,12 +40,15 @@ static struct block_handle seal_content(struct buffer *file, enum block_kind kin
             content.size == 0 || (raw_bytes > 0 && content.size >= raw_bytes))
             return (struct block_handle){0};
         if (raw_bytes > 0)
-            block_seal_encoded(file, true, content, raw_bytes, offset);
+            block_seal_encoded(file, data_compressor, content, NULL, raw_bytes, offset);
         else
-            block_seal(file, BLOCK_ROWS, true, content, offset);
+            block_seal(file, BLOCK_ROWS, data_compressor, content, offset);
     } else {
-        bool compress = kind != BLOCK_FILTER && kind != BLOCK_PROPERTIES; /* as the builder */
-        block_seal(file, kind, compress, content, offset);
+        struct compressor *compressor = kind == BLOCK_FILTER || kind == BLOCK_PROPERTIES ? NULL
+                                        : kind == BLOCK_ROWS || kind == BLOCK_DICTIONARY
+                                            ? data_compressor
+                                            : &lz4; /* as the builder */
+        block_seal(file, kind, compressor, content, offset);
     }
     return (struct block_handle){offset, (uint32_t)(file->size - offset)};
 }
@@ -54,6 +62,7 @@ static struct block_handle seal_encoded_properties(struct buffer *file, struct s
     struct buffer encoded = {0};
     (void)table_file_properties_decode(content, &properties); /* as far as it goes */
     properties.codec_name = slice_from(prefix_codec.name);
+    properties.compression = data_compressor == &zstd ? COMPRESSION_ZSTD : 0;
     properties.dictionary = dictionary;
     properties.data_bytes = data_bytes;
     table_file_properties_encode(&properties, &encoded);
@@ -92,7 +101,10 @@ static void seal_contents(struct slice input, bool is_encoded, struct buffer *fi
                                         .top_index = handles[2],
                                         .range_deletes = handles[1],
                                         .properties = handles[0],
-                                        .is_encoded = is_encoded};
+                                        .version = data_compressor == &zstd
+                                                       ? TABLE_VERSION_COMPRESSED
+                                                   : is_encoded ? TABLE_VERSION_ENCODED
+                                                                : TABLE_VERSION};
     buffer_reserve(file, TABLE_FOOTER_BYTES);
     table_footer_encode(&footer, file->data + file->size);
     file->size += TABLE_FOOTER_BYTES;
@@ -271,10 +283,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vfs *vfs = vfs_memory_create();
     struct env env = memory_env(vfs);
     struct buffer file = {0};
+    data_compressor = data[0] == 3 && lsm_has_zstd() ? &zstd : &lz4;
     if (data[0] == 0)
         buffer_append(&file, data + 1, size - 1);
     else
-        seal_contents(slice_make(data + 1, size - 1), data[0] == 2, &file);
+        seal_contents(slice_make(data + 1, size - 1), data[0] == 2 || data[0] == 3, &file);
     write_file(vfs, buffer_slice(&file));
     read_in_every_way(&env);
     buffer_release(&file);
@@ -284,14 +297,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* ---- Seeds: a small table, as a file and as contents, of rows and encoded -------------------- */
 
-static void build_seed(const struct block_codec *codec, struct buffer *file)
+static void build_seed(const struct block_codec *codec, enum lsm_compression compression,
+                       struct buffer *file)
 {
     struct vfs *vfs = vfs_memory_create();
     struct env env = memory_env(vfs);
     struct table_builder *builder;
     struct table_properties properties = {0};
     const struct table_options options = {
-        .block_bytes = 64, .filter_bits_per_key = 8, .codec = codec};
+        .block_bytes = 64, .filter_bits_per_key = 8, .codec = codec, .compression = compression};
     enum status status = table_builder_create(&env, path, &options, &builder);
     static const char *const keys[] = {"apple", "apricot", "banana"};
     for (size_t i = 0; i < 3 && status == STATUS_OK; i++)
@@ -338,11 +352,17 @@ bool fuzz_seed(size_t index, struct buffer *out)
     static const struct {
         uint8_t first;
         const struct block_codec *codec;
-    } seeds[] = {{0, NULL}, {1, NULL}, {0, &prefix_codec}, {2, &prefix_codec}};
+        enum lsm_compression compression;
+    } seeds[] = {{0, NULL},
+                 {1, NULL},
+                 {0, &prefix_codec},
+                 {2, &prefix_codec},
+                 {0, &prefix_codec, LSM_ZSTD},
+                 {3, &prefix_codec, LSM_ZSTD}};
     if (index >= sizeof(seeds) / sizeof(seeds[0]))
         return false;
     struct buffer file = {0};
-    build_seed(seeds[index].codec, &file);
+    build_seed(seeds[index].codec, seeds[index].compression, &file);
     buffer_append_byte(out, seeds[index].first);
     if (seeds[index].first == 0)
         buffer_append_slice(out, buffer_slice(&file));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Builder, reader, cursor and verification of tables together, against an array; with blocks of rows
- * and with encoded ones. */
+ * and with encoded ones, compressed by LZ4 and by Zstandard. */
 #include "lsm/table.h"
 
 #include "base/memory.h"
@@ -28,6 +28,7 @@ struct fixture {
     struct env env;
     struct block_cache *cache;
     const struct block_codec *codec; /* of the tables that are built; NULL: none */
+    enum lsm_compression compression; /* likewise */
     struct random random;
     char keys[ENTRIES_MAX][KEY_MAX];
     uint8_t text[4096];
@@ -52,6 +53,21 @@ static int setup(void **state)
 static int setup_encoded(void **state)
 {
     setup(state);
+    ((struct fixture *)*state)->codec = &prefix_codec;
+    return 0;
+}
+
+/* A build without it tests LZ4 once more. */
+static int setup_zstd(void **state)
+{
+    setup(state);
+    ((struct fixture *)*state)->compression = lsm_has_zstd() ? LSM_ZSTD : LSM_LZ4;
+    return 0;
+}
+
+static int setup_encoded_zstd(void **state)
+{
+    setup_zstd(state);
     ((struct fixture *)*state)->codec = &prefix_codec;
     return 0;
 }
@@ -88,9 +104,10 @@ static enum status build(struct fixture *fixture, const struct table_options *op
                          struct table_properties *properties)
 {
     struct table_builder *builder = NULL;
-    struct table_options with_codec = *options;
-    with_codec.codec = fixture->codec;
-    enum status status = table_builder_create(&fixture->env, PATH, &with_codec, &builder);
+    struct table_options layout = *options;
+    layout.codec = fixture->codec;
+    layout.compression = fixture->compression;
+    enum status status = table_builder_create(&fixture->env, PATH, &layout, &builder);
     for (size_t i = 0; i < range_count && status == STATUS_OK; i++)
         table_builder_add_range_delete(builder, ranges[i]);
     for (size_t i = 0; i < fixture->count && status == STATUS_OK; i++) {
@@ -679,7 +696,8 @@ static void block_at_the_wrong_place_is_detected(void **state)
     enum block_kind kind;
     assert_int_equal(block_unseal(slice_make(file_bytes.data, size), 0, &kind, &raw, &raw_bytes),
                      STATUS_OK);
-    block_seal(&stored, kind, true, slice_make(raw, raw_bytes), 4096);
+    struct compressor compressor = {.compression = COMPRESSION_LZ4};
+    block_seal(&stored, kind, &compressor, slice_make(raw, raw_bytes), 4096);
     assert_int_equal(stored.size, size);
     memory_free(raw);
     assert_int_equal(vfs_open(fixture->vfs, PATH, VFS_READ | VFS_WRITE, &file), STATUS_OK);
@@ -864,6 +882,14 @@ static void example_of_the_document_is_reproduced(void **state)
     {                                                          \
 #name ", encoded", name, setup_encoded, teardown, NULL \
     }
+#define zstd_test(name)                                    \
+    {                                                      \
+        #name " (zstd)", name, setup_zstd, teardown, NULL, \
+    }
+#define encoded_zstd_test(name)                                             \
+    {                                                                       \
+        #name " (encoded, zstd)", name, setup_encoded_zstd, teardown, NULL, \
+    }
 
 static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(void **state)
 {
@@ -969,8 +995,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         table_test(cursor_moves_like_an_array),
         encoded_test(cursor_moves_like_an_array),
+        zstd_test(cursor_moves_like_an_array),
+        encoded_zstd_test(cursor_moves_like_an_array),
         table_test(get_finds_the_newest_version_below),
         encoded_test(get_finds_the_newest_version_below),
+        encoded_zstd_test(get_finds_the_newest_version_below),
         table_test(random_get_costs_two_reads_at_most),
         table_test(prefix_filter_rules_out_other_objects),
         table_test(open_table_without_filter_is_small),
@@ -979,29 +1008,40 @@ int main(void)
         encoded_test(ranges_widen_the_key_range),
         table_test(large_value_has_a_block_of_its_own),
         encoded_test(large_value_has_a_block_of_its_own),
+        encoded_zstd_test(large_value_has_a_block_of_its_own),
         table_test(a_table_with_a_large_tail_opens_or_says_why_not),
         table_test(a_fetch_from_a_wrong_place_is_damage),
         encoded_test(a_fetch_from_a_wrong_place_is_damage),
         table_test(a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept),
         table_test(nowait_get_misses_and_succeeds_after_fetches),
         encoded_test(nowait_get_misses_and_succeeds_after_fetches),
+        encoded_zstd_test(nowait_get_misses_and_succeeds_after_fetches),
         table_test(nowait_cursor_is_placed_again_after_each_fetch),
         encoded_test(nowait_cursor_is_placed_again_after_each_fetch),
+        encoded_zstd_test(nowait_cursor_is_placed_again_after_each_fetch),
         table_test(nowait_open_would_block),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
+        zstd_test(every_flipped_byte_is_detected),
+        encoded_zstd_test(every_flipped_byte_is_detected),
         table_test(every_truncation_is_detected),
         encoded_test(every_truncation_is_detected),
+        encoded_zstd_test(every_truncation_is_detected),
         table_test(block_at_the_wrong_place_is_detected),
         table_test(failing_calls_fail_the_build_and_leave_no_file),
         encoded_test(failing_calls_fail_the_build_and_leave_no_file),
+        encoded_zstd_test(failing_calls_fail_the_build_and_leave_no_file),
         table_test(failing_reads_are_told),
         encoded_test(failing_reads_are_told),
+        encoded_zstd_test(failing_reads_are_told),
         table_test(missing_memory_is_told_and_is_no_damage),
         encoded_test(missing_memory_is_told_and_is_no_damage),
+        zstd_test(missing_memory_is_told_and_is_no_damage),
+        encoded_zstd_test(missing_memory_is_told_and_is_no_damage),
         table_test(a_build_without_memory_is_told),
         encoded_test(a_build_without_memory_is_told),
+        encoded_zstd_test(a_build_without_memory_is_told),
         table_test(unfinished_build_leaves_no_file),
         table_test(example_of_the_document_is_reproduced),
     };

@@ -68,7 +68,7 @@ struct maker {
 static struct block_handle put_block(struct maker *m, enum block_kind kind, struct slice raw)
 {
     struct block_handle handle = {.offset = m->file.size};
-    block_seal(&m->file, kind, false, raw, handle.offset);
+    block_seal(&m->file, kind, NULL, raw, handle.offset);
     handle.stored_bytes = (uint32_t)(m->file.size - handle.offset);
     return handle;
 }
@@ -224,7 +224,7 @@ static void put_file(struct env *env, struct slice bytes)
 static void make(struct env *env, enum twist twist)
 {
     struct maker m = {.twist = twist};
-    struct table_footer footer = {0};
+    struct table_footer footer = {.version = TABLE_VERSION};
     uint8_t end[TABLE_FOOTER_BYTES];
     rows_builder_init(&m.rows, ROWS_RESTART_INTERVAL);
     put_data(&m);

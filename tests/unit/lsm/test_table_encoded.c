@@ -367,7 +367,7 @@ static struct block_handle end_block(const struct buffer *file, uint64_t offset)
 static struct block_handle put_block(struct buffer *file, enum block_kind kind, struct slice raw)
 {
     uint64_t offset = file->size;
-    block_seal(file, kind, false, raw, offset);
+    block_seal(file, kind, NULL, raw, offset);
     return end_block(file, offset);
 }
 
@@ -380,7 +380,7 @@ static struct block_handle put_data(struct buffer *file, enum twist twist)
     struct slice content = slice_make(block, sizeof(block) - 1);
     if (twist == BLOCK_MALFORMED)
         content.size--;
-    block_seal_encoded(file, false, content, twist == BLOCK_OF_FEWER_BYTES ? 17 : 16, 0);
+    block_seal_encoded(file, NULL, content, NULL, twist == BLOCK_OF_FEWER_BYTES ? 17 : 16, 0);
     return end_block(file, 0);
 }
 
@@ -448,8 +448,9 @@ static void make(struct fixture *f, enum twist twist)
     struct block_handle dictionary = put_dictionary(&file, twist);
     footer.top_index = put_index(&file, leaf);
     footer.properties = put_properties(&file, twist, data_bytes, dictionary);
-    footer.is_encoded = twist != NAME_WITHOUT_THE_VERSION && twist != BLOCK_AMONG_ROWS_ONLY &&
-                        twist != DICTIONARY_WITHOUT_A_CODEC;
+    bool is_of_rows = twist == NAME_WITHOUT_THE_VERSION || twist == BLOCK_AMONG_ROWS_ONLY ||
+                      twist == DICTIONARY_WITHOUT_A_CODEC;
+    footer.version = is_of_rows ? TABLE_VERSION : TABLE_VERSION_ENCODED;
     table_footer_encode(&footer, end);
     buffer_append(&file, end, sizeof(end));
     struct vfs_file *out = NULL;
