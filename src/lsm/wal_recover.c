@@ -256,6 +256,14 @@ static enum status read_frame(struct scan *scan, struct wal_frame *frame, struct
     return STATUS_OK;
 }
 
+/* Why there is no frame at `lsn` of the open segment. */
+static void note_stop(struct scan *scan, lsn_t lsn, enum wal_frame_result result)
+{
+    snprintf(scan->stop, sizeof(scan->stop), "%016" PRIx64 ".wal offset %" PRIu64 ": %s",
+             scan->header.base, wal_header_offset(&scan->header, lsn),
+             result == WAL_FRAME_FOREIGN ? "a frame of a later format version" : "no valid frame");
+}
+
 /* Replays the open segment from scan->position. *ended: a position without a frame was met. */
 static enum status replay_segment(struct scan *scan, bool *ended)
 {
@@ -268,10 +276,7 @@ static enum status replay_segment(struct scan *scan, bool *ended)
         if (status != STATUS_OK)
             return status;
         if (result != WAL_FRAME_VALID) {
-            snprintf(scan->stop, sizeof(scan->stop), "%016" PRIx64 ".wal offset %" PRIu64 ": %s",
-                     scan->header.base, wal_header_offset(&scan->header, scan->position),
-                     result == WAL_FRAME_FOREIGN ? "a frame of a later format version"
-                                                 : "no valid frame");
+            note_stop(scan, scan->position, result);
             *ended = true;
             return result == WAL_FRAME_FOREIGN ? STATUS_UNSUPPORTED : STATUS_OK;
         }
@@ -330,7 +335,8 @@ static void note_remains(struct scan *scan, const struct wal_frame *frame)
         scan->remains_end = end;
 }
 
-/* Looks at every offset of the open segment from `from` on for valid frames. */
+/* Looks at every offset of the open segment from `from` on for valid frames. STATUS_UNSUPPORTED: one of a
+ * later version, which may belong to a log that this one must not cut. */
 static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
 {
     lsn_t end = wal_header_end(&scan->header);
@@ -355,8 +361,13 @@ static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
         status = frame_bytes(scan, from, &bytes);
         if (status != STATUS_OK)
             return status;
-        if (wal_frame_decode(bytes, from, scan->epoch, scan->seed, &frame) != WAL_FRAME_VALID ||
-            frame.span > end - from) {
+        enum wal_frame_result result =
+            wal_frame_decode(bytes, from, scan->epoch, scan->seed, &frame);
+        if (result == WAL_FRAME_FOREIGN) {
+            note_stop(scan, from, result);
+            return STATUS_UNSUPPORTED;
+        }
+        if (result != WAL_FRAME_VALID || frame.span > end - from) {
             from++;
             continue;
         }
@@ -421,7 +432,8 @@ static enum status search_behind(struct scan *scan, lsn_t *stated)
             status = search_behind_in(scan, i, stated);
         scan->epoch = epoch;
     }
-    memcpy(scan->stop, stop, sizeof(stop));
+    if (status != STATUS_UNSUPPORTED)
+        memcpy(scan->stop, stop, sizeof(stop));
     return status;
 }
 
@@ -479,8 +491,6 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
         wal_segment_list(recovery->env, recovery->directory, &scan.bases, &scan.base_count);
     if (status == STATUS_OK)
         status = replay(&scan);
-    if (status == STATUS_UNSUPPORTED)
-        set_report(report, scan.stop);
     if (status != STATUS_OK)
         goto done;
     if (scan.tail.durable_lsn > durable)
@@ -492,6 +502,8 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
     if (status == STATUS_OK)
         *tail = scan.tail;
 done:
+    if (status == STATUS_UNSUPPORTED)
+        set_report(report, scan.stop);
     if (status != STATUS_OK && report && !report->text[0])
         report_failure(&scan, status, report);
     window_close(&scan.window);
