@@ -358,6 +358,8 @@ static void start(struct crash_run *run)
                                  "1mb",
                                  "--wal-segment-size",
                                  "1mb",
+                                 "--wal-compression",
+                                 random_below(&run->random, 2) ? "lz4" : "no",
                                  "--io-threads",
                                  "2",
                                  NULL};

@@ -186,6 +186,8 @@ static enum status rig_start(struct rig *rig, struct lsm_report *report)
         .memtable_bytes = 1 << 20,
         .block_cache_bytes = rig->runs_large_steps ? 1 << 20 : 64 << 10,
         .wal_segment_bytes = 64 << 10,
+        .wal_compression = rig->always ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
+        .wal_page_bytes = 64,
         .table_bytes_max = 64 << 10,
         .block_bytes = rig->runs_large_steps ? 64 << 10 : 4096,
         .ack_durable = rig->always,

@@ -25,10 +25,14 @@ static void storm(enum engine_policy policy, uint64_t seed)
     const struct power_storm options = {.policy = policy, .seed = seed, .steps = steps()};
     struct power_storm_result result;
     power_storm_run(&options, &result, NULL, NULL);
-    printf("policy %d, seed %llu: %llu points, %llu losses, %llu flushes, %llu compactions\n",
-           (int)policy, (unsigned long long)seed, (unsigned long long)result.points,
-           (unsigned long long)result.losses, (unsigned long long)result.stats.flush_count,
-           (unsigned long long)result.stats.compaction_count);
+    printf(
+        "policy %d, seed %llu: %llu points, %llu losses, %llu flushes, %llu compactions; the log "
+        "%llu of %llu bytes\n",
+        (int)policy, (unsigned long long)seed, (unsigned long long)result.points,
+        (unsigned long long)result.losses, (unsigned long long)result.stats.flush_count,
+        (unsigned long long)result.stats.compaction_count,
+        (unsigned long long)result.stats.wal_bytes_written,
+        (unsigned long long)result.stats.wal_bytes_logged);
     if (result.failure.text[0])
         fail_msg("policy %d, seed %llu: %s", (int)policy, (unsigned long long)seed,
                  result.failure.text);

@@ -91,6 +91,12 @@ void engine_small_options(struct lsm_options *options)
     };
 }
 
+void engine_choose_log(struct lsm_options *options, uint64_t seed)
+{
+    options->wal_compression = seed % 2 ? LSM_WAL_LZ4 : LSM_WAL_PLAIN;
+    options->wal_page_bytes = 1u << seed / 2 % 8;
+}
+
 /* ---- What a seed stands for ---------------------------------------------------------------- */
 
 static struct operation operation_draw(struct random *random, size_t index, size_t number)

@@ -33,6 +33,8 @@ void engine_history_release(struct engine_history *history);
 /* The trees, with small blocks, tables, memtables and segments, so that little data goes far. Trees 1
  * and 2 have encoded blocks (prefix_codec.h). */
 void engine_small_options(struct lsm_options *options);
+/* Whether the log is compressed, and what pages it finds, so small that most writes are worth it. */
+void engine_choose_log(struct lsm_options *options, uint64_t seed);
 /* An upper bound of the bytes of keys and values of one batch. */
 size_t engine_batch_bytes(uint64_t seed, size_t index);
 /* Puts batch number `index` (0 is the first), made of `seed`, into the writer. */

@@ -57,6 +57,7 @@ void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed)
         .context = run,
     };
     engine_small_options(&run->options);
+    engine_choose_log(&run->options, seed);
 }
 
 void engine_run_release(struct engine_run *run)
@@ -338,6 +339,7 @@ bool power_loss_check(struct engine_run *run, const struct power_loss *loss,
                     loss->seed);
     found.policy = run->policy;
     found.options = run->options;
+    engine_choose_log(&found.options, loss->seed);
     engine_run_skip_sync(&found, run->skipped_site);
     struct second_loss second = {
         .memory = found.memory,

@@ -71,7 +71,8 @@ static void host_shutdown(void *context, bool now)
 void store_run_init(struct store_run *run, struct vfs *memory, enum engine_policy policy,
                     uint64_t seed)
 {
-    *run = (struct store_run){.memory = memory ? memory : vfs_memory_create(), .policy = policy};
+    *run = (struct store_run){
+        .memory = memory ? memory : vfs_memory_create(), .policy = policy, .seed = seed};
     run->fault = vfs_fault_create(run->memory);
     vfs_fault_on_failed_sync(run->fault, vfs_memory_lose_unsynced);
     random_init(&run->random, seed);
@@ -112,6 +113,8 @@ enum status store_run_open(struct store_run *run, struct lsm_report *report)
         .memtable_bytes = 512 << 10,
         .block_cache_bytes = 256 << 10,
         .wal_segment_bytes = 160 << 10,
+        .wal_compression = run->seed % 2 ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
+        .wal_page_bytes = 1u << run->seed / 2 % 8,
         .ack_durable = run->policy == POLICY_ALWAYS,
     };
     const struct session_options client = {.file_descriptor = -1, .is_local = true};

@@ -14,6 +14,7 @@ struct store_run {
     struct vfs *memory, *fault;
     struct env env;
     struct random random;
+    uint64_t seed; /* it also chooses how the log is stored */
     uint64_t clock_us;
     bool is_observing; /* the clock stands before all expiry */
     bool is_damaged;   /* found to be: its end checks no invariants */

@@ -32,6 +32,8 @@ void sim_pick_options(struct sim *sim)
         .block_cache_bytes = caches[below(sim, 4)],
         .block_bytes = blocks[below(sim, 5)],
         .filter_bits_per_key = filters[below(sim, 4)],
+        .wal_compression = random_below(&sim->log, 2) ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
+        .wal_page_bytes = 1u << random_below(&sim->log, 13),
     };
     sim->policy = (enum policy)below(sim, 3);
 }

@@ -72,6 +72,7 @@ struct sim {
     const struct sim_options *options;
     struct sim_counts *counts;
     struct random random, entropy; /* decisions; what the store asks for */
+    struct random log; /* how the log is stored, apart from all other decisions */
     uint64_t step, hash;
     char recent[RECENT_STEPS][RECENT_BYTES];
 

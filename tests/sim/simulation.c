@@ -32,6 +32,8 @@ static void note_progress(struct sim *sim)
     lsm_get_stats(engine(sim), &stats);
     sim->counts->events[SIM_FLUSHED] += stats.flush_count - sim->flushes;
     sim->counts->events[SIM_COMPACTED] += stats.compaction_count - sim->compactions;
+    if (stats.wal_bytes_written < stats.wal_bytes_logged)
+        count(sim, SIM_COMPRESSED);
     sim->flushes = stats.flush_count;
     sim->compactions = stats.compaction_count;
 }
@@ -423,6 +425,7 @@ static void begin(struct sim *sim)
 {
     random_init(&sim->random, sim->options->seed);
     random_init(&sim->entropy, sim->options->seed ^ 0x5eed);
+    random_init(&sim->log, sim->options->seed ^ 0x109);
     sim_world_init(sim, vfs_memory_create());
     sim->model.now_ms = WALL_MS_AT_START;
     sim->client_count = 1 + below(sim, CLIENTS_MAX);

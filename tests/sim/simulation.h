@@ -14,6 +14,7 @@ enum sim_event {
     X(TIMED_OUT, "blocked readers timed out") X(LEFT, "clients that left")                         \
     X(SENT, "replies sent") X(HELD, "replies held at the gate")                                    \
     X(WAL_WRITE, "log written") X(WAL_SYNC, "log synced") X(ROTATE, "log moved to a new segment")  \
+    X(COMPRESSED, "looks at a log with groups in it")                                              \
     X(WORK, "pieces of background work") X(FLUSHED, "flushes finished")                            \
     X(COMPACTED, "compactions finished") X(COMPACT_ASKED, "merges of everything asked for")        \
     X(FORWARDS, "clock jumps forwards") X(BACKWARDS, "wall clock jumps backwards")                 \
