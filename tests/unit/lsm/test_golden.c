@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Databases that earlier versions wrote (tests/golden/README.md) open, are sound, and read as they
  * did. `test_golden --write DIR` makes the files of a new format version. */
+#include "base/coding.h"
 #include "base/memory.h"
 #include "lib/golden_files.h"
 #include "lib/soundness.h"
 #include "lsm/lsm.h"
+#include "lsm/wal_frame.h"
+#include "lsm/wal_segment.h"
 #include "unit/lsm/memory_env.h"
 
 #include <setjmp.h>
@@ -14,10 +17,18 @@
 
 #include <cmocka.h>
 
-static const char GOLDEN_DIRECTORY[] = "tests/golden/format-1";
-static const char GOLDEN_TEXT[] = "tests/golden/format-1.txt";
-
 enum { KEYS = 60, BIG_BYTES = 9000 };
+
+/* Databases of the engine alone; format-3 has groups in its log. */
+static const struct golden {
+    const char *directory, *text;
+    bool is_compressed;
+} GOLDEN[] = {
+    {"tests/golden/format-1", "tests/golden/format-1.txt", false},
+    {"tests/golden/format-3", "tests/golden/format-3.txt", true},
+};
+
+enum { GOLDEN_COUNT = sizeof(GOLDEN) / sizeof(GOLDEN[0]) };
 
 static const struct lsm_options OPTIONS = {
     .trees = {{.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
@@ -102,14 +113,23 @@ static void write_content(struct lsm *db)
 }
 
 /* A database as a killed process leaves it. */
-static struct vfs *generate(void)
+static struct vfs *generate(bool is_compressed)
 {
     struct vfs *vfs = vfs_memory_create();
     struct env env = memory_env(vfs);
+    struct lsm_options options = OPTIONS;
     struct lsm_report report;
     struct lsm *db = NULL;
-    assert_int_equal(lsm_open(&env, "db", &OPTIONS, &report, &db), STATUS_OK);
+    if (is_compressed) {
+        options.wal_compression = LSM_WAL_LZ4;
+        options.wal_page_bytes = 64;
+    }
+    assert_int_equal(lsm_open(&env, "db", &options, &report, &db), STATUS_OK);
     write_content(db);
+    if (is_compressed) {
+        write_round(db, 4); /* batches of one frame, written at once */
+        assert_int_equal(lsm_wal_sync(db), STATUS_OK);
+    }
     struct vfs *found = vfs_memory_after_power_loss(vfs, VFS_LOSE_UNSYNCED, 0);
     require_sound_engine(db, "before a close");
     assert_int_equal(lsm_close(db), STATUS_OK);
@@ -153,49 +173,99 @@ static void dump(const struct env *env, struct buffer *text)
     assert_int_equal(lsm_close(db), STATUS_OK);
 }
 
-static void expect_text(const struct env *env)
+static void expect_text(const struct env *env, const struct golden *golden)
 {
     struct buffer found = {0};
     dump(env, &found);
-    golden_expect(GOLDEN_TEXT, buffer_slice(&found));
+    golden_expect(golden->text, buffer_slice(&found));
     buffer_release(&found);
+}
+
+/* Groups in the log: of several batches, and of frames of chains. */
+struct groups {
+    unsigned batches, chained;
+};
+
+static void count_groups_in(struct vfs *vfs, const char *path, struct groups *groups)
+{
+    struct buffer file = {0};
+    struct wal_header header;
+    struct wal_frame frame;
+    assert_int_equal(vfs_read_file(vfs, path, 1 << 20, &file), STATUS_OK);
+    assert_int_equal(wal_header_decode(file.data, &header), STATUS_OK);
+    for (size_t at = WAL_HEADER_BYTES; at < file.size; at++) {
+        lsn_t lsn = header.base + at - WAL_HEADER_BYTES;
+        if (wal_frame_decode(slice_skip(buffer_slice(&file), at), lsn, 0,
+                             wal_frame_seed(header.store_id), &frame) != WAL_FRAME_VALID ||
+            !(frame.flags & WAL_FRAME_COMPRESSED))
+            continue;
+        bool is_whole = (frame.flags & WAL_FRAME_FIRST) && (frame.flags & WAL_FRAME_LAST);
+        groups->batches += is_whole && frame.count > 1;
+        groups->chained += !is_whole;
+    }
+    buffer_release(&file);
+}
+
+static struct groups count_groups(const struct env *env)
+{
+    struct groups groups = {0};
+    lsn_t *bases = NULL;
+    size_t count = 0;
+    char path[128];
+    assert_int_equal(wal_segment_list(env, "db", &bases, &count), STATUS_OK);
+    for (size_t i = 0; i < count; i++) {
+        wal_segment_path("db", bases[i], path, sizeof(path));
+        count_groups_in(env->vfs, path, &groups);
+    }
+    memory_free(bases);
+    return groups;
 }
 
 /* ---- Tests --------------------------------------------------------------------------------- */
 
-static void golden_files_of_format_1_are_sound(void **state)
+static void golden_files_are_sound(void **state)
 {
     (void)state;
-    struct vfs *vfs = golden_load(GOLDEN_DIRECTORY, "db");
-    struct env env = memory_env(vfs);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
-    vfs_destroy(vfs);
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        struct vfs *vfs = golden_load(GOLDEN[i].directory, "db");
+        struct env env = memory_env(vfs);
+        assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
+        struct groups groups = count_groups(&env);
+        assert_int_equal(groups.batches > 0, GOLDEN[i].is_compressed);
+        assert_int_equal(groups.chained > 0, GOLDEN[i].is_compressed);
+        vfs_destroy(vfs);
+    }
 }
 
-static void golden_files_of_format_1_read_as_they_did(void **state)
+static void golden_files_read_as_they_did(void **state)
 {
     (void)state;
-    struct vfs *vfs = golden_load(GOLDEN_DIRECTORY, "db");
-    struct env env = memory_env(vfs);
-    expect_text(&env); /* opens, replays, flushes at the close */
-    expect_text(&env);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
-    vfs_destroy(vfs);
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        struct vfs *vfs = golden_load(GOLDEN[i].directory, "db");
+        struct env env = memory_env(vfs);
+        expect_text(&env, &GOLDEN[i]); /* opens, replays, flushes at the close */
+        expect_text(&env, &GOLDEN[i]);
+        assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
+        vfs_destroy(vfs);
+    }
 }
 
 static void what_is_written_today_reads_the_same(void **state)
 {
     (void)state;
-    struct vfs *vfs = generate();
-    struct env env = memory_env(vfs);
-    assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
-    expect_text(&env);
-    vfs_destroy(vfs);
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        struct vfs *vfs = generate(GOLDEN[i].is_compressed);
+        struct env env = memory_env(vfs);
+        assert_int_equal(lsm_verify(&env, "db", NULL, NULL, NULL), STATUS_OK);
+        expect_text(&env, &GOLDEN[i]);
+        vfs_destroy(vfs);
+    }
 }
 
+/* Of the newest of them. */
 static int write_golden(const char *directory)
 {
-    struct vfs *memory = generate();
+    struct vfs *memory = generate(GOLDEN[GOLDEN_COUNT - 1].is_compressed);
     struct env env = memory_env(memory);
     struct buffer text = {0};
     golden_write(memory, "db", directory);
@@ -209,8 +279,8 @@ static int write_golden(const char *directory)
 int main(int argument_count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_files_of_format_1_are_sound),
-        cmocka_unit_test(golden_files_of_format_1_read_as_they_did),
+        cmocka_unit_test(golden_files_are_sound),
+        cmocka_unit_test(golden_files_read_as_they_did),
         cmocka_unit_test(what_is_written_today_reads_the_same),
     };
     if (argument_count == 3 && strcmp(arguments[1], "--write") == 0)
