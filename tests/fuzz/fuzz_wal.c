@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a WAL. The first byte chooses: 0: the rest is the content of a segment behind a good
  * header. 1: the rest is a segment file. 2: the fields of a header, sealed, and then frames. Else the rest
- * is a row of frames (flags, count, epoch and payload each), sealed at their places: what is recovered
- * is what a model says. Recovery ends without reading too far, applies only whole
+ * is a row of frames (flags, count, epoch and payload each; of a group its frames, which are compressed, and
+ * by how much its span is wrong), sealed at their places: what is recovered is what a model says. Recovery ends without reading too far, applies only whole
  * batches, and what it leaves can be opened, written to and recovered again with the same batches.
  */
 #include "fuzz/fuzz.h"
@@ -11,8 +11,11 @@
 #include "base/crc32c.h"
 #include "lsm/wal.h"
 #include "lsm/wal_frame.h"
+#include "lsm/wal_group.h"
 #include "lsm/wal_segment.h"
 #include "unit/lsm/memory_env.h"
+
+#include <lz4.h>
 
 enum { STORE_ID = 7, SEGMENT_BYTES = 16384 };
 
@@ -33,6 +36,14 @@ static void note_whole_batch(struct buffer *batches, lsn_t lsn, uint64_t count,
     buffer_append_le64(batches, lsn);
     buffer_append_le64(batches, count);
     buffer_append_sized(batches, payload);
+}
+
+/* A frame as it is packed in a group. */
+static bool take_packed(struct slice *frames, uint64_t *records, struct slice *payload)
+{
+    uint64_t length;
+    return slice_take_varint(frames, &length) && slice_take_varint(frames, records) &&
+           slice_take(frames, length, payload);
 }
 
 static bool model_counts(const struct wal_frame *frame)
@@ -69,6 +80,36 @@ static void model_frame(const struct wal_frame *frame, struct slice payload)
     }
 }
 
+/* The frames of a group, which all count or none does: the model goes on with them only when they are
+ * exactly what FORMAT.md says. */
+static void model_group(const struct wal_frame *group, struct slice frames, uint64_t room)
+{
+    enum { WHOLE = WAL_FRAME_FIRST | WAL_FRAME_LAST };
+    bool is_whole = (group->flags & WHOLE) == WHOLE;
+    bool fits = !(group->flags & WAL_FRAME_SKIP) && (group->count == 1 || is_whole) &&
+                group->span > WAL_FRAME_HEAD_BYTES + group->length && group->span <= room;
+    struct wal_frame frame = *group;
+    uint64_t count = 0, records;
+    frame.flags &= WHOLE;
+    for (int pass = 0; pass < 2 && fits; pass++) {
+        struct slice rest = frames, payload;
+        frame.lsn = group->lsn;
+        for (count = 0; rest.size > 0; count++) {
+            if (!take_packed(&rest, &records, &payload) || records > UINT32_MAX)
+                break;
+            frame.length = (uint32_t)payload.size;
+            frame.count = (uint32_t)records;
+            if (model.has_ended || !model_counts(&frame))
+                break;
+            if (pass == 1)
+                model_frame(&frame, payload);
+            frame.lsn += WAL_FRAME_HEAD_BYTES + payload.size;
+        }
+        fits = rest.size == 0 && count == group->count && frame.lsn == group->lsn + group->span;
+    }
+    model.has_ended |= !fits;
+}
+
 struct seen {
     uint64_t batches;
     uint64_t bytes;
@@ -92,6 +133,26 @@ static enum status note_batch(void *context, lsn_t lsn, struct slice records, ui
     return STATUS_OK;
 }
 
+/* A group whose frames are `content`, behind a byte that is how much its span is too large. Bytes that it
+ * takes of the segment. */
+static size_t seal_group(struct wal_frame *group, struct slice content, uint8_t *at, size_t room)
+{
+    uint8_t wrong = fuzz_byte(&content);
+    int size = LZ4_compress_default(
+        (const char *)content.data, (char *)at + WAL_FRAME_HEAD_BYTES + WAL_GROUP_SPAN_BYTES,
+        (int)content.size, (int)(room - WAL_FRAME_HEAD_BYTES - WAL_GROUP_SPAN_BYTES));
+    struct slice rest = content, payload;
+    uint64_t count;
+    group->span = wrong;
+    while (take_packed(&rest, &count, &payload))
+        group->span += WAL_FRAME_HEAD_BYTES + (uint32_t)payload.size;
+    group->length = WAL_GROUP_SPAN_BYTES + (uint32_t)size;
+    le32_store(at + WAL_FRAME_HEAD_BYTES, group->span);
+    wal_frame_seal(at, group, wal_frame_seed(STORE_ID));
+    model_group(group, content, room);
+    return model.has_ended ? WAL_FRAME_HEAD_BYTES + (size_t)group->length : group->span;
+}
+
 /* A row of frames; each takes its length, flags, count, epoch and durable distance from the input.
  */
 static void seal_frames(struct slice input, uint8_t *content, size_t size)
@@ -112,6 +173,14 @@ static void seal_frames(struct slice input, uint8_t *content, size_t size)
                                   .count = count,
                                   .length = (uint32_t)payload.size,
                                   .flags = flags};
+        if (flags & WAL_FRAME_COMPRESSED) {
+            if ((size_t)LZ4_compressBound((int)payload.size) + 64 > size - at)
+                return;
+            lsn += seal_group(&frame, payload, content + at, size - at);
+            if (lsn - WAL_FIRST_LSN > size)
+                return;
+            continue;
+        }
         if (payload.size)
             memcpy(content + at + WAL_FRAME_HEAD_BYTES, payload.data, payload.size);
         wal_frame_seal(content + at, &frame, seed);
@@ -174,7 +243,9 @@ static enum status recover(const struct env *env, lsn_t durable, bool repair, st
 
 static void go_on(const struct env *env, const struct wal_tail *tail)
 {
-    const struct wal_options options = {.segment_bytes = SEGMENT_BYTES};
+    enum { BATCHES = 8 };
+    const struct wal_options options = {
+        .segment_bytes = SEGMENT_BYTES, .is_compressed = true, .page_bytes = 1};
     struct wal *wal = NULL;
     struct buffer payload = {0};
     if (tail->epoch == UINT32_MAX)
@@ -184,8 +255,10 @@ static void go_on(const struct env *env, const struct wal_tail *tail)
     wal_append(wal, (struct slice){0}, 0);
     fuzz_require(wal_sync(wal) == STATUS_OK);
     wal_record_append(&payload, ENTRY_PUT, 0, slice_from("key"), slice_from("value"));
-    fuzz_require(wal_reserve(wal, payload.size, false) == STATUS_OK);
-    wal_append(wal, buffer_slice(&payload), 1);
+    for (int i = 0; i < BATCHES; i++) { /* together they are a group */
+        fuzz_require(wal_reserve(wal, payload.size, false) == STATUS_OK);
+        wal_append(wal, buffer_slice(&payload), 1);
+    }
     fuzz_require(wal_sync(wal) == STATUS_OK);
     lsn_t end = wal_next_lsn(wal);
     wal_close(wal);
@@ -194,22 +267,24 @@ static void go_on(const struct env *env, const struct wal_tail *tail)
     struct wal_tail found;
     fuzz_require(recover(env, end, false, &again, &found) == STATUS_OK);
     fuzz_require(found.next_lsn == end);
-    fuzz_require(again.batches == tail->batches + 2);
+    fuzz_require(again.batches == tail->batches + 1 + BATCHES);
 }
 
 bool fuzz_seed(size_t index, struct buffer *out)
 {
     static const char *const frames[] = {
-        "\x03\x03\x01\x01\x00\x06\x01\x01k\x02vv",                       /* one batch */
-        "\x03\x01\x02\x01\x05\x03\x01\x01k\x00\x02\x01\x20\x03\x01\x00", /* a chain */
-        "\x03\x04\x01\x01\x00\x01\x01",                                  /* a skip */
+        "\x03\x03\x01\x01\x00\x06\x01\x01k\x02vv",                                   /* one batch */
+        "\x03\x01\x02\x01\x05\x03\x01\x01k\x00\x02\x01\x20\x03\x01\x00",             /* a chain */
+        "\x03\x04\x01\x01\x00\x01\x01",                                              /* a skip */
+        "\x03\x0b\x02\x01\x00\x11\x00\x06\x01\x01\x01k\x02vv\x06\x01\x01\x01k\x02vv" /* a group, */
+        "\x03\x01\x01\x00\x06\x01\x01k\x02vv", /* and a batch */
     };
-    static const size_t sizes[] = {12, 17, 7};
-    if (index < 3)
+    static const size_t sizes[] = {12, 17, 7, 34};
+    if (index < 4)
         buffer_append(out, frames[index], sizes[index]);
-    else if (index == 3)
+    else if (index == 4)
         buffer_append(out, "\0zeros", 6);
-    return index < 4;
+    return index < 5;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames, records and segment headers of the WAL. The first byte chooses: 0: a frame as it is;
  * 1: a frame whose checksum is put right; 2: records; 3: records to be written; 4: a segment's
- * header with its checksum put right; 5: as it is; 6: a header to be written. What is accepted is
- * encoded to the same bytes. */
+ * header with its checksum put right; 5: as it is; 6: a header to be written; 7: a group whose checksum is
+ * put right; 8: frames to be stored as a group. What is accepted is encoded to the same bytes. */
 #include "fuzz/fuzz.h"
 
 #include "base/coding.h"
@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "lsm/wal.h"
 #include "lsm/wal_frame.h"
+#include "lsm/wal_group.h"
 #include "lsm/wal_segment.h"
 
 static void check_frame(struct slice input, bool seal)
@@ -125,10 +126,106 @@ static void write_header(struct slice input)
     fuzz_require(wal_header_decode(page, &found) == STATUS_CORRUPT);
 }
 
+/* ---- Groups -------------------------------------------------------------------------------- */
+
+enum { GROUP_SEED = 7, GROUP_LSN = 5000, GROUP_EPOCH = 3 };
+
+/* The frames that a group gives keep to what its head says, one behind the other. */
+static void walk_group(const struct wal_frame *group, struct slice frames)
+{
+    struct wal_frame frame;
+    struct slice payload;
+    lsn_t lsn = group->lsn, expected = lsn;
+    uint32_t count = 0;
+    while (wal_group_next(group, &frames, &lsn, &frame, &payload)) {
+        fuzz_require(frame.lsn == expected && payload.size == frame.length);
+        fuzz_require(frame.epoch == group->epoch && frame.durable_lsn == group->durable_lsn);
+        fuzz_require((frame.flags | WAL_FRAME_COMPRESSED) == group->flags);
+        expected += WAL_FRAME_HEAD_BYTES + frame.length;
+        count++;
+    }
+    fuzz_require(frames.size == 0 && count == group->count);
+    fuzz_require(expected == group->lsn + group->span);
+}
+
+/* Unpacked where not a byte is left over. */
+static bool unpack_group(struct slice stored)
+{
+    struct wal_frame group;
+    struct slice frames = {0};
+    if (wal_frame_decode(stored, GROUP_LSN, 0, GROUP_SEED, &group) != WAL_FRAME_VALID ||
+        !(group.flags & WAL_FRAME_COMPRESSED))
+        return false;
+    uint8_t *to = memory_allocate(group.span);
+    bool is_sound = wal_group_unpack(
+        &group, slice_make(stored.data + WAL_FRAME_HEAD_BYTES, group.length), to, &frames);
+    if (is_sound)
+        walk_group(&group, frames);
+    memory_free(to);
+    return is_sound;
+}
+
+/* Flags, count and span, then a block as it is. */
+static void check_group(struct slice input)
+{
+    struct wal_frame group = {.lsn = GROUP_LSN, .durable_lsn = GROUP_LSN, .epoch = GROUP_EPOCH};
+    group.flags = WAL_FRAME_COMPRESSED | fuzz_below(&input, 8);
+    group.count = (uint32_t)fuzz_number(&input);
+    uint32_t span = (uint32_t)fuzz_number(&input);
+    group.length = WAL_GROUP_SPAN_BYTES + (uint32_t)input.size;
+    if (group.length > WAL_FRAME_PAYLOAD_MAX)
+        return;
+    size_t size = WAL_FRAME_HEAD_BYTES + (size_t)group.length;
+    uint8_t *stored = memory_allocate(size);
+    le32_store(stored + WAL_FRAME_HEAD_BYTES, span);
+    if (input.size)
+        memcpy(stored + size - input.size, input.data, input.size);
+    wal_frame_seal(stored, &group, GROUP_SEED);
+    (void)unpack_group(slice_make(stored, size)); /* what it is, nobody else knows */
+    memory_free(stored);
+}
+
+/* Frames of the input, sealed one behind the other; stored as groups they come back. */
+static void store_groups(struct slice input)
+{
+    struct wal_group_writer *writer =
+        wal_group_writer_create(GROUP_SEED, 1u << fuzz_below(&input, 13));
+    struct buffer bytes = {0};
+    uint64_t offset = WAL_HEADER_BYTES + fuzz_number(&input) % (1 << 20);
+    while (input.size > 0) {
+        static const uint8_t head[WAL_FRAME_HEAD_BYTES];
+        uint8_t flags = fuzz_below(&input, 4), repeated = fuzz_byte(&input);
+        struct slice piece = fuzz_bytes(&input);
+        size_t at = bytes.size;
+        buffer_append(&bytes, head, sizeof head);
+        for (unsigned i = 0; i <= repeated; i++)
+            buffer_append_slice(&bytes, piece);
+        const struct wal_frame frame = {.lsn = GROUP_LSN,
+                                        .durable_lsn = GROUP_LSN,
+                                        .epoch = GROUP_EPOCH,
+                                        .count = piece.size ? 1 + repeated : 0,
+                                        .length = (uint32_t)(bytes.size - at - sizeof head),
+                                        .flags = piece.size ? flags : 3};
+        wal_frame_seal(bytes.data + at, &frame, GROUP_SEED);
+    }
+    for (struct slice rest = buffer_slice(&bytes); rest.size > 0;) {
+        size_t span = wal_group_span(rest);
+        fuzz_require(span >= WAL_FRAME_HEAD_BYTES && span <= rest.size);
+        struct slice stored =
+            wal_group_store(writer, slice_make(rest.data, span), offset, GROUP_LSN);
+        fuzz_require(stored.size < span);
+        fuzz_require(stored.size == 0 || unpack_group(stored));
+        offset += span;
+        rest = slice_skip(rest, span);
+    }
+    buffer_release(&bytes);
+    wal_group_writer_destroy(writer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice input = slice_make(data, size);
-    unsigned choice = fuzz_below(&input, 7);
+    unsigned choice = fuzz_below(&input, 9);
     if (choice < 2)
         check_frame(input, choice == 1);
     else if (choice == 2)
@@ -137,8 +234,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         write_records(input);
     else if (choice < 6)
         check_header(input, choice == 4);
-    else
+    else if (choice == 6)
         write_header(input);
+    else if (choice == 7)
+        check_group(input);
+    else
+        store_groups(input);
     return 0;
 }
 
@@ -150,9 +251,18 @@ bool fuzz_seed(size_t index, struct buffer *out)
         .store_id = 7, .base = WAL_FIRST_LSN, .segment_bytes = 16384, .epoch = 1};
     static uint8_t page[WAL_HEADER_BYTES];
     uint8_t bytes[WAL_FRAME_HEAD_BYTES + 6];
-    if (index > 6)
+    if (index > 8)
         return false;
     buffer_append_byte(out, (uint8_t)index);
+    if (index == 7) { /* two frames of 20 bytes, from FORMAT.md's grammar */
+        buffer_append(out, "\3\2\142", 3);
+        buffer_append(out, "\x1f\x14\1x\1\0\x0f\x50xxxxx", 13);
+        return true;
+    }
+    if (index == 8) { /* groups on pages of one byte */
+        buffer_append(out, "\0\0\3\7\4abcd\3\7\4abcd\1\x20\2xy", 21);
+        return true;
+    }
     if (index < 2) {
         memcpy(bytes + WAL_FRAME_HEAD_BYTES, "\1\1k\2vv", 6);
         wal_frame_seal(bytes, &frame, wal_frame_seed(7));
