@@ -267,7 +267,10 @@ static bool is_needed(struct compaction *c, const struct cursor *version, lsn_t 
 
 static enum status begin_output(struct compaction *c)
 {
-    const struct table_options options = table_options_of(&c->host.options->trees[c->pick->tree]);
+    const struct lsm_tree_options *tree = &c->host.options->trees[c->pick->tree];
+    bool is_cold = tree->compaction == LSM_TIME_RUNS;
+    const struct table_options options =
+        is_cold ? table_options_of_cold(tree) : table_options_of(tree);
     char path[4096];
     c->number = version_set_next_number(c->host.versions);
     table_path(c->host.directory, c->number, path, sizeof(path));

@@ -34,6 +34,8 @@ static bool follow_each_other(const struct compaction_pick *pick, const struct l
     return follow;
 }
 
+/* Moved tables would stay as they were flushed, so there is something to gain where cold ones are
+ * compressed in another way. */
 static struct compaction_pick *pick_flushed(const struct version_tree *tables,
                                             const struct lsm_options *options, unsigned tree)
 {
@@ -41,7 +43,7 @@ static struct compaction_pick *pick_flushed(const struct version_tree *tables,
     struct compaction_pick *pick = pick_new(tree, 1);
     for (size_t i = flushed->count - RUNS_MERGED; i < flushed->count; i++)
         pick_add(pick, 0, flushed->tables[i]); /* newest first: the oldest are at the end */
-    if (follow_each_other(pick, options))
+    if (options->trees[tree].cold_compression == LSM_LZ4 && follow_each_other(pick, options))
         pick->kind = COMPACTION_MOVE;
     return pick;
 }

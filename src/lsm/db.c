@@ -448,6 +448,19 @@ bool lsm_has_zstd(void)
     return compression_is_known(COMPRESSION_ZSTD);
 }
 
+static enum status check_compression(const struct lsm_options *options, struct lsm_report *report)
+{
+    for (unsigned i = 0; i < options->tree_count; i++) {
+        if (options->trees[i].cold_compression != LSM_ZSTD || lsm_has_zstd())
+            continue;
+        snprintf(report->text, sizeof(report->text),
+                 "tree %s is to be compressed by Zstandard, which this program was built without",
+                 options->trees[i].name);
+        return STATUS_UNSUPPORTED;
+    }
+    return STATUS_OK;
+}
+
 enum status lsm_open(const struct env *env, const char *directory, const struct lsm_options *options,
                      struct lsm_report *report, struct lsm **out)
 {
@@ -460,7 +473,9 @@ enum status lsm_open(const struct env *env, const char *directory, const struct 
     struct lsm *db = allocate(env, directory, options);
     struct version_state state;
     bool created = false;
-    enum status status = take_lock(db, report);
+    enum status status = check_compression(options, report);
+    if (status == STATUS_OK)
+        status = take_lock(db, report);
     if (status != STATUS_OK)
         goto done;
     db->cache = block_cache_create(db->options.block_cache_bytes);

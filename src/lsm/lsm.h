@@ -51,6 +51,11 @@ struct lsm_tree_options {
     uint32_t finger_prefix_bytes; /* > 0: appends below one such prefix are O(1) in the memtable */
     bool uncompressed;           /* blocks are stored as they are, for values that do not compress */
     const struct block_codec *codec; /* lays the tree's blocks out where it can; NULL: rows */
+    /* Of cold tables: what a compaction of time runs writes. With LSM_ZSTD flushed runs are always merged, never
+     * only moved. lsm_open refuses it, STATUS_UNSUPPORTED, if the program was built without Zstandard. */
+    enum lsm_compression cold_compression;
+    int cold_level;            /* of LSM_ZSTD, up to LSM_ZSTD_LEVEL_MAX; 0: 3 */
+    uint32_t cold_block_bytes; /* 0: with LSM_ZSTD 128 KiB, else block_bytes */
 };
 
 struct lsm_options {

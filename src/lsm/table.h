@@ -17,6 +17,7 @@ struct table_options {
     int compression_level; /* of LSM_ZSTD; 0: 3 */
 };
 struct table_options table_options_of(const struct lsm_tree_options *tree);
+struct table_options table_options_of_cold(const struct lsm_tree_options *tree);
 
 /* What the manifest keeps of a table. */
 struct table_properties {

@@ -20,6 +20,7 @@
 enum {
     WRITE_BYTES = 256 * 1024, /* collected before a write */
     INDEX_RESTART_INTERVAL = 4,
+    ZSTD_BLOCK_BYTES_DEFAULT = 128 * 1024,
     ZSTD_LEVEL_DEFAULT = 3,
 };
 
@@ -68,6 +69,18 @@ struct table_options table_options_of(const struct lsm_tree_options *tree)
         .uncompressed = tree->uncompressed,
         .codec = tree->codec,
     };
+}
+
+struct table_options table_options_of_cold(const struct lsm_tree_options *tree)
+{
+    struct table_options options = table_options_of(tree);
+    if (tree->cold_block_bytes)
+        options.block_bytes = tree->cold_block_bytes;
+    else if (tree->cold_compression == LSM_ZSTD)
+        options.block_bytes = ZSTD_BLOCK_BYTES_DEFAULT;
+    options.compression = tree->cold_compression;
+    options.compression_level = tree->cold_level;
+    return options;
 }
 
 static void set_compressors(struct table_builder *builder, const struct table_options *options)

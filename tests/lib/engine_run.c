@@ -58,6 +58,8 @@ void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed)
     };
     engine_small_options(&run->options);
     engine_choose_log(&run->options, seed);
+    if (seed % 3 == 0 && lsm_has_zstd())
+        run->options.trees[2].cold_compression = LSM_ZSTD;
 }
 
 void engine_run_release(struct engine_run *run)

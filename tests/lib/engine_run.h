@@ -32,7 +32,8 @@ struct engine_run {
 /* The directory of the database in every run. */
 #define ENGINE_DIRECTORY "/db"
 
-/* Takes `memory` over (NULL: a new one). Opens nothing. */
+/* Takes `memory` over (NULL: a new one). Opens nothing. One seed in three wants the cold tables of tree 2
+ * compressed by Zstandard. */
 void engine_run_init(struct engine_run *run, struct vfs *memory, uint64_t seed);
 void engine_run_release(struct engine_run *run); /* closes what is open, whatever it says */
 

@@ -81,7 +81,10 @@ static inline struct damage_fixture *damage_fixture_create(bool clean)
     f->codecs = prefix_codecs;
     f->options = (struct lsm_options){
         .trees = {{.name = "keys", .compaction = LSM_LEVELED, .filter_bits_per_key = 10},
-                  {.name = "entries", .compaction = LSM_TIME_RUNS, .codec = &prefix_codec}},
+                  {.name = "entries",
+                   .compaction = LSM_TIME_RUNS,
+                   .codec = &prefix_codec,
+                   .cold_compression = lsm_has_zstd() ? LSM_ZSTD : LSM_LZ4}},
         .tree_count = 2,
         .memtable_bytes = 1 << 20,
         .wal_segment_bytes = 16384,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Text in, text out. A version is written as
  *
- *     tree 0 leveled
+ *     tree 0 leveled      or runs; "zstd": its cold tables are
  *     L0 9: a-m 10        level, number, keys (inclusive), size in MiB; "+d" has deletions,
  *                         "+r" only range deletions
  *     L1 3: a-c) 64 @70   keys up to c exclusive; newest LSN 70 (else 50)
@@ -59,8 +59,10 @@ static void parse(struct fixture *fixture, const char *text)
     char *copy = memory_copy(text, strlen(text) + 1), *rest = NULL;
     for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         if (strncmp(line, "tree", 4) == 0) {
-            fixture->options.trees[fixture->version.tree_count++].compaction =
-                strstr(line, "runs") ? LSM_TIME_RUNS : LSM_LEVELED;
+            struct lsm_tree_options *tree =
+                &fixture->options.trees[fixture->version.tree_count++];
+            tree->compaction = strstr(line, "runs") ? LSM_TIME_RUNS : LSM_LEVELED;
+            tree->cold_compression = strstr(line, "zstd") ? LSM_ZSTD : LSM_LZ4;
             fixture->options.tree_count = fixture->version.tree_count;
         } else {
             add_table(fixture, line);
@@ -247,6 +249,18 @@ static void large_runs_that_follow_each_other_are_moved(void **state)
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
                 "L0 4: h-j 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
+static void large_runs_whose_merge_compresses_them_are_merged(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 runs zstd\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
+                "L0 4: h-i 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+    /* Once merged they are left as ever. */
+    assert_pick("tree 0 runs zstd\nL1 8: p-q 16\nL1 7: n-o 16\nL1 6: l-m 16\nL1 5: j-k 16\n"
+                "L1 4: h-i 16\nL1 3: f-g 16\nL1 2: d-e 16\nL1 1: b-c 16",
+                "none");
 }
 
 static void request_merges_all_into_one_level(void **state)
@@ -481,6 +495,7 @@ int main(void)
         cmocka_unit_test(eight_runs_are_merged_oldest_first),
         cmocka_unit_test(small_runs_that_overlap_go_on_to_the_next_level),
         cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
+        cmocka_unit_test(large_runs_whose_merge_compresses_them_are_merged),
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),
         cmocka_unit_test(range_deletions_with_nothing_to_hide_are_dropped),

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "lib/seed.h"
+#include "lsm/compression.h"
 #include "vfs/vfs_fault.h"
 
 static void count_lines(const struct buffer *content, size_t *lines)
@@ -91,6 +92,33 @@ static void a_table_of_an_unknown_codec_ends_the_repair(void **state)
     assert_int_equal(counters.calls[VFS_CALL_REMOVE], 0);
     f->env.vfs = f->copy;
     f->codecs = prefix_codecs;
+    assert_int_equal(damage_repair(f), STATUS_OK);
+    assert_non_null(strstr(f->text, "nothing was changed"));
+    vfs_destroy(fault);
+    damage_fixture_destroy(f);
+}
+
+/* Nor that it was built without a compression. */
+static void a_table_of_an_unknown_compression_ends_the_repair(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(false);
+    struct vfs_fault_counters counters;
+    if (!lsm_has_zstd())
+        skip();
+    damage_fixture_copy(f);
+    struct vfs *fault = vfs_fault_create(f->copy);
+    f->env.vfs = fault;
+    compression_hide_zstd(true);
+    enum status status = damage_repair(f);
+    compression_hide_zstd(false);
+    assert_int_equal(status, STATUS_UNSUPPORTED);
+    assert_non_null(strstr(f->text, ".cwt: its blocks are compressed by Zstandard"));
+    vfs_fault_counters(fault, &counters);
+    assert_int_equal(counters.calls[VFS_CALL_WRITE], 0);
+    assert_int_equal(counters.calls[VFS_CALL_RENAME], 0);
+    assert_int_equal(counters.calls[VFS_CALL_REMOVE], 0);
+    f->env.vfs = f->copy;
     assert_int_equal(damage_repair(f), STATUS_OK);
     assert_non_null(strstr(f->text, "nothing was changed"));
     vfs_destroy(fault);
@@ -436,6 +464,7 @@ int main(void)
         cmocka_unit_test(an_empty_directory_and_an_endless_name_are_not_repaired),
         cmocka_unit_test(a_sound_database_is_not_changed),
         cmocka_unit_test(a_table_of_an_unknown_codec_ends_the_repair),
+        cmocka_unit_test(a_table_of_an_unknown_compression_ends_the_repair),
         cmocka_unit_test(a_damaged_table_is_dropped_and_kept_as_lost),
         cmocka_unit_test(a_missing_table_is_dropped),
         cmocka_unit_test(a_damaged_wal_is_cut_before_the_damage),

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "lib/seed.h"
 #include "lib/soundness.h"
+#include "lsm/compression.h"
 #include "lsm/manifest.h"
 #include "vfs/vfs_fault.h"
 
@@ -54,6 +55,28 @@ static void a_table_of_an_unknown_codec_is_named(void **state)
     damage_fixture_destroy(f);
 }
 
+/* The merged tables of one tree are; what a program without Zstandard can look at is looked at. */
+static void a_table_of_an_unknown_compression_is_no_damage(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    if (!lsm_has_zstd())
+        skip();
+    for (int damaged = 0; damaged < 2; damaged++) {
+        damage_fixture_copy(f);
+        for (size_t i = 0; damaged && i < f->name_count; i++)
+            if (strstr(f->names[i], ".cwt"))
+                assert_int_equal(vfs_memory_flip(f->copy, damage_path(f->names[i]), 40, 1),
+                                 STATUS_OK);
+        compression_hide_zstd(true);
+        enum status status = damage_verify(f);
+        compression_hide_zstd(false);
+        assert_int_equal(status, damaged ? STATUS_CORRUPT : STATUS_UNSUPPORTED);
+        assert_non_null(strstr(f->text, ".cwt: its blocks are compressed by Zstandard"));
+    }
+    damage_fixture_destroy(f);
+}
+
 /* The engine opens no table when it starts, so reads say it; the other tree is read as ever. */
 static void a_database_without_its_codec_refuses_the_reads_of_that_tree(void **state)
 {
@@ -69,6 +92,38 @@ static void a_database_without_its_codec_refuses_the_reads_of_that_tree(void **s
     lsm_read_begin(reader);
     assert_int_equal(lsm_get(reader, 0, slice_from("key00001"), &value), STATUS_OK);
     assert_int_equal(lsm_get(reader, 1, slice_from("key00001"), &value), STATUS_UNSUPPORTED);
+    lsm_read_end(reader);
+    lsm_reader_destroy(reader);
+    assert_int_equal(lsm_close(db), STATUS_OK);
+    damage_fixture_destroy(f);
+}
+
+static void a_database_without_zstandard_refuses_the_reads_of_that_tree(void **state)
+{
+    (void)state;
+    struct damage_fixture *f = damage_fixture_create(true);
+    struct lsm_report report;
+    struct lsm *db = NULL;
+    struct slice value;
+    if (!lsm_has_zstd())
+        skip();
+    damage_fixture_copy(f);
+    compression_hide_zstd(true);
+    enum status to_write = lsm_open(&f->env, "db", &f->options, &report, &db);
+    assert_int_equal(to_write, STATUS_UNSUPPORTED);
+    assert_non_null(strstr(report.text, "tree entries is to be compressed by Zstandard"));
+    f->options.trees[1].cold_compression = LSM_LZ4;
+    assert_int_equal(lsm_open(&f->env, "db", &f->options, &report, &db), STATUS_OK);
+    struct lsm_reader *reader = lsm_reader_create(db);
+    lsm_read_begin(reader);
+    enum status other = lsm_get(reader, 0, slice_from("key00001"), &value);
+    struct lsm_iter *iter = lsm_iter_open(reader, 1, &(struct lsm_iter_options){0});
+    lsm_iter_seek_first(iter);
+    enum status merged = lsm_iter_status(iter);
+    compression_hide_zstd(false);
+    assert_int_equal(other, STATUS_OK);
+    assert_int_equal(merged, STATUS_UNSUPPORTED);
+    lsm_iter_close(iter);
     lsm_read_end(reader);
     lsm_reader_destroy(reader);
     assert_int_equal(lsm_close(db), STATUS_OK);
@@ -337,6 +392,8 @@ int main(void)
         cmocka_unit_test(a_sound_database_has_no_finding_and_names_its_files),
         cmocka_unit_test(verify_changes_nothing),
         cmocka_unit_test(a_table_of_an_unknown_codec_is_named),
+        cmocka_unit_test(a_table_of_an_unknown_compression_is_no_damage),
+        cmocka_unit_test(a_database_without_zstandard_refuses_the_reads_of_that_tree),
         cmocka_unit_test(a_database_without_its_codec_refuses_the_reads_of_that_tree),
         cmocka_unit_test(an_empty_or_missing_directory_is_no_database),
         cmocka_unit_test(a_database_in_use_is_left_alone),
