@@ -4,6 +4,8 @@
 #include "types/entry_reader.h"
 #include "types/entry_writer.h"
 
+#include <string.h>
+
 static void *encoder_create(void)
 {
     return entry_writer_create();
@@ -18,6 +20,16 @@ static bool encode(void *encoder, const struct block_codec_row *rows, size_t cou
                    struct buffer *out)
 {
     return entry_writer_encode(encoder, rows, count, out);
+}
+
+static void parts(const void *encoder, struct block_parts *parts)
+{
+    const struct entry_block_sizes sizes = entry_writer_sizes(encoder);
+    _Static_assert(2 + SECTION_COUNT <= BLOCK_PARTS_MAX, "a part for each section");
+    parts->sizes[0] = sizes.shape;
+    parts->sizes[1] = sizes.ids;
+    memcpy(parts->sizes + 2, sizes.columns, sizeof(sizes.columns));
+    parts->count = 2 + SECTION_COUNT;
 }
 
 static void finish(void *encoder, struct buffer *out)
@@ -51,6 +63,7 @@ const struct block_codec entry_codec = {
     .encoder_create = encoder_create,
     .encoder_destroy = encoder_destroy,
     .encode = encode,
+    .parts = parts,
     .finish = finish,
     .dictionary_open = dictionary_open,
     .dictionary_close = dictionary_close,

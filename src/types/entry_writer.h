@@ -20,7 +20,7 @@ bool entry_writer_encode(struct entry_writer *writer, const struct block_codec_r
                          size_t count, struct buffer *out);
 void entry_writer_finish(struct entry_writer *writer, struct buffer *out);
 
-/* Sizes of the last block's sections, for measuring. */
+/* Sizes of the last block's sections, in their order. */
 struct entry_block_sizes {
     size_t shape, ids, columns[SECTION_COUNT];
 };

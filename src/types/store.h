@@ -30,6 +30,10 @@ struct store_options {
     uint32_t block_bytes;         /* small store have many tables and blocks, and compressed */
     uint32_t wal_page_bytes;      /* writes of the log */
     uint32_t filter_bits_per_key; /* 0: 10 */
+    /* Of the entries' merged tables, as in struct lsm_tree_options. */
+    enum lsm_compression cold_compression;
+    int cold_level;
+    uint32_t cold_block_bytes;
     bool ack_durable; /* policy `always` */
     void (*work_ready)(void *context);
     void *context;
@@ -39,7 +43,7 @@ struct store_options {
 /* The codecs of the trees, then NULL: for lsm_verify and lsm_repair. */
 extern const struct block_codec *const store_codecs[];
 
-/* STATUS_UNSUPPORTED: written by a newer format; otherwise as lsm_open, with a report. */
+/* STATUS_UNSUPPORTED: written by a newer format, or a cold compression that this program was built without; otherwise as lsm_open, with a report. */
 enum status store_open(const struct env *env, const char *directory,
                        const struct store_options *options, struct lsm_report *report,
                        struct store **store);

@@ -190,6 +190,7 @@ static enum status rig_start(struct rig *rig, struct lsm_report *report)
         .wal_page_bytes = 64,
         .table_bytes_max = 64 << 10,
         .block_bytes = rig->runs_large_steps ? 64 << 10 : 4096,
+        .cold_compression = test_seed() % 2 && lsm_has_zstd() ? LSM_ZSTD : LSM_LZ4,
         .ack_durable = rig->always,
     };
     report->text[0] = 0;

@@ -79,6 +79,7 @@ void store_run_init(struct store_run *run, struct vfs *memory, enum engine_polic
     run->env =
         (struct env){run->fault, run_wall_ms, run_monotonic_us, run_random_bytes, run_log, run};
     run->config = config_create();
+    run->cold_compression = seed % 3 == 0 && lsm_has_zstd() ? LSM_ZSTD : LSM_LZ4;
 }
 
 static void let_go(struct store_run *run)
@@ -115,6 +116,7 @@ enum status store_run_open(struct store_run *run, struct lsm_report *report)
         .wal_segment_bytes = 160 << 10,
         .wal_compression = run->seed % 2 ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
         .wal_page_bytes = 1u << run->seed / 2 % 8,
+        .cold_compression = run->cold_compression,
         .ack_durable = run->policy == POLICY_ALWAYS,
     };
     const struct session_options client = {.file_descriptor = -1, .is_local = true};

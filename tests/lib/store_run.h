@@ -19,6 +19,7 @@ struct store_run {
     bool is_observing; /* the clock stands before all expiry */
     bool is_damaged;   /* found to be: its end checks no invariants */
     enum engine_policy policy;
+    enum lsm_compression cold_compression; /* Zstandard for one seed in three */
     const char *skipped_site;
     struct store *store; /* NULL: closed */
     struct config *config;

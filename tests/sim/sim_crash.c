@@ -34,7 +34,11 @@ void sim_pick_options(struct sim *sim)
         .filter_bits_per_key = filters[below(sim, 4)],
         .wal_compression = random_below(&sim->log, 2) ? LSM_WAL_LZ4 : LSM_WAL_PLAIN,
         .wal_page_bytes = 1u << random_below(&sim->log, 13),
+        .cold_block_bytes = blocks[below(sim, 5)],
+        .cold_level = 1 + (int)below(sim, 4),
     };
+    if (below(sim, 3) == 0 && lsm_has_zstd())
+        sim->store_options.cold_compression = LSM_ZSTD;
     sim->policy = (enum policy)below(sim, 3);
 }
 

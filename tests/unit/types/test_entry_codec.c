@@ -111,6 +111,31 @@ static void short_values_that_repeat_take_next_to_nothing(void **state)
     assert_true(size < 400 * 6 + 100); /* ID, a byte a value, a code for each number */
 }
 
+/* The head joins the first. */
+static void the_parts_of_a_block_are_its_sections(void **state)
+{
+    (void)state;
+    struct block_parts parts = {.count = 0};
+    for (unsigned i = 0; i < 50; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "request %u of %08x", 1000 + i * i, i * 2654435761u);
+        ADD("message", line, "level", i % 3 ? "info" : "error");
+    }
+    encode();
+    struct entry_block_sizes sizes = entry_writer_sizes(encoder);
+    size_t sum = 0;
+    entry_codec.parts(encoder, &parts);
+    assert_int_equal(parts.count, 2 + SECTION_COUNT);
+    assert_int_equal(parts.sizes[0], sizes.shape);
+    assert_int_equal(parts.sizes[1], sizes.ids);
+    for (int i = 0; i < SECTION_COUNT; i++)
+        assert_int_equal(parts.sizes[2 + i], sizes.columns[i]);
+    for (size_t i = 0; i < parts.count; i++)
+        sum += parts.sizes[i];
+    assert_true(sum < content.size);
+    assert_true(sum + 20 > content.size);
+}
+
 static void several_schemas_share_columns(void **state)
 {
     (void)state;
@@ -402,6 +427,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
         TEST(lines_that_differ_in_numbers_take_few_bytes),
         TEST(short_values_that_repeat_take_next_to_nothing),
+        TEST(the_parts_of_a_block_are_its_sections),
         TEST(several_schemas_share_columns),
         TEST(more_than_255_schemas_and_columns_fit),
         TEST(late_entries_and_kinds_come_back),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A store with encoded blocks of entries, as it was once written (tests/golden/README.md), opens, is
- * sound, and reads as it did. `test_golden_store --write DIR` makes the files of a new version. */
+/* Stores with encoded blocks of entries, as they were once written (tests/golden/README.md), open, are
+ * sound, and read as they did. `test_golden_store --write DIR` makes the files of a new version. */
 #include "lib/golden_files.h"
 #include "lib/memory_store.h"
+#include "lsm/compression.h"
 #include "types/stream.h"
 
 #include <setjmp.h>
@@ -12,12 +13,27 @@
 
 #include <cmocka.h>
 
-static const char GOLDEN_DIRECTORY[] = "tests/golden/format-2";
-static const char GOLDEN_TEXT[] = "tests/golden/format-2.txt";
-
 enum { LINES = 240, FIELDS_MAX = 6 };
 
-static const struct store_options OPTIONS = {.block_bytes = 2048, .wal_segment_bytes = 8192};
+struct golden {
+    const char *directory, *text;
+    struct store_options options;
+};
+
+static const struct golden FORMAT_2 = {
+    .directory = "tests/golden/format-2",
+    .text = "tests/golden/format-2.txt",
+    .options = {.block_bytes = 2048, .wal_segment_bytes = 8192},
+};
+/* The same, but the first flush is merged, and so compressed by Zstandard. */
+static const struct golden FORMAT_4 = {
+    .directory = "tests/golden/format-4",
+    .text = "tests/golden/format-2.txt",
+    .options = {.block_bytes = 2048,
+                .wal_segment_bytes = 8192,
+                .cold_compression = LSM_ZSTD,
+                .cold_block_bytes = 8192},
+};
 
 /* ---- The generator ------------------------------------------------------------------------- */
 
@@ -79,14 +95,17 @@ static void delete_lines(struct memory_store *ms)
 }
 
 /* Tables of two flushes, deletions among puts in the second, and lines that no table holds. */
-static struct vfs *generate(void)
+static struct vfs *generate(const struct golden *golden)
 {
     struct memory_store ms = {0};
-    memory_store_open(&ms, &OPTIONS);
+    memory_store_open(&ms, &golden->options);
     for (unsigned i = 0; i < LINES; i++) {
         add_line(&ms, i);
-        if (i == LINES / 2)
+        if (i == LINES / 2) {
+            if (golden->options.cold_compression == LSM_ZSTD)
+                lsm_request_compact(store_engine(ms.store));
             memory_store_work(&ms, true);
+        }
     }
     delete_lines(&ms);
     memory_store_work(&ms, true);
@@ -101,10 +120,10 @@ static struct vfs *generate(void)
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 /* Takes the file system over; what is in it then, in hex. */
-static void dump(struct vfs *memory, struct buffer *text)
+static void dump(const struct golden *golden, struct vfs *memory, struct buffer *text)
 {
     struct memory_store ms = {0};
-    memory_store_open_in(&ms, memory, &OPTIONS);
+    memory_store_open_in(&ms, memory, &golden->options);
     for (int again = 0; again < 2; again++) {
         buffer_clear(text);
         for (int tree = 0; tree < TREE_COUNT; tree++) {
@@ -117,11 +136,11 @@ static void dump(struct vfs *memory, struct buffer *text)
     memory_store_release(&ms);
 }
 
-static void expect_text(struct vfs *memory)
+static void expect_text(const struct golden *golden, struct vfs *memory)
 {
     struct buffer text = {0};
-    dump(memory, &text);
-    golden_expect(GOLDEN_TEXT, buffer_slice(&text));
+    dump(golden, memory, &text);
+    golden_expect(golden->text, buffer_slice(&text));
     buffer_release(&text);
 }
 
@@ -130,7 +149,7 @@ static void expect_text(struct vfs *memory)
 static enum status verify(struct vfs *memory, const struct block_codec *const *codecs)
 {
     struct memory_store ms = {0};
-    memory_store_open(&ms, &OPTIONS); /* for its env */
+    memory_store_open(&ms, &FORMAT_2.options); /* for its env */
     struct env env = ms.env;
     env.vfs = memory;
     enum status status = lsm_verify(&env, "/data", codecs, NULL, NULL);
@@ -138,35 +157,64 @@ static enum status verify(struct vfs *memory, const struct block_codec *const *c
     return status;
 }
 
-static void golden_files_of_format_2_are_sound(void **state)
+static void expect_sound(const struct golden *golden)
 {
-    (void)state;
-    struct vfs *memory = golden_load(GOLDEN_DIRECTORY, "/data");
+    struct vfs *memory = golden_load(golden->directory, "/data");
     assert_int_equal(verify(memory, store_codecs), STATUS_OK);
     assert_int_equal(verify(memory, NULL), STATUS_UNSUPPORTED); /* tables that it cannot read */
     vfs_destroy(memory);
 }
 
+static void golden_files_of_format_2_are_sound(void **state)
+{
+    (void)state;
+    expect_sound(&FORMAT_2);
+}
+
 static void golden_files_of_format_2_read_as_they_did(void **state)
 {
     (void)state;
-    expect_text(golden_load(GOLDEN_DIRECTORY, "/data"));
+    expect_text(&FORMAT_2, golden_load(FORMAT_2.directory, "/data"));
+}
+
+static void golden_files_of_format_4_are_sound(void **state)
+{
+    (void)state;
+    if (lsm_has_zstd())
+        expect_sound(&FORMAT_4);
+    compression_hide_zstd(true);
+    struct vfs *memory = golden_load(FORMAT_4.directory, "/data");
+    enum status without = verify(memory, store_codecs);
+    compression_hide_zstd(false);
+    vfs_destroy(memory);
+    assert_int_equal(without, STATUS_UNSUPPORTED);
+}
+
+static void golden_files_of_format_4_read_as_they_did(void **state)
+{
+    (void)state;
+    if (!lsm_has_zstd())
+        skip();
+    expect_text(&FORMAT_4, golden_load(FORMAT_4.directory, "/data"));
 }
 
 static void what_is_written_today_reads_the_same(void **state)
 {
     (void)state;
-    struct vfs *memory = generate();
-    assert_int_equal(verify(memory, store_codecs), STATUS_OK);
-    expect_text(memory);
+    const struct golden *const formats[] = {&FORMAT_2, &FORMAT_4};
+    for (int i = 0; i < 1 + lsm_has_zstd(); i++) {
+        struct vfs *memory = generate(formats[i]);
+        assert_int_equal(verify(memory, store_codecs), STATUS_OK);
+        expect_text(formats[i], memory);
+    }
 }
 
 static int write_golden(const char *directory)
 {
     struct buffer text = {0};
-    struct vfs *memory = generate();
+    struct vfs *memory = generate(&FORMAT_4);
     golden_write(memory, "/data", directory);
-    dump(memory, &text);
+    dump(&FORMAT_4, memory, &text);
     golden_write_text(directory, buffer_slice(&text));
     buffer_release(&text);
     return 0;
@@ -177,6 +225,8 @@ int main(int argument_count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_files_of_format_2_are_sound),
         cmocka_unit_test(golden_files_of_format_2_read_as_they_did),
+        cmocka_unit_test(golden_files_of_format_4_are_sound),
+        cmocka_unit_test(golden_files_of_format_4_read_as_they_did),
         cmocka_unit_test(what_is_written_today_reads_the_same),
     };
     if (argument_count == 3 && strcmp(arguments[1], "--write") == 0)
