@@ -15,6 +15,8 @@ enum {
     EXPIRY_SLICE_US = 25000, /* of each period, at most */
 };
 
+enum { COLD_LZ4, COLD_ZSTD }; /* indexes of cold-compression's choices */
+
 /* ---- What the service asks of its host ---------------------------------------------------------- */
 
 static void host_wake(void *context, void *owner)
@@ -165,6 +167,7 @@ enum status server_open_store(struct server *server, struct lsm_report *report)
         .wal_segment_bytes = (uint64_t)config_integer(config, CONFIG_wal_segment_size),
         .wal_compression = (enum lsm_wal_compression)config_choice(config, CONFIG_wal_compression),
         .compaction_bytes_per_second = (uint64_t)config_integer(config, CONFIG_compaction_rate),
+        .cold_compression = config_choice(config, CONFIG_cold_compression) == COLD_ZSTD ? LSM_ZSTD : LSM_LZ4,
         .ack_durable = config_choice(config, CONFIG_appendfsync) == GATE_ALWAYS,
         .work_ready = runner_wake,
         .context = server->runner,
@@ -193,6 +196,11 @@ static void explain_store(struct server *server, enum status status,
                       "Nothing was changed. `cordwood verify %.*s` shows all damage; `cordwood repair "
                       "%.*s` makes the store usable again and says what is lost",
                       size, name, report->text, size, name, size, name);
+    else if (status == STATUS_UNSUPPORTED && !lsm_has_zstd() &&
+             config_choice(server->config, CONFIG_cold_compression) == COLD_ZSTD)
+        buffer_printf(error,
+                      "cold-compression zstd: this server was built without Zstandard. Build it where libzstd and "
+                      "its header are (deps/install.sh), or choose lz4");
     else
         buffer_printf(error, "Cannot open the data directory %.*s: %s%s%s", size, name,
                       status_text(status), report->text[0] ? ": " : "", report->text);

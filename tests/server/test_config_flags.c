@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Flags, configuration files, CONFIG GET and SET of a running server. */
+#include "lsm/lsm.h"
 #include "server/server_fixture.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -83,6 +86,54 @@ static void a_logfile_takes_the_messages(void **state)
     assert_non_null(strstr(text, "Cordwood "));
     assert_non_null(strstr(text, "Listening: "));
     assert_non_null(strstr(text, "Ready"));
+}
+
+/* Of version 3, as their footers say. */
+static int count_tables_of_zstandard(struct fixture *f)
+{
+    int count = 0;
+    DIR *directory = opendir(f->server.data);
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char path[TEMP_DIRECTORY_BYTES + 300];
+        uint8_t end[16] = {0};
+        if (!strstr(entry->d_name, ".cwt"))
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", f->server.data, entry->d_name);
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, -(long)sizeof(end), SEEK_END), 0);
+        assert_int_equal(fread(end, 1, sizeof(end), file), sizeof(end));
+        fclose(file);
+        count += end[0] == 3;
+    }
+    closedir(directory);
+    return count;
+}
+
+static void cold_compression_is_for_what_is_merged_from_then_on(void **state)
+{
+    struct fixture *f = *state;
+    const char *const zstd[] = {"--cold-compression", "zstd", NULL};
+    if (!lsm_has_zstd())
+        skip();
+    for (int round = 0; round < 3; round++) {
+        char length[16];
+        start(f, round == 1 ? zstd : NULL);
+        for (int i = 0; i < 300; i++)
+            assert_int_equal(ask(f, "XADD", "lines", "*", "message", "a line of many")[0], '"');
+        if (round < 2)
+            assert_string_equal(ask(f, "DEBUG", "COMPACT"), "+OK");
+        assert_int_equal(count_tables_of_zstandard(f), round > 0);
+        snprintf(length, sizeof(length), ":%d", 300 * (round + 1));
+        assert_string_equal(ask(f, "XLEN", "lines"), length);
+        assert_non_null(strstr(ask(f, "XRANGE", "lines", "-", "+", "COUNT", "1"), "a line of"));
+        assert_string_equal(ask(f, "CONFIG", "GET", "cold-compression"),
+                            round == 1 ? "[\"cold-compression\", \"zstd\"]"
+                                       : "[\"cold-compression\", \"lz4\"]");
+        resp_client_close(&f->client);
+        assert_int_equal(test_server_stop(&f->server), 0);
+    }
 }
 
 /* Every default as it is printed, then lines of our own: the last one about a name counts. */
@@ -186,6 +237,7 @@ int main(void)
         TEST(config_set_takes_effect_at_once),
         TEST(messages_become_json_while_running),
         TEST(a_logfile_takes_the_messages),
+        TEST(cold_compression_is_for_what_is_merged_from_then_on),
         TEST(the_printed_file_starts_a_server),
         TEST(clients_over_the_limit_are_told),
         TEST(idle_clients_are_closed_and_blocked_ones_are_not),
