@@ -97,4 +97,21 @@ static void many_strings_command(struct world *world, struct command *command)
         key(world, command, 's'); /* MSET: one too many */
 }
 
+/* Keys of their own hold numbers, mostly. */
+static void number_command(struct world *world, struct command *command)
+{
+    static const char *const floats[] = {"0.1", "-2.5", "1e3",  "3.0e-2", "7",     "1e17",
+                                         "abc", "",     "-0.3", "inf",    "0x1p-3"};
+    static const char *const integers[] = {"1", "-1", "9223372036854775807", "0", "x", "1.5"};
+
+    CHOOSE(world, command, "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "SET", "GET");
+    key(world, command, 'n');
+    if (strcmp(command->words[0], "INCRBYFLOAT") == 0)
+        word(command, "%s", floats[below(world, sizeof floats / sizeof *floats)]);
+    else if (command->words[0][0] == 'S' || (strlen(command->words[0]) == 6 && one_in(world, 5)))
+        word(command, "%s", integers[below(world, sizeof integers / sizeof *integers)]);
+    else if (strlen(command->words[0]) == 6)
+        number(world, command);
+}
+
 #endif

@@ -63,6 +63,22 @@ static void whole_cold_strings_are_read_and_replaced(void **state)
     run_cold(*state, exchanges, sizeof exchanges / sizeof *exchanges);
 }
 
+static void cold_numbers_are_counted_on(void **state)
+{
+    static const struct exchange exchanges[] = {
+        {"INCR n", ":1"},
+        {"INCRBY n 10", ":11"},
+        {"DECR n", ":10"},
+        {"DECRBY n 20", ":-10"},
+        {"INCRBYFLOAT n 0.5", "\"-9.5\""},
+        {"INCR n", "-ERR value is not an integer or out of range"},
+        {"SETRANGE large 70000 1", ":70001"},
+        {"INCR large", "-ERR value is not an integer or out of range"},
+        {"INCRBYFLOAT large 1", "-ERR value is not a valid float"},
+    };
+    run_cold(*state, exchanges, sizeof exchanges / sizeof *exchanges);
+}
+
 /* ---- Facts ----------------------------------------------------------------------------------- */
 
 /* What the last write of the session did: "class event key, ...". */
@@ -105,6 +121,11 @@ static void every_change_is_told_as_redis_names_it(void **state)
         {"GETEX k PXAT 1", "g del k"},
         {"GETDEL k", ""},
         {"GETDEL n", "g del n"},
+        {"INCR n", "$ incrby n"},
+        {"DECRBY n 1", "$ incrby n"},
+        {"INCRBYFLOAT n 1", "$ incrbyfloat n"},
+        {"INCR d", "$ incrby d"},
+        {"GETDEL d", "g del d"},
         {"MSET a 1 b 2", "$ set a, $ set b"},
         {"MSETNX a 1 c 2", ""},
         {"MSETNX d 1 c 2", "$ set d, $ set c"},
@@ -208,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STRING_TEST(parts_of_cold_strings_are_read_and_written),
         STRING_TEST(whole_cold_strings_are_read_and_replaced),
+        STRING_TEST(cold_numbers_are_counted_on),
         STRING_TEST(every_change_is_told_as_redis_names_it),
         STRING_TEST(many_values_are_replied_within_the_limit_and_by_a_worker),
         STRING_TEST(a_part_above_256_kib_is_replied_by_a_worker),
