@@ -93,6 +93,20 @@ void access_begin_read(struct access *access, unsigned database, bool nowait)
     }
 }
 
+void access_begin_read_at(struct access *access, unsigned database, struct lsm_snapshot *snapshot)
+{
+    begin(access, database, false);
+    access->reader = access->own_reader;
+    access->writer = NULL;
+    lsm_reader_set_nowait(access->reader, false);
+    lsm_reader_reset_revealed(access->reader);
+    lsm_read_begin_at(access->reader, snapshot);
+    access->map_status =
+        store_read_generation(access->store, access->reader, database, &access->generation);
+    access->map_version = MAP_VERSION_NONE;
+    access->map_lsn = 0;
+}
+
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve)
 {

@@ -217,3 +217,34 @@ enum status meta_counts_decode(struct slice record, uint64_t *keys, uint64_t *ex
     *expires = timed;
     return STATUS_OK;
 }
+
+void meta_builds_encode(struct buffer *into, const struct store_build_id *builds, size_t count)
+{
+    assert(count > 0);
+    assert(count <= STORE_BUILDS_MAX);
+    buffer_clear(into);
+    buffer_append_varint(into, count);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_varint(into, builds[i].generation);
+        buffer_append_varint(into, builds[i].id);
+    }
+}
+
+enum status meta_builds_decode(struct slice record, struct store_build_id builds[STORE_BUILDS_MAX],
+                               size_t *count)
+{
+    uint64_t all, generation;
+    if (!slice_take_varint(&record, &all) || all == 0 || all > STORE_BUILDS_MAX)
+        return STATUS_CORRUPT;
+    for (uint64_t i = 0; i < all; i++) {
+        if (!slice_take_varint(&record, &generation) || generation == 0 ||
+            generation >= UINT32_MAX || !slice_take_varint(&record, &builds[i].id) ||
+            builds[i].id == 0 || builds[i].id == UINT64_MAX)
+            return STATUS_CORRUPT;
+        builds[i].generation = (uint32_t)generation;
+    }
+    if (record.size != 0)
+        return STATUS_CORRUPT;
+    *count = (size_t)all;
+    return STATUS_OK;
+}

@@ -39,8 +39,8 @@ enum status expiry_key_decode(struct slice expiry_key, uint64_t *expire_ms, stru
 
 /* ---- Meta records: generation 0 | tag | ... -------------------------------------------------- */
 
-enum meta_tag { META_STORE = 1, META_MAP = 2, META_IDS = 3, META_COUNTS = 4 };
-enum { META_KEY_BYTES_MAX = 9, STORE_FORMAT = 1 };
+enum meta_tag { META_STORE = 1, META_MAP = 2, META_IDS = 3, META_COUNTS = 4, META_BUILDS = 5 };
+enum { META_KEY_BYTES_MAX = 9, STORE_FORMAT = 1, STORE_BUILDS_MAX = 256 };
 
 /* `generation` is used by META_COUNTS. Returns a slice of `at`. */
 struct slice meta_key(uint8_t at[META_KEY_BYTES_MAX], enum meta_tag tag, uint32_t generation);
@@ -62,5 +62,14 @@ enum status meta_ids_decode(struct slice record, uint64_t *first_free_id);
 
 void meta_counts_encode(struct buffer *into, uint64_t keys, uint64_t expires);
 enum status meta_counts_decode(struct slice record, uint64_t *keys, uint64_t *expires);
+
+struct store_build_id {
+    uint32_t generation;
+    uint64_t id;
+};
+/* 1 .. STORE_BUILDS_MAX of them. */
+void meta_builds_encode(struct buffer *into, const struct store_build_id *builds, size_t count);
+enum status meta_builds_decode(struct slice record, struct store_build_id builds[STORE_BUILDS_MAX],
+                               size_t *count);
 
 #endif

@@ -98,9 +98,10 @@ static enum status reserve_key(struct access *access, struct slice key)
     return status ? status : buffer_try_reserve(&access->scratch_key, bytes);
 }
 
-enum status keyspace_find(struct access *access, struct slice key, struct object *object)
+/* Whether its time has come or not. */
+static inline enum status find_header(struct access *access, struct slice key,
+                                      struct object *object)
 {
-    struct object found;
     struct slice record;
     assert(access->open);
     if (key.size > KEY_BYTES_SURE) {
@@ -112,8 +113,13 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
         return access->map_status;
     make_tree_key(access, key);
     enum status status = access_get(access, TREE_KEYS, buffer_slice(&access->tree_key), &record);
-    if (!status)
-        status = header_decode(record, &found);
+    return status ? status : header_decode(record, object);
+}
+
+enum status keyspace_find(struct access *access, struct slice key, struct object *object)
+{
+    struct object found;
+    enum status status = find_header(access, key, &found);
     if (status)
         return status;
     if (expiry_is_due(found.expire_ms, access->now_ms)) {
@@ -125,6 +131,12 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
     }
     *object = found;
     return STATUS_OK;
+}
+
+enum status keyspace_peek(struct access *access, struct slice key, struct object *object)
+{
+    enum status status = find_header(access, key, object);
+    return !status && expiry_is_due(object->expire_ms, access->now_ms) ? STATUS_NOT_FOUND : status;
 }
 
 enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
@@ -159,6 +171,18 @@ void keyspace_remove(struct access *access, struct slice key, const struct objec
 {
     remove_header(access, key, object);
     reclaim_parts(access, object);
+}
+
+enum status keyspace_changed(struct access *access, struct slice key, lsn_t moment, bool *changed)
+{
+    struct slice record;
+    lsn_t lsn;
+    make_tree_key(access, key);
+    enum status status =
+        lsm_get_lsn(access->reader, TREE_KEYS, buffer_slice(&access->tree_key), &record, &lsn);
+    if (!status)
+        *changed = lsn > moment;
+    return status;
 }
 
 static void delete_found(struct access *access, struct slice key, const struct object *object)

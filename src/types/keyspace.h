@@ -31,7 +31,9 @@ void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
 /* STATUS_NOT_FOUND when missing or expired. In a write access an expired key is deleted first (a
  * logged deletion, fact "expired", x). */
 enum status keyspace_find(struct access *access, struct slice key, struct object *object);
-/* The same, and STATUS_WRONG_TYPE when it is another type (*object is filled). */
+/* The same, and what has expired stays: for commands that may still return STATUS_WOULD_BLOCK. */
+enum status keyspace_peek(struct access *access, struct slice key, struct object *object);
+/* As keyspace_find, and STATUS_WRONG_TYPE when it is another type (*object is filled). */
 enum status keyspace_find_type(struct access *access, struct slice key, enum object_type type,
                                struct object *object);
 /* Writes the header; whoever changes anything of an object does so, also where the header stays the same
@@ -43,6 +45,9 @@ void keyspace_put(struct access *access, struct slice key, const struct object *
                   const struct object *old);
 /* Removes header, expiry and parts of what keyspace_find returned. O(1) in its size. */
 void keyspace_remove(struct access *access, struct slice key, const struct object *object);
+
+/* Whether the header of a key that is there was written after this moment, of a snapshot that is still held. */
+enum status keyspace_changed(struct access *access, struct slice key, lsn_t moment, bool *changed);
 
 /* Commands' verbs. No facts but those named (event, class); replies are the caller's. */
 /* A missing key is STATUS_OK and *deleted = false. Fact "del", g. */

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "types/encoding.h"
 #include "types/entry_codec.h"
+#include "types/object_build.h"
 #include "types/store_state.h"
 
 #include <assert.h>
@@ -150,6 +151,20 @@ static enum status load_ids(struct store *store, struct lsm_reader *reader, bool
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* What was being built when the last run ended will never be linked. */
+static enum status load_builds(struct store *store, struct lsm_reader *reader)
+{
+    struct slice record;
+    uint8_t key[META_KEY_BYTES_MAX];
+    struct store_build_id ids[STORE_BUILDS_MAX];
+    enum status status = lsm_get(reader, TREE_KEYS, meta_key(key, META_BUILDS, 0), &record);
+    if (!status)
+        status = meta_builds_decode(record, ids, &store->build_count);
+    for (size_t i = 0; i < store->build_count && !status; i++)
+        store->builds[i] = (struct store_build){.id = ids[i], .is_abandoned = true};
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static enum status load_database(struct lsm_reader *reader, struct store_database *database)
 {
     struct slice record;
@@ -168,6 +183,8 @@ static enum status load_records(struct store *store, struct lsm_reader *reader, 
     enum status status = read_map(reader, compares, &store->next_generation, generations);
     if (!status)
         status = load_ids(store, reader, compares);
+    if (!status)
+        status = load_builds(store, reader);
     for (unsigned i = 0; i < STORE_DATABASES_MAX && !status; i++) {
         store->databases[i].generation = generations[i];
         if (i < store->database_count)
@@ -226,9 +243,12 @@ enum status store_open(const struct env *env, const char *directory,
 {
     struct lsm_options engine;
     assert(options->databases <= STORE_DATABASES_MAX);
+    assert(options->build_bytes_max <= OBJECT_BUILD_BATCH_BYTES);
     struct store *opened = memory_zeroed(1, sizeof *opened);
     opened->env = *env;
     opened->database_count = options->databases ? options->databases : 16;
+    opened->build_bytes_max =
+        options->build_bytes_max ? options->build_bytes_max : OBJECT_BUILD_BATCH_BYTES;
     slot_table_init(&opened->slots);
     engine_options_fill(&engine, options);
     enum status status = lsm_open(env, directory, &engine, report, &opened->engine);
@@ -245,6 +265,7 @@ enum status store_open(const struct env *env, const char *directory,
         return status;
     }
     store_publish_map(opened, 0);
+    object_builds_sweep(opened);
     *store = opened;
     return STATUS_OK;
 }

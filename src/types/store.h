@@ -34,7 +34,8 @@ struct store_options {
     enum lsm_compression cold_compression;
     int cold_level;
     uint32_t cold_block_bytes;
-    bool ack_durable; /* policy `always` */
+    uint32_t build_bytes_max; /* a batch of an object that is built; 0: OBJECT_BUILD_BATCH_BYTES, the most */
+    bool ack_durable;         /* policy `always` */
     void (*work_ready)(void *context);
     void *context;
     bool compares_copies; /* for repairs: the newest copy of the store's own records counts */
@@ -94,6 +95,8 @@ void access_release(struct access *access);
 /* Pins a moment. With `nowait`, types' functions return STATUS_WOULD_BLOCK for what is not in
  * memory. */
 void access_begin_read(struct access *access, unsigned database, bool nowait);
+/* The same at the moment of a snapshot. Waits. */
+void access_begin_read_at(struct access *access, unsigned database, struct lsm_snapshot *snapshot);
 /* Opens a batch; the engine's lock is held (lsm_lock). STATUS_NO_SPACE, _READ_ONLY: nothing is
  * open. With `nowait`, reads return STATUS_WOULD_BLOCK as long as nothing was written; after the
  * first write they wait, so a command never stops half done. A command therefore reads all it can

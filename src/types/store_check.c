@@ -24,8 +24,10 @@ struct check {
     struct lsm_report *report;
     uint64_t first_free_id;
     uint32_t generations[STORE_DATABASES_MAX];
-    uint64_t keys, expires; /* found in the database at hand */
-    struct given_id *ids;   /* of its objects */
+    uint64_t keys, expires;                         /* found in the database at hand */
+    struct store_build_id builds[STORE_BUILDS_MAX]; /* objects that no header names yet */
+    size_t build_count;
+    struct given_id *ids; /* of its objects */
     size_t id_count, id_capacity;
 };
 
@@ -161,6 +163,14 @@ static enum status id_fault(struct check *check, uint64_t id, const char *what)
     return STATUS_CORRUPT;
 }
 
+static bool is_being_built(const struct check *check, uint64_t id)
+{
+    for (size_t i = 0; i < check->build_count; i++)
+        if (check->builds[i].id == id && check->builds[i].generation == check->access.generation)
+            return true;
+    return false;
+}
+
 /* One look for each id that stands in the tree. */
 static enum status check_owners(struct check *check, enum store_tree tree)
 {
@@ -180,7 +190,8 @@ static enum status check_owners(struct check *check, enum store_tree tree)
             check->id_count
                 ? bsearch(&wanted, check->ids, check->id_count, sizeof wanted, compare_ids)
                 : NULL;
-        if (!owner || (tree == TREE_ENTRIES && owner->type != OBJECT_STREAM))
+        bool is_wrong = !owner || (tree == TREE_ENTRIES && owner->type != OBJECT_STREAM);
+        if (is_wrong && !is_being_built(check, wanted.id))
             status = id_fault(check, wanted.id, "records that belong to no key");
         object_prefix_store(at, generation, wanted.id + 1);
         if (!status)
@@ -273,7 +284,10 @@ static enum status check_store_record(struct check *check, enum store_tree tree,
         return store_fault(check, tree, be32_load(key.data + 5),
                            "its keys are counted, and no database has it");
     bool is_other = key.size == 5 && tag >= META_STORE && tag <= META_IDS;
-    return is_counts || is_other ? STATUS_OK : store_fault(check, tree, 0, "a record that is none");
+    bool is_builds = key.size == 5 && tag == META_BUILDS && tree == TREE_KEYS;
+    return is_counts || is_other || is_builds
+               ? STATUS_OK
+               : store_fault(check, tree, 0, "a record that is none");
 }
 
 /* Whatever no range deletion covers belongs to a database or to the store. */
@@ -316,6 +330,17 @@ static enum status check_map(struct check *check)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+static enum status read_builds(struct check *check)
+{
+    uint8_t key[META_KEY_BYTES_MAX];
+    struct slice record;
+    enum status status =
+        access_get(&check->access, TREE_KEYS, meta_key(key, META_BUILDS, 0), &record);
+    if (!status && meta_builds_decode(record, check->builds, &check->build_count))
+        return store_fault(check, TREE_KEYS, 0, "the record of the builds is damaged");
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static enum status check_store(struct check *check)
 {
     uint8_t key[META_KEY_BYTES_MAX];
@@ -325,6 +350,8 @@ static enum status check_store(struct check *check)
         status = check_copies(check, tag);
     if (!status)
         status = check_map(check);
+    if (!status)
+        status = read_builds(check);
     for (unsigned tree = 0; tree < TREE_COUNT && !status; tree++)
         status = check_generations(check, tree);
     check->first_free_id = 1;

@@ -26,18 +26,27 @@ struct store_database {
     uint64_t expire_hint_ms; /* no key's time is before this; STORE_EXPIRE_NEVER: none has one */
 };
 
+/* An object that is being built, object_build.h. */
+struct store_build {
+    struct store_build_id id;
+    bool is_abandoned; /* nobody will link it: its parts are to be given back */
+};
+
 struct store {
     struct env env;
     struct lsm *engine;
     unsigned database_count;
     uint64_t hash_seed; /* secret of the store, against crafted collisions */
     struct slot_table slots;
+    uint32_t build_bytes_max;
 
     /* Guarded by the engine's write lock. */
     struct store_database databases[STORE_DATABASES_MAX]; /* all that the map may name */
     unsigned changed[STORE_DATABASES_MAX]; /* databases whose counts the open batch changed */
     unsigned changed_count;
     uint32_t next_generation;
+    struct store_build builds[STORE_BUILDS_MAX];
+    size_t build_count;
     uint64_t next_id, reserved_id; /* ids below reserved_id may be given without writing */
 
     /* The map for readers. Even version: stable. The stores of map_lsn and published lie between

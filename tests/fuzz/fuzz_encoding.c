@@ -93,9 +93,19 @@ static void check_meta_counts(struct slice input)
     require_same(input);
 }
 
+static void check_meta_builds(struct slice input)
+{
+    static struct store_build_id builds[STORE_BUILDS_MAX];
+    size_t count;
+    if (meta_builds_decode(input, builds, &count) != STATUS_OK)
+        return;
+    meta_builds_encode(&again, builds, count);
+    require_same(input);
+}
+
 static void (*const checks[])(struct slice input) = {
     check_tree_key, check_header,   check_expiry_key,  check_meta_store,
-    check_meta_map, check_meta_ids, check_meta_counts,
+    check_meta_map, check_meta_ids, check_meta_counts, check_meta_builds,
 };
 enum { CHECKS = sizeof checks / sizeof *checks };
 
@@ -132,8 +142,10 @@ bool fuzz_seed(size_t index, struct buffer *out)
         meta_map_encode(&bytes, 1027, generations);
     else if (index == 5)
         meta_ids_encode(&bytes, 1025);
-    else
+    else if (index == 6)
         meta_counts_encode(&bytes, 500, 20);
+    else
+        meta_builds_encode(&bytes, (const struct store_build_id[]){{1, 5}, {1026, 1025}}, 2);
     buffer_append_byte(out, (uint8_t)index);
     buffer_append_slice(out, buffer_slice(&bytes));
     buffer_release(&bytes);

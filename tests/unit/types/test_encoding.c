@@ -169,12 +169,45 @@ static void small_meta_records_come_back_and_refuse_what_is_too_much(void **stat
     assert_int_equal(meta_counts_decode(slice_make("\x01", 1), &a, &b), STATUS_CORRUPT);
 }
 
+static void a_record_of_builds_comes_back_and_refuses_what_is_none(void **state)
+{
+    static struct store_build_id builds[STORE_BUILDS_MAX], found[STORE_BUILDS_MAX];
+    static const char *const bad[] = {"\x01\x01",
+                                      "\x01\x01\x80\x00",
+                                      "\x02\x01\x01",
+                                      "\x01\x01\x01\x01",
+                                      "\x81\x02",
+                                      "\x01\x01"
+                                      "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"};
+    size_t count = 0;
+    (void)state;
+    for (size_t i = 0; i < STORE_BUILDS_MAX; i++)
+        builds[i] = (struct store_build_id){(uint32_t)i + 1, 1000 * i + 1};
+    for (size_t n = 1; n <= STORE_BUILDS_MAX; n *= 4) {
+        meta_builds_encode(&bytes, builds, n);
+        assert_int_equal(meta_builds_decode(buffer_slice(&bytes), found, &count), STATUS_OK);
+        assert_int_equal(count, n);
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(found[i].generation, builds[i].generation);
+            assert_int_equal(found[i].id, builds[i].id);
+        }
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(meta_builds_decode(slice_from(bad[i]), found, &count), STATUS_CORRUPT);
+    assert_int_equal(meta_builds_decode(slice_make("\0", 1), found, &count), STATUS_CORRUPT);
+    assert_int_equal(meta_builds_decode(slice_make("\1\0\1", 3), found, &count), STATUS_CORRUPT);
+    assert_int_equal(meta_builds_decode(slice_make("\1\1\0", 3), found, &count), STATUS_CORRUPT);
+    assert_int_equal(meta_builds_decode(slice_make(NULL, 0), found, &count), STATUS_CORRUPT);
+}
+
 /* Under the sanitizers: nothing is read outside. */
 static void decoders_take_any_bytes(void **state)
 {
     struct random random;
     uint32_t next, generations[STORE_DATABASES_MAX];
+    static struct store_build_id builds[STORE_BUILDS_MAX];
     uint64_t a, b;
+    size_t count;
     struct slice slice;
     struct object object;
     (void)state;
@@ -192,6 +225,7 @@ static void decoders_take_any_bytes(void **state)
         (void)meta_store_decode(input, &a);
         (void)meta_ids_decode(input, &a);
         (void)meta_counts_decode(input, &a, &b);
+        (void)meta_builds_decode(input, builds, &count);
         if (header_decode(input, &object) == STATUS_OK) {
             struct buffer again = {0};
             header_encode(&again, &object);
@@ -212,6 +246,7 @@ int main(void)
         cmocka_unit_test(the_map_names_only_what_differs),
         cmocka_unit_test(a_map_out_of_order_is_refused),
         cmocka_unit_test(small_meta_records_come_back_and_refuse_what_is_too_much),
+        cmocka_unit_test(a_record_of_builds_comes_back_and_refuses_what_is_none),
         cmocka_unit_test(decoders_take_any_bytes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
