@@ -54,6 +54,7 @@ enum command_flags {
     COMMAND_PUBSUB = 1 << 13,       /* shown first */
     /* Our own, not shown. */
     COMMAND_READS = 1 << 24,    /* has a read access though not shown as readonly (INFO) */
+    COMMAND_BUILDS = 1 << 26,   /* it may make a small object under the lock: OBJECT_BUILD_INLINE_BYTES */
     COMMAND_EXPANDS = 1 << 25,  /* its records may be 16 times the size of its arguments (NDJSON) */
 };
 
@@ -124,6 +125,8 @@ struct command_context {
     size_t reply_start; /* where the reply begins in reply->out */
     bool reply_is_too_large; /* command_reply_check has said so ... */
     bool has_no_memory;      /* ... or that other clients' replies take it up */
+    enum status (*prepare)(struct command_context *c); /* command_prepare; NULL: not asked for */
+    struct command_build *build; /* command_build.h; NULL: none */
 };
 
 /* ---- Arguments. Those that return bool have answered the error when they return false. -------- */
@@ -189,6 +192,14 @@ static inline enum status command_reply_check(struct command_context *c)
 enum status command_reply_reserve(struct command_context *c, size_t bytes);
 /* For reads that look at much and show little, `bytes` being what was looked at. */
 enum status command_work_check(const struct command_context *c, uint64_t bytes);
+
+/* ---- Work ahead of a write -------------------------------------------------------------------- */
+
+/* Returns STATUS_WOULD_BLOCK, for the handler of a write to return: `prepare` is called on a worker, without the
+ * lock and with c->access closed (it may open it for reading), and then the handler again from its start. A
+ * status of `prepare` other than STATUS_OK is answered, and ends the request. */
+enum status command_prepare(struct command_context *c,
+                            enum status (*prepare)(struct command_context *c));
 
 /* ---- Blocking ------------------------------------------------------------------------------- */
 

@@ -23,6 +23,7 @@ enum {
     PUBSUB = COMMAND_PUBSUB,
     READS = COMMAND_READS,
     EXPANDS = COMMAND_EXPANDS,
+    BUILDS = COMMAND_BUILDS,
 };
 
 #define KEYS_NONE              \

@@ -8,8 +8,10 @@
  *      lock | begin batch | handler | end batch | wake waiters | next pipelined write ... | unlock
  *                            `- not in memory: end empty batch, unlock -> PARKED
  *
- * On a worker the same request takes its time: lock, try, unlock, fetch what was missing, again. */
+ * On a worker the same request takes its time: lock, try, unlock, fetch what was missing or do what the handler
+ * asked for (command_prepare), again. */
 #include "base/memory.h"
+#include "commands/command_build.h"
 #include "commands/service_state.h"
 
 #include <assert.h>
@@ -160,6 +162,8 @@ static size_t bytes_max_of(const struct command *command, const struct slice *ar
     size_t total = access_write_bytes(bytes, count);
     if (command->keys.last < 0)
         total += access_delete_bytes(key_bytes_of(command, arguments, count), count);
+    if (command->flags & COMMAND_BUILDS)
+        total += OBJECT_BUILD_INLINE_BYTES;
     return command->flags & COMMAND_EXPANDS ? total + bytes * EXPANSION : total;
 }
 
@@ -194,13 +198,27 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
     return status;
 }
 
+/* What a try lacked, without the lock. */
+static enum status get_ready(struct run *run)
+{
+    struct command_context *c = &run->context;
+    enum status (*prepare)(struct command_context *) = c->prepare;
+    if (!prepare)
+        return access_fetch_missing(&run->thread->access);
+    c->prepare = NULL;
+    return prepare(c);
+}
+
 static enum status run_write(struct run *run, size_t bytes_max)
 {
     struct buffer *out = run->writer.out;
     for (unsigned fetches = 0;; fetches++) {
         if (!take_lock(run))
             return STATUS_WOULD_BLOCK;
-        enum status status = try_write(run, run->nowait || fetches < FETCHES_MAX, bytes_max);
+        size_t link_bytes =
+            run->context.build ? object_build_link_bytes(&run->context.build->object) : 0;
+        enum status status =
+            try_write(run, run->nowait || fetches < FETCHES_MAX, bytes_max + link_bytes);
         if (status != STATUS_WOULD_BLOCK) {
             keep_lock(run);
             return status;
@@ -209,7 +227,7 @@ static enum status run_write(struct run *run, size_t bytes_max)
         if (run->nowait)
             return status;
         out->size = run->start;
-        status = access_fetch_missing(&run->thread->access);
+        status = get_ready(run);
         if (status)
             return status;
     }
@@ -377,6 +395,8 @@ static bool run_begin(struct run *run, struct session *session, struct service_t
     c->resumed = session->resumed;
     c->may_block = true;
     c->reply_is_too_large = c->has_no_memory = false;
+    c->prepare = NULL;
+    c->build = NULL;
     if (out->capacity - out->size >= REPLY_ROOM_BYTES || buffer_reserve(out, REPLY_ROOM_BYTES))
         return true;
     out->failed = false;
@@ -444,7 +464,9 @@ static void count_result(struct run *run)
 static void answer_status(struct run *run, enum status status)
 {
     run->writer.out->size = run->start;
-    if (run->session->json)
+    if (run->context.build && run->context.build->error)
+        reply_error(&run->context, run->context.build->error);
+    else if (run->session->json)
         json_reply_status(&run->context, status);
     else if (run->log_refused && status == STATUS_IO)
         reply_error(&run->context, "MISCONF Errors writing to the AOF file: Input/output error");
@@ -567,6 +589,7 @@ static enum execution execute(struct session *session, struct service_thread *th
             answer_status(&run, status);
         break;
     }
+    command_build_destroy(run.context.build);
     raise_lsn(&run, *lsn);
     raise_lsn(&run, session->taken_lsn);
     *lsn = run.lsn;

@@ -145,6 +145,11 @@ struct service_stats *service_stats(struct service *service)
     return &service->stats;
 }
 
+void service_stop(struct service *service)
+{
+    atomic_store(&service->is_stopping, true);
+}
+
 /* ---- Threads
  * ------------------------------------------------------------------------------------- */
 

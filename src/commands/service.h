@@ -54,6 +54,8 @@ struct store *service_store(struct service *service);
 void service_set_store(struct service *service, struct store *store);
 struct config *service_config(struct service *service);
 struct service_stats *service_stats(struct service *service);
+/* The server is about to stop: requests that may take minutes end with an error soon. Any thread. */
+void service_stop(struct service *service);
 /* Active expiry: deletes some due keys; true: more are due now. Called by the host every tenth of a
  * second or so, and again at once while it says true; not on a loop, since it may wait for the disk
  * and for the write lock. */

@@ -70,6 +70,7 @@ struct service {
     uint64_t started_ms, started_us;
     char run_id[41];
     atomic_bool active_expire;
+    atomic_bool is_stopping;
 
     pthread_mutex_t threads_mutex; /* guards the list */
     struct service_thread *threads;

@@ -128,6 +128,8 @@ static enum status run_request(struct command_context *c, const struct queued_re
     own.database = atomic_load_explicit(&c->session->database, memory_order_relaxed);
     own.resumed = own.may_block = false;
     own.reply_is_too_large = own.has_no_memory = false;
+    own.prepare = NULL;
+    own.build = NULL;
     if (!(own.command->flags & (COMMAND_WRITE | COMMAND_READONLY | COMMAND_READS)))
         own.access = NULL;
     size_t start = own.reply_start = c->reply->out->size;
@@ -138,6 +140,10 @@ static enum status run_request(struct command_context *c, const struct queued_re
     uint64_t began_us = env_monotonic_us(c->service->env);
     if (!status)
         status = own.command->run(&own);
+    if (own.prepare) { /* it would be built without the lock that this batch holds */
+        c->reply->out->size = start;
+        status = reply_error(&own, "ERR an object above 64 KiB is not copied inside a transaction");
+    }
     if (status == STATUS_WOULD_BLOCK)
         return status;
     timing_record(&own, env_monotonic_us(c->service->env) - began_us);

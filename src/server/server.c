@@ -141,8 +141,10 @@ void server_stop(struct server *server, bool now)
     if (begins)
         server->phase = SERVER_STOPPING;
     pthread_mutex_unlock(&server->lock);
-    if (begins)
+    if (begins) {
+        service_stop(server->service);
         loop_post(&server->loops[0], &server->stop_task, 0);
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)

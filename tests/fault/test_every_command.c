@@ -47,6 +47,8 @@ static const struct {
     {"wide", "XREVRANGE wide + -"},
     {"lines", "XRANGE lines - +"},
     {"blob", "LOG.RANGE blob - +"},
+    {"copied", "GET copied"},
+    {"listed", "LRANGE listed 0 -1"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
@@ -57,6 +59,7 @@ static const struct step {
     const char *command;
     bool json;
     bool is_large; /* for the campaign of allocations alone; of its key none follows that is not */
+    int needs;     /* 1 + the key that it copies; 0: none */
 } STEPS[] = {
     {0, "SET small hello", false},
     {1, "SET large $", false},
@@ -70,6 +73,7 @@ static const struct step {
     {5, "{\"action\":\"write\",\"log\":\"json\",\"message\":\"$\",\"metadata\":{#}}", true, true},
     {5, "{\"action\":\"write_many\",\"log\":\"json\",\"entries\":[&]}", true, true},
     {8, "RPUSH elements $ small", false},
+    {14, "COPY elements listed", .needs = 8 + 1},
     {8, "RPOPLPUSH elements elements", false, true},
     {8, "LSET elements 0 $", false, true},
     {8, "LPOP elements", false, true},
@@ -78,6 +82,7 @@ static const struct step {
     {10, "XADD wide 2-1 field value", false, true},
     {11, "LOG.MWRITE lines LINES 4500 #", false, true},
     {12, "LOG.MWRITE blob NDJSON ^", false, true},
+    {13, "COPY large copied", .needs = 1 + 1},
     {1, "SET large shorter GET", false, true},
     {1, "DEL large", false},
     {3, "XTRIM stream MAXLEN 1", false},
@@ -87,6 +92,8 @@ static const struct step {
     {2, "LSET list 1 z", false},
     {2, "LMOVE list list LEFT RIGHT", false},
     {2, "LMPOP 1 list LEFT", false},
+    {13, "MOVE copied 1", false},
+    {14, "COPY list listed REPLACE", .needs = 2 + 1},
     {NO_KEY, "compact", false},
     {9, "RPOP many 4499", false, true},
     {10, "XDEL wide ~", false, true},
@@ -191,6 +198,7 @@ static enum status rig_start(struct rig *rig, struct lsm_report *report)
         .table_bytes_max = 64 << 10,
         .block_bytes = rig->runs_large_steps ? 64 << 10 : 4096,
         .cold_compression = test_seed() % 2 && lsm_has_zstd() ? LSM_ZSTD : LSM_LZ4,
+        .build_bytes_max = 40000,
         .ack_durable = rig->always,
     };
     report->text[0] = 0;
@@ -450,6 +458,8 @@ static void run_step(struct rig *rig, int number)
             acknowledge(rig);
         return;
     }
+    if (step->needs && rig->is_broken[step->needs - 1])
+        rig->is_broken[step->key] = true;
     if (step->key >= 0 && rig->is_broken[step->key])
         return;
     const char *reply = ask(rig, step->command, step->json);
@@ -715,7 +725,8 @@ static int record(void **state)
             continue;
         oracle.reads[i] = text_copy(ask(&rig, KEYS[step->key].read, false));
         assert_string_not_equal(oracle.reads[i], "");
-        bool is_deleted = strncmp(step->command, "DEL", 3) == 0;
+        bool is_deleted =
+            strncmp(step->command, "DEL", 3) == 0 || strncmp(step->command, "MOVE", 4) == 0;
         assert_int_equal(strcmp(oracle.reads[i], oracle.absent[step->key]) == 0, is_deleted);
     }
     assert_string_equal(oracle.reads[0], "\"hello\"");

@@ -188,6 +188,25 @@ static void rename_command(struct world *world, struct command *command)
     key(world, command, family);
 }
 
+static void copy_command(struct world *world, struct command *command)
+{
+    char family = "slx"[below(world, 3)];
+
+    if (!world->gentle && one_in(world, 4)) {
+        word(command, "MOVE");
+        key(world, command, family);
+        word(command, "%u", (unsigned)below(world, 3));
+        return;
+    }
+    word(command, "COPY");
+    key(world, command, family);
+    key(world, command, family);
+    if (one_in(world, 3))
+        word(command, "DB"), word(command, "%u", (unsigned)below(world, 3));
+    if (!world->gentle && one_in(world, 2))
+        word(command, "REPLACE");
+}
+
 static void push_command(struct world *world, struct command *command)
 {
     CHOOSE(world, command, "LPUSH", "RPUSH");
@@ -387,6 +406,8 @@ static void make_command(struct world *world, struct command *command)
         database_command(world, command);
     else if (!world->gentle && one_in(world, 50))
         rename_command(world, command);
+    else if (one_in(world, 60))
+        copy_command(world, command);
     else
         families[below(world, sizeof families / sizeof *families)](world, command);
 }

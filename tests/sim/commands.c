@@ -276,6 +276,27 @@ static void make_rename(struct maker *m)
         word_slice(m, model_key_name(m->command->keys[m->command->key_count++]));
 }
 
+static void make_copy(struct maker *m)
+{
+    struct model_command *c = m->command;
+    unsigned family = one_in(m, 2) ? 2 : (unsigned)below(m, 3);
+    c->kind = one_in(m, 3) ? MODEL_MOVE : MODEL_COPY;
+    c->first = c->kind == MODEL_COPY && one_in(m, 2) ? -1 : (int64_t)below(m, MODEL_DATABASES);
+    word(m, "%s", c->kind == MODEL_MOVE ? "MOVE" : "COPY");
+    key(m, family);
+    if (c->kind == MODEL_COPY) {
+        key(m, family);
+        if (c->first >= 0)
+            word(m, "DB");
+    }
+    if (c->first >= 0)
+        word(m, "%d", (int)c->first);
+    if (c->kind == MODEL_COPY && one_in(m, m->mood->gentle ? 10 : 2)) {
+        c->flags = MODEL_REPLACE;
+        word(m, "REPLACE");
+    }
+}
+
 static void make_database_command(struct maker *m)
 {
     struct model_command *c = m->command;
@@ -664,6 +685,8 @@ void sim_command_make(struct random *random, const struct model *model, const st
         make_database_command(m);
     else if (one_in(m, mood->gentle ? 200 : 40))
         make_rename(m);
+    else if (one_in(m, 25))
+        make_copy(m);
     else
         families[below(m, sizeof families / sizeof *families)](m);
     if (!json)

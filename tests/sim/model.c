@@ -200,9 +200,8 @@ static struct model_slot *slot_of(struct run *run, size_t index)
 }
 
 /* A look at a key: NULL when it is missing or its time is over; a write deletes it then. */
-static struct model_slot *look(struct run *run, size_t index, bool writes)
+static struct model_slot *look_at(struct run *run, struct model_slot *slot, bool writes)
 {
-    struct model_slot *slot = slot_of(run, index);
     if (slot->changed > run->model->revealed)
         run->model->revealed = slot->changed;
     if (!slot->value)
@@ -212,6 +211,11 @@ static struct model_slot *look(struct run *run, size_t index, bool writes)
     if (writes)
         slot_clear(run->model, slot);
     return NULL;
+}
+
+static struct model_slot *look(struct run *run, size_t index, bool writes)
+{
+    return look_at(run, slot_of(run, index), writes);
 }
 
 /* The same, of one type; false: WRONGTYPE is answered. */
@@ -348,6 +352,29 @@ static void run_rename(struct run *run)
     from->expire_ms = 0;
     touch(run->model, from);
     touch(run->model, to);
+}
+
+/* COPY, and MOVE, which has one key and takes the old one away. */
+static void run_copy(struct run *run, bool moves)
+{
+    const struct model_command *c = run->command;
+    unsigned database = c->first < 0 ? run->database : (unsigned)c->first;
+    struct model_slot *to = &run->model->state.slots[database][c->keys[moves ? 0 : 1]];
+    if (to == slot_of(run, 0)) {
+        resp_error(&run->reply, "ERR source and destination objects are the same");
+        return;
+    }
+    struct model_slot *from = look(run, 0, true);
+    bool is_done = from && (!look_at(run, to, true) || c->flags & MODEL_REPLACE);
+    resp_integer(&run->reply, is_done);
+    if (!is_done)
+        return;
+    value_unref(to->value);
+    *to = *from;
+    to->value->references++;
+    touch(run->model, to);
+    if (moves)
+        slot_clear(run->model, from);
 }
 
 /* Keys whose time is over count until somebody meets them. */
@@ -854,6 +881,10 @@ enum model_reply model_run(struct model *model, unsigned *database, const struct
         break;
     case MODEL_RENAME:
         run_rename(run);
+        break;
+    case MODEL_COPY:
+    case MODEL_MOVE:
+        run_copy(run, c->kind == MODEL_MOVE);
         break;
     case MODEL_DBSIZE:
         run_dbsize(run);

@@ -65,8 +65,8 @@ struct model {
 
 enum model_command_kind {
 #define MODEL_COMMANDS(X)                                                                          \
-    X(SET) X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(DBSIZE)     \
-    X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT) X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN)   \
+    X(SET) X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(COPY)       \
+    X(MOVE) X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT) X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN)   \
     X(LINDEX) X(XADD) X(XDEL) X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE)       \
     X(LOG_RANGE) X(JSON_WRITE) X(JSON_READ)
 #define MODEL_COMMAND_ENUM(name) MODEL_##name,
@@ -86,6 +86,7 @@ enum model_flags {
     MODEL_NEWEST = 2048,  /* XREAD ... $: `id` is resolved by the host */
     MODEL_AUTO_ID = 4096, MODEL_AUTO_SEQ = 8192,
     MODEL_MAXLEN = 1 << 14, MODEL_MINID = 1 << 15, /* XADD's and XTRIM's trimming */
+    MODEL_REPLACE = 1 << 17,
     MODEL_TIMED = 1 << 16, /* LOG.WRITE TS, JSON timestamp, SET PXAT */
 };
 
@@ -94,7 +95,7 @@ struct model_command {
     unsigned flags;
     unsigned keys[MODEL_ARGUMENTS_MAX]; /* also databases of SWAPDB and SELECT */
     size_t key_count;
-    int64_t first, last;                /* indexes, count, maxlen */
+    int64_t first, last;                /* indexes, count, maxlen; the database of COPY and MOVE, -1: the same */
     uint64_t time_ms, time_end_ms;
     struct stream_id id, end_id;
     struct stream_id ids[MODEL_ARGUMENTS_MAX];

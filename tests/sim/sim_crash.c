@@ -24,6 +24,7 @@ void sim_pick_options(struct sim *sim)
     static const size_t caches[] = {16 << 10, 64 << 10, 256 << 10, 4 << 20};
     static const uint32_t blocks[] = {512, 1024, 1024, 4096, 16384};
     static const uint32_t filters[] = {1, 10, 10, 16};
+    static const uint32_t builds[] = {1000, 5000, 40000, 0};
     sim->store_options = (struct store_options){
         .databases = 4,
         .memtable_bytes = memtables[below(sim, 5)],
@@ -36,6 +37,7 @@ void sim_pick_options(struct sim *sim)
         .wal_page_bytes = 1u << random_below(&sim->log, 13),
         .cold_block_bytes = blocks[below(sim, 5)],
         .cold_level = 1 + (int)below(sim, 4),
+        .build_bytes_max = builds[below(sim, 4)],
     };
     if (below(sim, 3) == 0 && lsm_has_zstd())
         sim->store_options.cold_compression = LSM_ZSTD;

@@ -125,6 +125,20 @@ static void apply_rename(struct model *model, const struct operation *o,
     slot_move(to, from);
 }
 
+static void apply_copy(struct model *model, const struct operation *o, struct expectation *expected)
+{
+    struct model_slot *from = &model->slots[o->db][o->keys[0]];
+    struct model_slot *to = &model->slots[o->db][o->keys[1]];
+    if (from == to) {
+        expect_text(expected, "-ERR source and destination objects are the same");
+        return;
+    }
+    bool is_copied = from->type != TYPE_NONE && (to->type == TYPE_NONE || o->xx);
+    expect_integer(expected, is_copied);
+    if (is_copied)
+        slot_copy(to, from);
+}
+
 static void apply_type(const struct model_slot *slot, struct expectation *expected)
 {
     static const char *const names[] = {"+none", "+string", "+list", "+stream"};
@@ -712,6 +726,9 @@ static void carry_out(struct model *model, const struct operation *o, bool is_ma
         break;
     case OP_RENAME:
         apply_rename(model, o, expected);
+        break;
+    case OP_COPY:
+        apply_copy(model, o, expected);
         break;
     case OP_SET:
         apply_set(o, slot, expected);

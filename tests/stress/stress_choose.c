@@ -39,6 +39,7 @@ static const struct weight weights[] = {
     {OP_PEXPIREAT, 3, TYPE_NONE, .writes = true},
     {OP_PERSIST, 3, TYPE_NONE, .writes = true},
     {OP_RENAME, 4, TYPE_NONE, .writes = true},
+    {OP_COPY, 4, TYPE_NONE, .writes = true},
     {OP_LPUSH, 12, TYPE_LIST, .writes = true},
     {OP_RPUSH, 18, TYPE_LIST, .writes = true},
     {OP_LPUSHX, 4, TYPE_LIST, .writes = true},
@@ -307,6 +308,9 @@ static void choose_arguments(const struct model *model, struct random *random, b
             choose_condition(random, operation);
         break;
     }
+    case OP_COPY:
+        operation->xx = chance(random, 2);
+        __attribute__((fallthrough));
     case OP_RENAME: /* IDs stay of one kind */
         operation->keys[1] =
             (unsigned)random_below(random, MODEL_KEYS / 2) * 2 + operation->keys[0] % 2;

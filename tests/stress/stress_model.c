@@ -71,6 +71,16 @@ void slot_move(struct model_slot *to, struct model_slot *from)
     *from = (struct model_slot){0};
 }
 
+void slot_copy(struct model_slot *to, const struct model_slot *from)
+{
+    size_t bytes = from->capacity * sizeof(*from->items);
+    slot_clear(to);
+    *to = *from;
+    to->items = from->items ? memory_allocate(bytes) : NULL;
+    if (from->count)
+        memcpy(to->items, from->items, from->count * sizeof(*from->items));
+}
+
 struct model_item *slot_push(struct model_slot *slot, uint64_t tag, bool at_front)
 {
     if (slot->count == slot->capacity) {

@@ -70,6 +70,7 @@ const char *level_name(unsigned level); /* 1 .. LEVELS */
 
 void slot_clear(struct model_slot *slot);
 void slot_move(struct model_slot *to, struct model_slot *from);
+void slot_copy(struct model_slot *to, const struct model_slot *from); /* of another one */
 struct model_item *slot_push(struct model_slot *slot, uint64_t tag, bool at_front);
 void slot_remove(struct model_slot *slot, size_t at, size_t count);
 void slot_expire_at(struct model_slot *slot, int64_t after, int64_t until);

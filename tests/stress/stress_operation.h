@@ -19,7 +19,7 @@
     X(GET, "get")                                                                                 \
     X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TYPE, "type") X(TTL, "ttl")           \
         X(PTTL, "pttl") X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")         \
-            X(PEXPIREAT, "pexpireat") X(PERSIST, "persist") X(RENAME, "rename") X(LPUSH, "lpush") \
+            X(PEXPIREAT, "pexpireat") X(PERSIST, "persist") X(RENAME, "rename") X(COPY, "copy") X(LPUSH, "lpush") \
                 X(RPUSH, "rpush") X(LPUSHX, "lpushx") X(RPUSHX, "rpushx") X(LPOP, "lpop")         \
                     X(RPOP, "rpop") X(LLEN, "llen") X(LINDEX, "lindex") X(LRANGE, "lrange")       \
                         X(LTRIM, "ltrim") X(XADD, "xadd") X(XDEL, "xdel") X(XLEN, "xlen")         \

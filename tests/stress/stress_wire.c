@@ -220,6 +220,10 @@ static void add_arguments(struct words *words, const struct model *model,
         if (operation->count)
             add_number(words, (int64_t)operation->count);
         break;
+    case OP_COPY:
+        if (operation->xx)
+            add(words, "REPLACE");
+        break;
     case OP_LINDEX:
         add_number(words, operation->from);
         break;

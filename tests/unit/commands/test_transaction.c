@@ -245,6 +245,26 @@ static void the_client_list_shows_a_transaction(void **state)
     assert_non_null(strstr(list, "multi=-1 "));
 }
 
+static void a_large_object_is_not_copied_inside(void **state)
+{
+    struct session_fixture *f = *state;
+    char element[4001] = "";
+    memset(element, 'e', sizeof element - 1);
+    for (int i = 0; i < 30; i++) {
+        struct buffer line = {0};
+        buffer_printf(&line, "RPUSH l %s\r\n", element);
+        session_feed(f->a, buffer_slice(&line));
+        buffer_release(&line);
+    }
+    fixture_take(f, f->a);
+    fixture_feed(f->a, "MULTI\r\nSET k 1\r\nCOPY k k2\r\nCOPY l l2\r\nINCR k\r\nEXEC\r\n");
+    fixture_settle(f->a);
+    const char *replies = fixture_take(f, f->a);
+    assert_non_null(strstr(replies, "*4\r\n+OK\r\n:1\r\n-ERR an object above 64 KiB is not copied "
+                                    "inside a transaction\r\n:2\r\n"));
+    assert_reply(f, f->b, "EXISTS l2 k2", ":1");
+}
+
 static void replies_of_a_transaction_are_bounded_together(void **state)
 {
     struct session_fixture *f = *state;
@@ -282,6 +302,7 @@ int main(void)
         TEST(debug_and_shutdown_do_not_wait_for_exec),
         TEST(a_blocking_read_inside_answers_at_once),
         TEST(the_client_list_shows_a_transaction),
+        TEST(a_large_object_is_not_copied_inside),
         TEST(replies_of_a_transaction_are_bounded_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
