@@ -402,12 +402,13 @@ $(B)/bench_codec: $(BENCH_CODEC) $(call libs_of,types lsm vfs base)
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
 .PHONY: bench-codec
-bench-codec: $(B)/bench_codec ## bytes and time an entry in blocks of entries (CORPUS=folder with *.log and gendata.py, BENCH_ENTRIES= BENCH_BLOCK= BENCH_ONLY=)
+bench-codec: $(B)/bench_codec ## bytes and time an entry in blocks of entries, LZ4 and Zstandard (CORPUS=folder with *.log and gendata.py, BENCH_ENTRIES= BENCH_ONLY=)
 	@deps/install.sh profile
 	@mkdir -p $(B)/codec
 	@$(CORPUS)/gendata.py $(or $(BENCH_ENTRIES),500000) $(B)/codec $(CORPUS) >/dev/null
 	@head -n 20000 $(B)/codec/logs.txt >$(B)/codec/some.txt
 	$(B)/bench_codec $(B)/codec/logs.txt
+	$(if $(ZSTD_LIBS),BENCH_ZSTD=3 BENCH_BLOCK=131072 $(B)/bench_codec $(B)/codec/logs.txt)
 	utils/bench/codec/instructions $(B)/bench_codec $(B)/codec/some.txt
 
 .PHONY: profile

@@ -11,7 +11,8 @@ enum { FILTER_BITS_DEFAULT = 10 };
 
 /* ---- Open and close ------------------------------------------------------------------------ */
 
-static struct lsm_tree_options tree_options(const struct cordwood_tree_options *tree)
+static struct lsm_tree_options tree_options(const struct cordwood_tree_options *tree,
+                                            const struct cordwood_options *options)
 {
     uint32_t bits = tree->filter_bits_per_key;
     return (struct lsm_tree_options){
@@ -21,6 +22,7 @@ static struct lsm_tree_options tree_options(const struct cordwood_tree_options *
         .filter_bits_per_key = bits == 0            ? FILTER_BITS_DEFAULT
                                : bits == UINT32_MAX ? 0
                                                     : bits,
+        .cold_compression = tree->append_only ? library_cold_compression(options) : LSM_LZ4,
     };
 }
 
@@ -39,9 +41,9 @@ static struct lsm_options engine_options(const struct cordwood_options *options,
         .work_ready = keeper->runner ? keeper_work_ready : options->work_ready,
         .context = keeper->runner ? keeper : options->context,
     };
-    engine.trees[0] = tree_options(&default_tree);
+    engine.trees[0] = tree_options(&default_tree, options);
     for (unsigned i = 0; i < options->tree_count; i++)
-        engine.trees[i] = tree_options(&options->trees[i]);
+        engine.trees[i] = tree_options(&options->trees[i], options);
     return engine;
 }
 

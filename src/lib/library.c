@@ -109,6 +109,11 @@ static bool are_trees_valid(const struct cordwood_options *options)
     return true;
 }
 
+enum lsm_compression library_cold_compression(const struct cordwood_options *options)
+{
+    return options->cold_compression == CORDWOOD_ZSTD ? LSM_ZSTD : LSM_LZ4;
+}
+
 bool library_take_options(const struct cordwood_options *given, struct cordwood_options *options)
 {
     *options = (struct cordwood_options)CORDWOOD_OPTIONS;
@@ -123,6 +128,7 @@ bool library_take_options(const struct cordwood_options *given, struct cordwood_
     if (!options->batch_bytes_max)
         options->batch_bytes_max = 64 << 20;
     return (unsigned)options->durability <= CORDWOOD_SYNC_NONE &&
+           (unsigned)options->cold_compression <= CORDWOOD_ZSTD &&
            options->background_threads <= CORDWOOD_THREADS_MAX &&
            options->log_segment_bytes >= 64 << 10 && options->log_segment_bytes <= 1 << 30 &&
            options->batch_bytes_max <= CORDWOOD_BATCH_BYTES_MAX && are_trees_valid(options);

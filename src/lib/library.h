@@ -33,6 +33,7 @@ enum cordwood_status library_open(const struct env *env, const char *directory,
 /* The caller's options, shorter ones of an older header too, with the defaults filled in. false: they
  * say something that cannot be. */
 bool library_take_options(const struct cordwood_options *given, struct cordwood_options *options);
+enum lsm_compression library_cold_compression(const struct cordwood_options *options);
 /* Copies the caller's struct, which begins with its size, over the defaults in `taken`. false: it is
  * larger than any that is known. */
 bool library_take_struct(void *taken, size_t taken_bytes, const void *given);

@@ -4,6 +4,7 @@
 #include "library_fixture.h"
 
 #include "base/memory.h"
+#include "lsm/compression.h"
 #include "lsm/db.h"
 #include "lib/temp_directory.h"
 
@@ -370,6 +371,9 @@ static void options_that_cannot_be_are_refused(void **state)
     options.batch_bytes_max = (size_t)CORDWOOD_BATCH_BYTES_MAX + 1;
     expect_refused(world, &options);
     options = world->options;
+    options.cold_compression = (enum cordwood_compression)2;
+    expect_refused(world, &options);
+    options = world->options;
     options.tree_count = 1;
     expect_refused(world, &options);
     options.trees = unnamed;
@@ -391,9 +395,83 @@ static void a_shorter_options_struct_gives_the_rest_its_defaults(void **state)
     assert_true(library_take_options(&options, &taken));
     assert_int_equal(taken.memtable_bytes, 64 << 20);
     assert_int_equal(taken.durability, CORDWOOD_SYNC_NONE);
+    options.struct_bytes = offsetof(struct cordwood_options, cold_compression);
+    options.cold_compression = CORDWOOD_ZSTD;
+    assert_true(library_take_options(&options, &taken));
+    assert_int_equal(taken.cold_compression, CORDWOOD_LZ4);
     assert_true(library_take_options(NULL, &taken));
     assert_int_equal(taken.background_threads, 1);
     assert_int_equal(taken.sync_interval_ms, 1000);
+}
+
+enum { COLD_ROWS = 2000 };
+
+/* Hexadecimal digits: to LZ4 they are noise, to Zstandard half of it. */
+static void put_digits(struct library_world *world, unsigned tree, unsigned first)
+{
+    for (unsigned i = first; i < first + COLD_ROWS; i++) {
+        char key[16], value[81];
+        snprintf(key, sizeof(key), "%08u", i);
+        for (unsigned at = 0; at < sizeof(value) - 1; at += 8)
+            snprintf(value + at, 9, "%08x", (i * 80 + at) * 2654435761u);
+        assert_int_equal(cordwood_put(world->db, tree, cordwood_text(key), cordwood_text(value)),
+                         CORDWOOD_OK);
+    }
+}
+
+static uint64_t merged_bytes(struct library_world *world, enum cordwood_compression compression,
+                             bool append_only)
+{
+    struct cordwood_statistics statistics;
+    static const struct cordwood_tree_options trees[] = {
+        {.name = "leveled"}, {.name = "appended", .append_only = true}};
+    library_world_release(world);
+    library_world_init(world);
+    world->options.cold_compression = compression;
+    world->options.trees = &trees[append_only];
+    world->options.tree_count = 1;
+    library_world_open(world);
+    for (unsigned i = 0; i < 2; i++) {
+        put_digits(world, 0, i * COLD_ROWS);
+        library_world_work(world, i > 0);
+    }
+    cordwood_get_statistics(world->db, &statistics, sizeof(statistics));
+    assert_int_equal(statistics.entry_count, 2 * COLD_ROWS);
+    return statistics.table_bytes;
+}
+
+static void cold_compression_makes_merged_appended_trees_smaller(void **state)
+{
+    struct library_world *world = *state;
+    if (!lsm_has_zstd())
+        skip();
+    assert_true(merged_bytes(world, CORDWOOD_ZSTD, false) ==
+                merged_bytes(world, CORDWOOD_LZ4, false));
+    uint64_t lz4 = merged_bytes(world, CORDWOOD_LZ4, true);
+    uint64_t zstd = merged_bytes(world, CORDWOOD_ZSTD, true);
+    assert_true(zstd < lz4 * 3 / 4);
+    library_world_close(world);
+    world->options.cold_compression = CORDWOOD_LZ4;
+    library_world_open(world);
+    assert_int_equal(strlen(get(world->db, "00000077")), 80);
+}
+
+static void cold_compression_that_was_not_built_in_is_refused(void **state)
+{
+    struct library_world *world = *state;
+    struct cordwood_options options = world->options;
+    struct cordwood_error error = {""};
+    struct cordwood *db = NULL;
+    const struct cordwood_tree_options tree = {.name = "appended", .append_only = true};
+    options.cold_compression = CORDWOOD_ZSTD;
+    options.trees = &tree;
+    options.tree_count = 1;
+    compression_hide_zstd(true);
+    enum cordwood_status status = library_open(&world->env, "other", &options, &error, &db);
+    compression_hide_zstd(false);
+    assert_int_equal(status, CORDWOOD_UNSUPPORTED);
+    assert_null(db);
+    assert_non_null(strstr(error.text, "compressed by Zstandard, which this program was built"));
 }
 
 static void a_database_is_not_made_where_it_must_exist(void **state)
@@ -862,6 +940,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_buffer_is_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_that_cannot_be_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(structs_of_no_known_size_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(cold_compression_makes_merged_appended_trees_smaller, setup, teardown),
+        cmocka_unit_test_setup_teardown(cold_compression_that_was_not_built_in_is_refused, setup, teardown),
         cmocka_unit_test(every_status_has_a_text_and_a_number),
         cmocka_unit_test_setup_teardown(a_batch_is_written_in_order_over_all_trees, setup,
                                         teardown),

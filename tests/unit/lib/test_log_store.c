@@ -8,6 +8,7 @@
 #include "lib/seed.h"
 #include "lib/soundness.h"
 #include "lib/temp_directory.h"
+#include "lsm/compression.h"
 #include "types/log.h"
 #include "types/string.h"
 #include "vfs/vfs_fault.h"
@@ -98,6 +99,39 @@ static void append(struct world *world, const char *name, uint64_t time_ms, cons
     const struct cordwood_log_entry entry = {.time_ms = time_ms, .message = cordwood_text(message)};
     assert_int_equal(cordwood_log_append(world->logs, cordwood_text(name), &entry, 1, NULL),
                      CORDWOOD_OK);
+}
+
+/* What cannot be read without Zstandard was compressed by it. */
+static void cold_compression_is_for_merged_logs(void **state)
+{
+    struct world *world = *state;
+    struct cordwood_log_range *range;
+    struct cordwood_log_entry entry;
+    if (!lsm_has_zstd())
+        skip();
+    for (int round = 0; round < 2; round++) {
+        close_logs(world);
+        world->options.cold_compression = round ? CORDWOOD_ZSTD : CORDWOOD_LZ4;
+        open_logs(world);
+        for (int run = 0; run < 8; run++) {
+            for (int i = 0; i < 20; i++)
+                append(world, round ? "merged by zstd" : "merged by lz4", 0,
+                       "a message, a message");
+            work(world);
+        }
+        close_logs(world);
+        world->options.cold_compression = CORDWOOD_LZ4;
+        open_logs(world);
+        assert_int_equal(cordwood_log_range_open(
+                             world->logs, cordwood_text(round ? "merged by zstd" : "merged by lz4"),
+                             NULL, &range),
+                         CORDWOOD_OK);
+        compression_hide_zstd(true);
+        enum cordwood_status without = cordwood_log_range_next(range, &entry);
+        compression_hide_zstd(false);
+        assert_int_equal(without, round ? CORDWOOD_UNSUPPORTED : CORDWOOD_OK);
+        cordwood_log_range_close(range);
+    }
 }
 
 static size_t show_bytes(char *at, size_t left, const char *before, struct cordwood_slice bytes)
@@ -550,6 +584,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(cold_compression_is_for_merged_logs),
         TEST(entries_come_back_by_time),
         TEST(a_range_shows_one_moment),
         TEST(entries_of_other_writers_are_shown_as_they_are),

@@ -5,12 +5,14 @@
  *   bench_codec FILE...      a line an entry; the other inputs are made of these lines
  *
  * BENCH_BLOCK (bytes of keys and values a block, 16384), BENCH_TABLE_MIB (of them, that share a
- * dictionary, 64), BENCH_ONLY (names of cases), BENCH_ONCE (for callgrind: nothing but an encode and a
- * decode of each block). */
+ * dictionary, 64), BENCH_ZSTD (a level of Zstandard; 0: LZ4), BENCH_PARTS (0: a block is compressed as one part),
+ * BENCH_ONLY (names of cases), BENCH_ONCE (for callgrind: nothing but an encode and a decode of each
+ * block). */
 #include "bench/codec/codec_cases.h"
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "lsm/compression.h"
 #include "types/entry_codec.h"
 #include "types/entry_writer.h"
 
@@ -30,6 +32,7 @@ enum {
 struct block {
     size_t at, stored_bytes, content_bytes; /* in table.stored */
     size_t first_row, row_count, row_bytes;
+    enum block_compression compression;
     bool is_rows; /* the codec would rather not */
 };
 
@@ -44,7 +47,7 @@ struct table {
 
 struct results {
     size_t stored, dictionaries, blocks, rows_blocks, dictionary_memory, pages;
-    size_t sections[SECTIONS], sections_lz4[SECTIONS];
+    size_t sections[SECTIONS], sections_packed[SECTIONS];
     double encode_ns, decode_ns, page_ns;
 };
 
@@ -79,6 +82,18 @@ static size_t lz4_append(struct buffer *out, struct slice raw)
     return (size_t)size;
 }
 
+static struct compressor compressor;
+
+/* As the engine seals it: plain where compressing gains nothing. */
+static enum block_compression pack(struct buffer *out, struct slice raw,
+                                   const struct block_parts *parts)
+{
+    enum block_compression compression = compressor_append(&compressor, raw, parts, out);
+    if (compression == COMPRESSION_PLAIN)
+        buffer_append_slice(out, raw);
+    return compression;
+}
+
 /* What each section of the last block takes, and would take compressed alone. */
 static void measure_sections(void *encoder, struct slice content, struct results *results)
 {
@@ -88,9 +103,10 @@ static void measure_sections(void *encoder, struct slice content, struct results
     memcpy(each + 2, sizes.columns, sizeof(sizes.columns));
     for (int i = SECTIONS - 1; i >= 0; i--) {
         at -= each[i];
-        size_t lz4 = lz4_append(&scratch, slice_make(content.data + at, each[i]));
+        buffer_clear(&scratch);
+        pack(&scratch, slice_make(content.data + at, each[i]), NULL);
         results->sections[i] += each[i];
-        results->sections_lz4[i] += lz4 < each[i] ? lz4 : each[i];
+        results->sections_packed[i] += scratch.size;
     }
     buffer_release(&scratch);
 }
@@ -99,6 +115,7 @@ static void put_block(struct table *table, const struct codec_rows *rows, struct
                       void *encoder, struct results *sections)
 {
     static struct buffer content;
+    struct block_parts parts = {.count = 0};
     buffer_clear(&content);
     block.is_rows =
         !entry_codec.encode(encoder, rows->list + block.first_row, block.row_count, &content);
@@ -107,9 +124,12 @@ static void put_block(struct table *table, const struct codec_rows *rows, struct
             buffer_append_slice(&content, rows->list[i].value);
     else if (sections)
         measure_sections(encoder, buffer_slice(&content), sections);
+    if (!block.is_rows && option("BENCH_PARTS", 1))
+        entry_codec.parts(encoder, &parts);
     block.at = table->stored.size;
     block.content_bytes = content.size;
-    block.stored_bytes = lz4_append(&table->stored, buffer_slice(&content));
+    block.compression = pack(&table->stored, buffer_slice(&content), &parts);
+    block.stored_bytes = table->stored.size - block.at;
     if (table->block_count == table->block_capacity) {
         table->block_capacity = table->block_capacity ? 2 * table->block_capacity : 1024;
         table->blocks = memory_resize(table->blocks, table->block_capacity * sizeof(block));
@@ -134,7 +154,8 @@ static void finish_table(struct table *table, void *encoder)
     struct buffer dictionary = {0}, stored = {0};
     entry_codec.finish(encoder, &dictionary);
     if (dictionary.size > 0) {
-        table->dictionary_stored = lz4_append(&stored, buffer_slice(&dictionary));
+        pack(&stored, buffer_slice(&dictionary), NULL);
+        table->dictionary_stored = stored.size;
         if (entry_codec.dictionary_open(buffer_slice(&dictionary), &table->dictionary,
                                         &table->dictionary_memory))
             die("a dictionary is not what was written");
@@ -192,25 +213,24 @@ static void take_row(void *context, struct slice key, struct slice value)
 static void read_block(const struct table *table, const struct codec_rows *rows, size_t index,
                        bool compares)
 {
-    static struct buffer content;
     static struct sink sink;
     const struct block *block = &table->blocks[index];
-    buffer_clear(&content);
-    buffer_reserve(&content, block->content_bytes);
-    if (LZ4_decompress_safe((const char *)table->stored.data + block->at, (char *)content.data,
-                            (int)block->stored_bytes,
-                            (int)block->content_bytes) != (int)block->content_bytes)
+    struct slice stored = slice_make(table->stored.data + block->at, block->stored_bytes);
+    uint8_t *content;
+    size_t content_bytes;
+    if (compression_unfold(block->compression, stored, block->content_bytes, &content,
+                           &content_bytes) != STATUS_OK ||
+        content_bytes != block->content_bytes)
         die("a block is not what was compressed");
-    if (block->is_rows)
-        return;
-    content.size = block->content_bytes;
     sink.next = rows->list + block->first_row;
     sink.compares = compares;
     buffer_clear(&sink.copy);
-    if (entry_codec.decode(table->dictionary, buffer_slice(&content), block->row_bytes, take_row,
-                           &sink) != STATUS_OK ||
-        sink.next != rows->list + block->first_row + block->row_count)
+    if (!block->is_rows &&
+        (entry_codec.decode(table->dictionary, slice_make(content, content_bytes), block->row_bytes,
+                            take_row, &sink) != STATUS_OK ||
+         sink.next != rows->list + block->first_row + block->row_count))
         die("a block is not what was encoded");
+    memory_free(content);
 }
 
 /* 100 entries at a random place: the blocks that hold them. */
@@ -288,7 +308,7 @@ static void print_case(const char *name, const struct codec_rows *rows,
            results->dictionary_memory >> 10);
     for (int i = 0; i < SECTIONS; i++)
         printf(" %.2f > %.2f |", (double)results->sections[i] / n,
-               (double)results->sections_lz4[i] / n);
+               (double)results->sections_packed[i] / n);
     printf(" %zu of %zu |\n", results->rows_blocks, results->blocks);
 }
 
@@ -312,11 +332,19 @@ int main(int count, char **paths)
     struct buffer lines = {0};
     for (int i = 1; i < count; i++)
         read_file(paths[i], &lines);
-    printf("bytes an entry; times in ns an entry with LZ4, a cold page of 100 in us; dictionary's "
-           "memory in KiB; sections before > after LZ4\n\n"
+    compressor = (struct compressor){
+        .compression = option("BENCH_ZSTD", 0) ? COMPRESSION_ZSTD : COMPRESSION_LZ4,
+        .level = (int)option("BENCH_ZSTD", 0),
+    };
+    if (!compression_is_known(compressor.compression))
+        die("built without Zstandard");
+    printf("\n%s, blocks of %zu KiB; bytes an entry; times in ns an entry, compressed, a cold page "
+           "of 100 in "
+           "us; dictionary's memory in KiB; sections before > after, each alone\n\n"
            "| input | text | lz4 -1 | all | blocks | dictionary | heads, index | encode | decode | "
            "page | memory | shape | ids | codes | payload | templates | text | rows' blocks |\n"
-           "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|---|---|---|---|\n");
+           "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|---|---|---|---|\n",
+           compressor.level ? "Zstandard" : "LZ4", option("BENCH_BLOCK", 16384) >> 10);
     for (size_t i = 0; i < codec_case_count; i++) {
         struct codec_rows rows;
         struct results results = {0};
@@ -329,5 +357,6 @@ int main(int count, char **paths)
         codec_rows_release(&rows);
     }
     buffer_release(&lines);
+    compressor_release(&compressor);
     return 0;
 }
