@@ -463,6 +463,15 @@ static void a_group_that_is_out_of_place_is_the_end_of_the_log(void **state)
         fixture_expect(f, 0, 10);
         assert_int_equal(f->tail.next_lsn, end);
     }
+    /* A frame that is not in a group has its place, too. */
+    uint8_t piece[WAL_FRAME_HEAD_BYTES + 1] = {0};
+    const struct wal_frame frame = {
+        .lsn = end, .durable_lsn = end, .epoch = 9, .count = 1, .length = 1};
+    wal_frame_seal(piece, &frame, wal_frame_seed(STORE_ID));
+    access_bytes(f, end, piece, sizeof(piece), true);
+    assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+    fixture_expect(f, 0, 10);
+    assert_int_equal(f->tail.next_lsn, end);
     /* The second frame of a chain of another count of records, or a batch within a chain. */
     put_group(f, end, WAL_FRAME_FIRST, 1000, 5);
     put_group(f, end + 1000, WAL_FRAME_LAST, 1000, 6);
