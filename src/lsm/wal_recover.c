@@ -36,8 +36,9 @@ struct window {
     struct vfs_file *file;
     uint64_t file_offset; /* of data[0] */
     size_t size;
-    uint64_t file_bytes; /* the file is known to have at least so many */
+    uint64_t file_bytes; /* the file is known to have at least so many; 0: nothing is known */
     uint8_t *data;
+    size_t capacity; /* of data: a small file needs no more than it has */
 };
 
 struct scan {
@@ -77,6 +78,17 @@ static void window_close(struct window *window)
     window->size = 0;
 }
 
+static void window_make_room(struct window *window)
+{
+    bool is_small = window->file_bytes > 0 && window->file_bytes < WINDOW_BYTES;
+    size_t wanted = is_small ? (size_t)window->file_bytes : WINDOW_BYTES;
+    if (wanted <= window->capacity)
+        return;
+    memory_free(window->data);
+    window->data = memory_allocate(wanted);
+    window->capacity = wanted;
+}
+
 /* At least `size` bytes at the file offset if the file has them; what there is, otherwise. */
 static enum status window_get(struct window *window, uint64_t file_offset, size_t size,
                               struct slice *bytes)
@@ -85,13 +97,14 @@ static enum status window_get(struct window *window, uint64_t file_offset, size_
     if (file_offset < window->file_offset ||
         file_offset + size > window->file_offset + window->size) {
         size_t got = 0;
-        enum status status = window->file->ops->read_at(window->file, file_offset, window->data,
-                                                        WINDOW_BYTES, false, &got);
         window->size = 0;
+        window_make_room(window);
+        enum status status = window->file->ops->read_at(window->file, file_offset, window->data,
+                                                        window->capacity, false, &got);
         if (status != STATUS_OK)
             return status;
         /* A read that stops before the end of the file says nothing about the log. */
-        if (got < WINDOW_BYTES && file_offset + got < window->file_bytes)
+        if (got < window->capacity && file_offset + got < window->file_bytes)
             return STATUS_IO;
         window->file_offset = file_offset;
         window->size = got;
@@ -486,7 +499,6 @@ enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *ta
     lsn_t durable = recovery->manifest_durable;
     scan.position = recovery->start > WAL_FIRST_LSN ? recovery->start : WAL_FIRST_LSN;
     scan.tail.next_lsn = scan.position;
-    scan.window.data = memory_allocate(WINDOW_BYTES);
     enum status status =
         wal_segment_list(recovery->env, recovery->directory, &scan.bases, &scan.base_count);
     if (status == STATUS_OK)

@@ -38,12 +38,16 @@ static void note_whole_batch(struct buffer *batches, lsn_t lsn, uint64_t count,
     buffer_append_sized(batches, payload);
 }
 
-/* A frame as it is packed in a group. */
+/* A frame as it is packed in a group. false: `frames` is as it was. */
 static bool take_packed(struct slice *frames, uint64_t *records, struct slice *payload)
 {
     uint64_t length;
-    return slice_take_varint(frames, &length) && slice_take_varint(frames, records) &&
-           slice_take(frames, length, payload);
+    struct slice rest = *frames;
+    if (!slice_take_varint(&rest, &length) || !slice_take_varint(&rest, records) ||
+        !slice_take(&rest, length, payload))
+        return false;
+    *frames = rest;
+    return true;
 }
 
 static bool model_counts(const struct wal_frame *frame)
