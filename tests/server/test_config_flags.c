@@ -120,11 +120,19 @@ static void cold_compression_is_for_what_is_merged_from_then_on(void **state)
     for (int round = 0; round < 3; round++) {
         char length[16];
         start(f, round == 1 ? zstd : NULL);
+        if (round == 2) /* before anything is written that may be merged with it */
+            assert_int_equal(count_tables_of_zstandard(f), 1);
         for (int i = 0; i < 300; i++)
             assert_int_equal(ask(f, "XADD", "lines", "*", "message", "a line of many")[0], '"');
-        if (round < 2)
-            assert_string_equal(ask(f, "DEBUG", "COMPACT"), "+OK");
-        assert_int_equal(count_tables_of_zstandard(f), round > 0);
+        if (round < 2) {
+            /* A request that comes while a flush is under way may find nothing to merge yet. */
+            for (int tries = 0; tries < 50; tries++) {
+                assert_string_equal(ask(f, "DEBUG", "COMPACT"), "+OK");
+                if (count_tables_of_zstandard(f) == round)
+                    break;
+            }
+            assert_int_equal(count_tables_of_zstandard(f), round);
+        }
         snprintf(length, sizeof(length), ":%d", 300 * (round + 1));
         assert_string_equal(ask(f, "XLEN", "lines"), length);
         assert_non_null(strstr(ask(f, "XRANGE", "lines", "-", "+", "COUNT", "1"), "a line of"));
