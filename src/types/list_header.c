@@ -11,6 +11,7 @@ enum { BODY_BYTES_MAX = 1 + VARINT_BYTES_MAX + LIST_INLINE_BYTES_MAX };
 
 static enum status decode_inline(struct slice body, struct list *list)
 {
+    list->low_weight = list->high_weight = 0;
     if (!slice_take_varint(&body, &list->count) || list->count == 0 ||
         list->count > LIST_INLINE_COUNT_MAX || body.size > LIST_INLINE_BYTES_MAX)
         return STATUS_CORRUPT;

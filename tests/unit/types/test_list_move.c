@@ -87,6 +87,21 @@ static void a_list_that_goes_round_does_not_pile_up(void **state)
     expect_sound();
 }
 
+/* It has popped nothing yet, whatever memory it is found in. */
+static void a_list_that_outgrows_its_header_begins_without_weights(void **state)
+{
+    struct object object;
+    (void)state;
+    push_words("a", "1 2");
+    push_words("b", "x*600");
+    assert_moved("x*600", "b", LIST_LEFT, "a", LIST_LEFT);
+    memory_store_read(&ms);
+    assert_int_equal(keyspace_find(&ms.access, slice_from("a"), &object), STATUS_OK);
+    assert_int_equal(object.body.size, 5);
+    assert_memory_equal(object.body.data, "\1\0\3\0\0", 5);
+    memory_store_end(&ms);
+}
+
 static void what_is_no_list_is_refused(void **state)
 {
     (void)state;
@@ -125,6 +140,7 @@ int main(void)
         TEST(large_elements_move_with_their_pieces),
         TEST(a_list_goes_round),
         TEST(a_list_that_goes_round_does_not_pile_up),
+        TEST(a_list_that_outgrows_its_header_begins_without_weights),
         TEST(what_is_no_list_is_refused),
         TEST(a_visitor_that_refuses_leaves_all_as_it_was),
     };
