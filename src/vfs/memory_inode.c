@@ -70,29 +70,11 @@ void memory_names_apply(struct memory_names *names, const struct memory_change *
 
 /* ---- Bytes --------------------------------------------------------------------------------- */
 
-void memory_data_resize(struct buffer *data, uint64_t size)
-{
-    if (size > data->size) {
-        buffer_reserve(data, (size_t)size - data->size);
-        memset(data->data + data->size, 0, (size_t)size - data->size);
-    }
-    data->size = (size_t)size;
-}
-
-void memory_data_write(struct buffer *data, uint64_t offset, const void *bytes, size_t size)
-{
-    if (size == 0)
-        return;
-    if (data->size < offset + size)
-        memory_data_resize(data, offset + size);
-    memcpy(data->data + offset, bytes, size);
-}
-
-void memory_data_apply(struct buffer *data, const struct memory_change *change)
+void memory_data_apply(struct memory_data *data, const struct memory_change *change)
 {
     assert(change->kind == CHANGE_WRITE || change->kind == CHANGE_TRUNCATE);
     if (change->kind == CHANGE_WRITE)
-        memory_data_write(data, change->offset, change->bytes.data, change->bytes.size);
+        memory_data_write(data, change->offset, change->bytes, change->size);
     else
         memory_data_resize(data, change->offset);
 }
@@ -112,6 +94,12 @@ struct memory_change *memory_inode_add_change(struct memory_inode *inode,
     return change;
 }
 
+void memory_change_set_bytes(struct memory_change *change, const void *bytes, size_t size)
+{
+    change->size = size;
+    change->bytes = bytes && !memory_is_zeros(bytes, size) ? memory_copy(bytes, size) : NULL;
+}
+
 void memory_directory_change(struct memory_inode *directory, const char *removed, const char *name,
                              struct memory_inode *inode)
 {
@@ -129,7 +117,7 @@ static void inode_forget_changes(struct memory_inode *inode)
 {
     for (size_t i = 0; i < inode->change_count; i++) {
         struct memory_change *change = &inode->changes[i];
-        buffer_release(&change->bytes);
+        memory_free(change->bytes);
         memory_free(change->removed);
         memory_free(change->name);
         if (change->inode)
@@ -181,7 +169,7 @@ void memory_inode_unref(struct memory_inode *inode)
     memory_free(inode->changes);
     memory_names_release(&inode->names);
     memory_names_release(&inode->durable_names);
-    buffer_release(&inode->data);
-    buffer_release(&inode->durable_data);
+    memory_data_release(&inode->data);
+    memory_data_release(&inode->durable_data);
     memory_free(inode);
 }

@@ -19,6 +19,7 @@
 #ifndef VFS_MEMORY_INODE_H
 #define VFS_MEMORY_INODE_H
 
+#include "vfs/memory_data.h"
 #include "vfs/vfs.h"
 
 #include <pthread.h>
@@ -45,7 +46,8 @@ struct memory_change {
     enum memory_change_kind kind;
     enum memory_change_state state; /* of a file's; of names always UNSYNCED */
     uint64_t offset;
-    struct buffer bytes;
+    uint8_t *bytes; /* owned; NULL: zeros */
+    size_t size;
     char *removed, *name;
     struct memory_inode *inode;
 };
@@ -54,7 +56,7 @@ struct memory_inode {
     uint64_t id; /* in order of creation, so that a seed decides the same in every run */
     unsigned references;
     bool is_directory, is_locked;
-    struct buffer data, durable_data;         /* of a file */
+    struct memory_data data, durable_data;    /* of a file */
     struct memory_names names, durable_names; /* of a directory */
     struct memory_change *changes;
     size_t change_count, change_capacity;
@@ -76,6 +78,7 @@ void memory_inode_unref(struct memory_inode *inode);
  */
 struct memory_change *memory_inode_add_change(struct memory_inode *inode,
                                               enum memory_change_kind kind);
+void memory_change_set_bytes(struct memory_change *change, const void *bytes, size_t size);
 /* `removed` goes and `name` means `inode`, as one change; each may be NULL. */
 void memory_directory_change(struct memory_inode *directory, const char *removed, const char *name,
                              struct memory_inode *inode);
@@ -91,8 +94,6 @@ void memory_names_set(struct memory_names *names, const char *name, struct memor
 void memory_names_apply(struct memory_names *names, const struct memory_change *change);
 void memory_names_release(struct memory_names *names);
 
-void memory_data_resize(struct buffer *data, uint64_t size); /* new bytes are 0 */
-void memory_data_write(struct buffer *data, uint64_t offset, const void *bytes, size_t size);
-void memory_data_apply(struct buffer *data, const struct memory_change *change);
+void memory_data_apply(struct memory_data *data, const struct memory_change *change);
 
 #endif

@@ -33,7 +33,7 @@ enum status vfs_read_exactly(struct vfs_file *file, uint64_t offset, void *data,
 /* The bytes from offset `at` up to `end`. */
 static enum status copy_range(struct vfs_file *from, struct vfs_file *to, uint64_t at, uint64_t end)
 {
-    uint8_t *bytes = memory_allocate(COPY_BYTES);
+    uint8_t *bytes = memory_allocate(at + COPY_BYTES < end ? COPY_BYTES : (size_t)(end - at) + 1);
     enum status status = STATUS_OK;
     for (uint64_t part; status == STATUS_OK && at < end; at += part) {
         part = end - at < COPY_BYTES ? end - at : COPY_BYTES;

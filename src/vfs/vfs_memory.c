@@ -94,13 +94,8 @@ static enum status memory_read_at(struct vfs_file *base, uint64_t offset, void *
     (void)nowait; /* memory is no device */
     struct memory_file *file = memory_file_of(base);
     pthread_mutex_lock(&file->vfs->mutex);
-    const struct buffer *bytes = &file->inode->data;
-    size_t left = offset < bytes->size ? bytes->size - (size_t)offset : 0;
-    size_t count = size < left ? size : left;
-    if (count)
-        memcpy(data, bytes->data + offset, count);
+    *got = memory_data_read(&file->inode->data, offset, data, size);
     pthread_mutex_unlock(&file->vfs->mutex);
-    *got = count;
     return STATUS_OK;
 }
 
@@ -113,7 +108,7 @@ static enum status memory_write_at(struct vfs_file *base, uint64_t offset, const
     pthread_mutex_lock(&file->vfs->mutex);
     struct memory_change *change = memory_inode_add_change(file->inode, CHANGE_WRITE);
     change->offset = offset;
-    buffer_append(&change->bytes, data, size);
+    memory_change_set_bytes(change, data, size);
     memory_data_apply(&file->inode->data, change);
     pthread_mutex_unlock(&file->vfs->mutex);
     return STATUS_OK;
@@ -475,10 +470,18 @@ uint64_t vfs_memory_unsynced_bytes(struct vfs *vfs, const char *path)
     struct memory_inode *inode = path_find(memory, path);
     for (size_t i = 0; inode && i < inode->change_count; i++) {
         if (inode->changes[i].state == CHANGE_UNSYNCED)
-            bytes += inode->changes[i].bytes.size;
+            bytes += inode->changes[i].size;
     }
     pthread_mutex_unlock(&memory->mutex);
     return bytes;
+}
+
+static void flip(struct memory_data *data, uint64_t offset, uint8_t mask)
+{
+    uint8_t byte = 0;
+    (void)memory_data_read(data, offset, &byte, 1);
+    byte ^= mask;
+    memory_data_write(data, offset, &byte, 1);
 }
 
 enum status vfs_memory_flip(struct vfs *vfs, const char *path, uint64_t offset, uint8_t mask)
@@ -492,9 +495,9 @@ enum status vfs_memory_flip(struct vfs *vfs, const char *path, uint64_t offset, 
     else if (offset >= inode->data.size)
         status = STATUS_INVALID;
     else
-        inode->data.data[offset] ^= mask;
+        flip(&inode->data, offset, mask);
     if (status == STATUS_OK && offset < inode->durable_data.size)
-        inode->durable_data.data[offset] ^= mask;
+        flip(&inode->durable_data, offset, mask);
     pthread_mutex_unlock(&memory->mutex);
     return status;
 }

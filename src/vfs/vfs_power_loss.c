@@ -53,7 +53,7 @@ static uint64_t data_sector_count(const struct memory_inode *file)
 {
     uint64_t end = 0;
     for (size_t i = 0; i < file->change_count; i++) {
-        uint64_t change_end = file->changes[i].offset + file->changes[i].bytes.size;
+        uint64_t change_end = file->changes[i].offset + file->changes[i].size;
         end = change_end > end ? change_end : end;
     }
     return end / SECTOR_BYTES + 1;
@@ -69,7 +69,7 @@ static uint32_t *tear_sectors(const struct memory_inode *file, enum memory_chang
         const struct memory_change *change = &file->changes[i];
         if (change->state != state)
             continue;
-        uint64_t end = change->offset + change->bytes.size;
+        uint64_t end = change->offset + change->size;
         for (uint64_t at = change->offset; at < end; at = (at / SECTOR_BYTES + 1) * SECTOR_BYTES)
             left[at / SECTOR_BYTES]++;
     }
@@ -79,9 +79,9 @@ static uint32_t *tear_sectors(const struct memory_inode *file, enum memory_chang
 }
 
 /* Applies the write to those of its sectors that have some left; to all if `left` is NULL. */
-static void tear_write(const struct memory_change *change, uint32_t *left, struct buffer *data)
+static void tear_write(const struct memory_change *change, uint32_t *left, struct memory_data *data)
 {
-    uint64_t end = change->offset + change->bytes.size, next;
+    uint64_t end = change->offset + change->size, next;
     for (uint64_t at = change->offset; at < end; at = next) {
         next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
         next = next < end ? next : end;
@@ -89,13 +89,13 @@ static void tear_write(const struct memory_change *change, uint32_t *left, struc
             continue;
         if (left)
             left[at / SECTOR_BYTES]--;
-        memory_data_write(data, at, change->bytes.data + (at - change->offset),
+        memory_data_write(data, at, change->bytes ? change->bytes + (at - change->offset) : NULL,
                           (size_t)(next - at));
     }
 }
 
 static void power_loss_tear(const struct power_loss *loss, const struct memory_inode *file,
-                            struct random *random, struct buffer *data)
+                            struct random *random, struct memory_data *data)
 {
     uint64_t sector_count = data_sector_count(file);
     uint32_t *unsynced = tear_sectors(file, CHANGE_UNSYNCED, sector_count, random), *lost = NULL;
@@ -117,11 +117,11 @@ static void power_loss_tear(const struct power_loss *loss, const struct memory_i
 }
 
 static void power_loss_file(const struct power_loss *loss, const struct memory_inode *old,
-                            struct buffer *data)
+                            struct memory_data *data)
 {
     struct random random;
     power_loss_random(loss, old, &random);
-    buffer_append(data, old->durable_data.data, old->durable_data.size);
+    memory_data_copy(&old->durable_data, data);
     if (loss->mode == VFS_TEAR) {
         power_loss_tear(loss, old, &random, data);
     } else {
@@ -176,8 +176,8 @@ static void copy_after_kill(struct power_loss *loss, const struct memory_inode *
 {
     copy_names(loss, &old->durable_names, &new->names);
     copy_names(loss, &old->durable_names, &new->durable_names);
-    buffer_append(&new->data, old->data.data, old->data.size);
-    buffer_append(&new->durable_data, old->durable_data.data, old->durable_data.size);
+    memory_data_copy(&old->data, &new->data);
+    memory_data_copy(&old->durable_data, &new->durable_data);
     for (size_t i = 0; i < old->change_count; i++) {
         const struct memory_change *change = &old->changes[i];
         if (change->kind == CHANGE_NAME) {
@@ -188,7 +188,7 @@ static void copy_after_kill(struct power_loss *loss, const struct memory_inode *
         struct memory_change *copied = memory_inode_add_change(new, change->kind);
         copied->state = change->state;
         copied->offset = change->offset;
-        buffer_append(&copied->bytes, change->bytes.data, change->bytes.size);
+        memory_change_set_bytes(copied, change->bytes, change->size);
     }
 }
 
@@ -211,7 +211,7 @@ static struct memory_inode *power_loss_copy(struct power_loss *loss, const struc
         names_copy(&new->names, &new->durable_names);
     } else {
         power_loss_file(loss, old, &new->data);
-        buffer_append(&new->durable_data, new->data.data, new->data.size);
+        memory_data_copy(&new->data, &new->durable_data);
     }
     return new;
 }
