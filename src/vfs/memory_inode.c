@@ -2,6 +2,7 @@
 /* Files and directories in memory as what is durable, what is current, and the changes between. */
 #include "vfs/memory_inode.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -22,10 +23,16 @@ static char *text_copy(const char *text)
     return text ? memory_copy(text, strlen(text) + 1) : NULL;
 }
 
+static uint64_t name_hash(const char *name)
+{
+    return hash64(slice_from(name), 0);
+}
+
 struct memory_name *memory_names_find(const struct memory_names *names, const char *name)
 {
+    uint64_t hash = name_hash(name);
     for (size_t i = 0; i < names->count; i++) {
-        if (strcmp(names->list[i].name, name) == 0)
+        if (names->list[i].hash == hash && strcmp(names->list[i].name, name) == 0)
             return &names->list[i];
     }
     return NULL;
@@ -49,7 +56,7 @@ void memory_names_set(struct memory_names *names, const char *name, struct memor
         names->capacity = names->capacity ? names->capacity * 2 : 8;
         names->list = memory_resize(names->list, names->capacity * sizeof *names->list);
     }
-    names->list[names->count++] = (struct memory_name){text_copy(name), inode};
+    names->list[names->count++] = (struct memory_name){text_copy(name), name_hash(name), inode};
 }
 
 void memory_names_release(struct memory_names *names)

@@ -29,6 +29,7 @@ struct memory_inode;
 /* Names of a directory; in no order. A name's inode is referenced. */
 struct memory_name {
     char *name;
+    uint64_t hash; /* of the name: directories of thousands of segments are searched quickly */
     struct memory_inode *inode;
 };
 struct memory_names {

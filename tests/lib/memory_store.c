@@ -49,13 +49,18 @@ static void open_store(struct memory_store *ms)
     access_init(&ms->access, ms->store, ms->reader);
 }
 
+static void close_unchecked(struct memory_store *ms)
+{
+    access_release(&ms->access);
+    lsm_reader_destroy(ms->reader);
+    assert_int_equal(store_close(ms->store), STATUS_OK);
+}
+
 static void close_store(struct memory_store *ms)
 {
     if (!ms->is_damaged)
         require_sound_store(ms->store, "before the store is closed");
-    access_release(&ms->access);
-    lsm_reader_destroy(ms->reader);
-    assert_int_equal(store_close(ms->store), STATUS_OK);
+    close_unchecked(ms);
 }
 
 void memory_store_open(struct memory_store *ms, const struct store_options *options)
@@ -76,6 +81,12 @@ void memory_store_open_in(struct memory_store *ms, struct vfs *memory,
 void memory_store_reopen(struct memory_store *ms)
 {
     close_store(ms);
+    open_store(ms);
+}
+
+void memory_store_reopen_cold(struct memory_store *ms)
+{
+    close_unchecked(ms);
     open_store(ms);
 }
 
@@ -123,8 +134,9 @@ void memory_store_work(struct memory_store *ms, bool flush)
 
 void memory_store_write(struct memory_store *ms)
 {
+    size_t bytes = ms->write_bytes ? ms->write_bytes : 64 * 1024;
     lsm_lock(store_engine(ms->store));
-    assert_int_equal(access_begin_write(&ms->access, 0, false, 1 << 20, false), STATUS_OK);
+    assert_int_equal(access_begin_write(&ms->access, 0, false, bytes, false), STATUS_OK);
 }
 
 void memory_store_read(struct memory_store *ms)

@@ -15,6 +15,7 @@ struct memory_store {
     uint64_t now_ms; /* what the clock says; 1,000,000 at first */
     uint64_t look_ms; /* so much later is it after each look at the wall clock */
     bool is_damaged; /* by the test itself: else the invariants are checked at every close */
+    size_t write_bytes; /* what a write reserves; 0: 64 KiB */
     struct store_options options;
     struct store *store;
     struct lsm_reader *reader;
@@ -27,6 +28,8 @@ void memory_store_open(struct memory_store *ms, const struct store_options *opti
 void memory_store_open_in(struct memory_store *ms, struct vfs *memory,
                           const struct store_options *options);
 void memory_store_reopen(struct memory_store *ms);
+/* Only for its cache to be empty: nothing has been written that a check must see. */
+void memory_store_reopen_cold(struct memory_store *ms);
 /* As after kill -9 (VFS_KEEP_ALL) or a power loss. */
 void memory_store_crash(struct memory_store *ms, enum vfs_power_loss mode, uint64_t seed);
 void memory_store_release(struct memory_store *ms);

@@ -123,9 +123,10 @@ static _Noreturn void execute(const struct test_server *server, const char *cons
         arguments[count++] = flags[i];
     arguments[0] = path;
     /* So that leaks at the end tell themselves from an exit code of the server's own. */
-    char exit_code[16];
-    snprintf(exit_code, sizeof exit_code, "exitcode=%d", SANITIZER_EXIT_CODE);
-    setenv("ASAN_OPTIONS", exit_code, 0);
+    char options[1024];
+    const char *given = getenv("ASAN_OPTIONS");
+    snprintf(options, sizeof options, "%s:exitcode=%d", given ? given : "", SANITIZER_EXIT_CODE);
+    setenv("ASAN_OPTIONS", options, 1);
     if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(126);
     execvp(path, (char *const *)arguments);

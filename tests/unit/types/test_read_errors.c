@@ -432,7 +432,7 @@ static void run_all(const struct store_options *options)
         uint64_t n = 1;
         for (;; n++) {
             assert_true(n < READS_MAX);
-            memory_store_reopen(&ms);
+            memory_store_reopen_cold(&ms);
             if (!run_failing(verb, n))
                 break;
         }
@@ -473,7 +473,7 @@ static void a_check_that_cannot_read_says_so(void **state)
     open_filled(&roomy);
     for (uint64_t n = 1;; n++) {
         assert_true(n < READS_MAX);
-        memory_store_reopen(&ms);
+        memory_store_reopen_cold(&ms);
         uint64_t before = vfs_fault_failed_count(ms.vfs);
         vfs_fault_fail(ms.vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
         enum status status = store_check(ms.store, &report);
