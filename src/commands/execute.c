@@ -134,12 +134,12 @@ static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
         if (access->facts[i].class_letter == 'x')
             atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
     service_signal_facts(service, access);
-    if (run->session->touched_all) {
+    if (run->session->touched.extent) {
         waiters_signal_all(&service->waiters);
-        waiters_each(&service->watchers, transaction_flush, NULL);
+        waiters_each(&service->watchers, transaction_flush, &run->session->touched);
         tracking_invalidate_all(service, lsn);
     }
-    run->session->touched_all = false;
+    run->session->touched.extent = TOUCHED_NONE;
 }
 
 /* Of a command that names any number of keys up to its end, all of them. */
@@ -193,7 +193,7 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
     status = call(run);
     lsn_t lsn = access_end(access);
     raise_lsn(run, lsn);
-    if (access->fact_count > 0 || run->session->touched_all || access->facts_are_lost)
+    if (access->fact_count > 0 || run->session->touched.extent || access->facts_are_lost)
         handle_facts(run, access, lsn);
     return status;
 }

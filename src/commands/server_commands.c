@@ -28,7 +28,7 @@ enum status flushdb_command(struct command_context *c)
     enum status status = keyspace_flush(c->access, c->database);
     if (status)
         return status;
-    c->session->touched_all = true;
+    touched_databases_add(&c->session->touched, c->database);
     return reply_ok(c);
 }
 
@@ -39,7 +39,7 @@ enum status flushall_command(struct command_context *c)
     enum status status = keyspace_flush_all(c->access);
     if (status)
         return status;
-    c->session->touched_all = true;
+    c->session->touched.extent = TOUCHED_ALL;
     return reply_ok(c);
 }
 
@@ -53,7 +53,8 @@ enum status swapdb_command(struct command_context *c)
     if (a < 0 || a >= count || b < 0 || b >= count)
         return reply_error(c, "ERR DB index is out of range");
     keyspace_swap(c->access, (unsigned)a, (unsigned)b);
-    c->session->touched_all = true;
+    touched_databases_add(&c->session->touched, (unsigned)a);
+    touched_databases_add(&c->session->touched, (unsigned)b);
     return reply_ok(c);
 }
 

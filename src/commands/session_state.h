@@ -112,7 +112,7 @@ struct session {
     /* Blocking. */
     bool wait_asked;  /* the handler called command_block in this run */
     bool resumed;     /* it has blocked before */
-    bool touched_all; /* the handler changed whole databases */
+    struct touched_databases touched; /* by the handler */
     struct command_wait wait;
     struct waiter *waiters; /* registered ones */
     size_t waiter_count;

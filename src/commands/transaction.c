@@ -6,6 +6,7 @@
 #include "types/keyspace.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 enum {
     QUICK_REQUESTS_MAX = 64,
@@ -135,7 +136,6 @@ void transaction_forget_watches(struct session *session)
     }
     transaction->watch_count = 0;
     atomic_store(&transaction->is_broken, false);
-    atomic_store(&transaction->is_flushed, false);
 }
 
 void transaction_end(struct session *session)
@@ -214,9 +214,25 @@ void transaction_break(void *context, void *owner)
     atomic_store(&session->transaction.is_broken, true);
 }
 
-void transaction_flush(void *context, void *owner)
+static bool is_touched(const struct touched_databases *touched, unsigned database)
 {
-    struct session *session = owner;
-    (void)context;
-    atomic_store(&session->transaction.is_flushed, true);
+    return touched->extent == TOUCHED_ALL ||
+           (touched->extent >= TOUCHED_ONE && touched->numbers[0] == database) ||
+           (touched->extent == TOUCHED_TWO && touched->numbers[1] == database);
+}
+
+void touched_databases_add(struct touched_databases *touched, unsigned database)
+{
+    if (is_touched(touched, database))
+        return;
+    if (touched->extent < TOUCHED_TWO)
+        touched->numbers[touched->extent] = database;
+    touched->extent++; /* a third one stands for all of them */
+}
+
+void transaction_flush(void *touched_databases, struct waiter *waiter)
+{
+    _Static_assert(offsetof(struct watch, waiter) == 0, "a watch is found by its waiter");
+    if (is_touched(touched_databases, waiter->database))
+        atomic_store(&((struct watch *)waiter)->is_flushed, true);
 }

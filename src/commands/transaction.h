@@ -7,8 +7,8 @@
  * A batch touches the watchers of its keys while its thread holds the write lock, and EXEC looks at them under
  * that lock. So a key that was changed before the transaction's batch is known to be.
  *
- * The session's loop owns it, or the worker that executes for it; `is_broken` and `is_flushed` are set by
- * any thread. */
+ * The session's loop owns it, or the worker that executes for it; `is_broken`, and
+ * `is_flushed` of watches, are set by any thread. */
 #ifndef COMMANDS_TRANSACTION_H
 #define COMMANDS_TRANSACTION_H
 
@@ -31,7 +31,8 @@ struct queued_request {
 struct watch {
     struct waiter waiter;
     struct watch *next;
-    bool was_there; /* the key existed */
+    bool was_there;         /* the key existed */
+    atomic_bool is_flushed; /* its database was emptied or swapped */
     uint8_t key[];
 };
 
@@ -40,12 +41,11 @@ struct transaction {
     bool is_refused; /* a request could not be queued: EXEC does nothing */
     struct queued_request **requests;
     size_t count, capacity;
-    size_t bytes;            /* of words, of requests and watches */
-    struct watch *watches;   /* newest first */
+    size_t bytes;          /* of words, of requests and watches */
+    struct watch *watches; /* newest first */
     size_t watch_count;
-    atomic_int shown;        /* by CLIENT LIST: `count`; -1: not open */
-    atomic_bool is_broken;   /* a watched key was touched */
-    atomic_bool is_flushed;  /* whole databases were emptied or swapped */
+    atomic_int shown;      /* by CLIENT LIST: `count`; -1: not open */
+    atomic_bool is_broken; /* a watched key was touched */
 };
 
 void transaction_open(struct session *session);
@@ -65,8 +65,16 @@ uint32_t transaction_flags(const struct session *session);
  * parts elsewhere. The access is not open. */
 bool transaction_is_quick(struct command_context *c, struct access *access);
 
+/* Whole databases that a batch has emptied or swapped. */
+struct touched_databases {
+    enum { TOUCHED_NONE, TOUCHED_ONE, TOUCHED_TWO, TOUCHED_ALL } extent;
+    unsigned numbers[2];
+};
+void touched_databases_add(struct touched_databases *touched, unsigned database);
+
 /* To watchers of a key, by whoever touched it. */
 void transaction_break(void *context, void *session);
-void transaction_flush(void *context, void *session);
+/* To each watch, by whoever touched these databases. */
+void transaction_flush(void *touched_databases, struct waiter *waiter);
 
 #endif

@@ -43,6 +43,7 @@ static enum status watch_key(struct command_context *c, struct slice key)
         return STATUS_NO_MEMORY;
     if (key.size)
         memcpy(watch->key, key.data, key.size);
+    atomic_init(&watch->is_flushed, false);
     watch->next = transaction->watches;
     transaction->watches = watch;
     transaction->watch_count++;
@@ -99,11 +100,11 @@ static enum status check_watches(struct command_context *c, bool *hold)
 {
     const struct transaction *transaction = &c->session->transaction;
     enum status status = STATUS_OK;
-    bool is_flushed = atomic_load(&transaction->is_flushed);
     bool is_whole = !atomic_load(&transaction->is_broken);
     for (const struct watch *watch = transaction->watches; watch && is_whole && !status;
          watch = watch->next) {
         struct object object;
+        bool is_flushed = atomic_load(&watch->is_flushed);
         if (!watch->was_there && !is_flushed)
             continue;
         status = access_select(c->access, watch->waiter.database);

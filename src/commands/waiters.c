@@ -78,19 +78,26 @@ void waiters_signal(struct waiters *waiters, unsigned database, struct slice key
     pthread_mutex_unlock(&shard->mutex);
 }
 
-void waiters_signal_all(struct waiters *waiters)
+static void wake_one(void *context, struct waiter *waiter)
 {
-    waiters_each(waiters, waiters->wake, waiters->context);
+    const struct waiters *waiters = context;
+    waiters->wake(waiters->context, waiter->owner);
 }
 
-void waiters_each(struct waiters *waiters, void (*each)(void *context, void *owner), void *context)
+void waiters_signal_all(struct waiters *waiters)
+{
+    waiters_each(waiters, wake_one, waiters);
+}
+
+void waiters_each(struct waiters *waiters, void (*each)(void *context, struct waiter *waiter),
+                  void *context)
 {
     for (size_t i = 0; i < WAITER_SHARDS; i++) {
         struct waiter_shard *shard = &waiters->shards[i];
         pthread_mutex_lock(&shard->mutex);
         for (size_t bucket = 0; bucket < WAITER_BUCKETS; bucket++)
             for (struct waiter *waiter = shard->first[bucket]; waiter; waiter = waiter->next)
-                each(context, waiter->owner);
+                each(context, waiter);
         pthread_mutex_unlock(&shard->mutex);
     }
 }

@@ -56,7 +56,8 @@ static inline bool waiters_any(struct waiters *waiters)
 /* Wakes those who wait for the key, first come first. */
 void waiters_signal(struct waiters *waiters, unsigned database, struct slice key);
 void waiters_signal_all(struct waiters *waiters); /* databases were flushed or swapped */
-/* Calls `each` as a wake would be called, for all of them. */
-void waiters_each(struct waiters *waiters, void (*each)(void *context, void *owner), void *context);
+/* Calls `each` for all of them, under their shards' mutexes. */
+void waiters_each(struct waiters *waiters, void (*each)(void *context, struct waiter *waiter),
+                  void *context);
 
 #endif

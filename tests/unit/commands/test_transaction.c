@@ -144,6 +144,47 @@ static void a_key_that_comes_by_a_swap_breaks_the_transaction(void **state)
     assert_reply(f, f->a, "EXEC", "[]");
 }
 
+static void
+databases_that_are_emptied_or_swapped_break_the_transactions_that_watch_them(void **state)
+{
+    struct session_fixture *f = *state;
+    static const struct {
+        const char *by;
+        bool breaks;
+    } cases[] = {
+        {"FLUSHDB", false},   {"SWAPDB 1 2", false}, {"SWAPDB 2 0", true},
+        {"SWAPDB 0 3", true}, {"FLUSHALL", true},
+    };
+    assert_reply(f, f->b, "SELECT 1", "+OK");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_reply(f, f->a, "SET k v", "+OK");
+        assert_reply(f, f->a, "WATCH k", "+OK");
+        assert_reply(f, f->b, cases[i].by, "+OK");
+        assert_reply(f, f->a, "MULTI", "+OK");
+        assert_reply(f, f->a, "EXEC", cases[i].breaks ? "nil-array" : "[]");
+    }
+    /* Emptied and filled again, and three of them at once. */
+    assert_reply(f, f->a, "SET k v", "+OK");
+    assert_reply(f, f->a, "WATCH k", "+OK");
+    fixture_feed(f->b,
+                 "MULTI\r\nFLUSHDB\r\nFLUSHDB\r\nSELECT 2\r\nFLUSHDB\r\nSELECT 0\r\nFLUSHDB\r\n"
+                 "SET k v\r\nSELECT 1\r\nEXEC\r\n");
+    fixture_settle(f->b);
+    fixture_take(f, f->b);
+    assert_reply(f, f->b, "FLUSHDB", "+OK");
+    assert_reply(f, f->a, "MULTI", "+OK");
+    assert_reply(f, f->a, "EXEC", "nil-array");
+    /* Keys of several databases: each one has its own. */
+    assert_reply(f, f->a, "SET k v", "+OK");
+    assert_reply(f, f->a, "SELECT 1", "+OK");
+    assert_reply(f, f->a, "WATCH k", "+OK");
+    assert_reply(f, f->a, "SELECT 0", "+OK");
+    assert_reply(f, f->a, "WATCH k", "+OK");
+    assert_reply(f, f->b, "FLUSHDB", "+OK");
+    assert_reply(f, f->a, "MULTI", "+OK");
+    assert_reply(f, f->a, "EXEC", "[]");
+}
+
 static void watching_is_over_after_exec_discard_unwatch_reset_and_the_end(void **state)
 {
     struct session_fixture *f = *state;
@@ -296,6 +337,7 @@ int main(void)
         TEST(a_long_transaction_is_executed_by_a_worker),
         TEST(a_watched_key_that_expires_breaks_the_transaction),
         TEST(a_key_that_comes_by_a_swap_breaks_the_transaction),
+        TEST(databases_that_are_emptied_or_swapped_break_the_transactions_that_watch_them),
         TEST(watching_is_over_after_exec_discard_unwatch_reset_and_the_end),
         TEST(cold_watched_keys_are_looked_up_by_a_worker),
         TEST(what_is_queued_is_bounded_and_counted),
