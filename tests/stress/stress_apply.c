@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations carried out on the model: what each one does, and the reply that it must bring. */
-#include "stress/stress_operation.h"
+#include "stress/stress_expectation.h"
 
 #include "base/memory.h"
 
@@ -9,40 +9,23 @@
 
 enum { SHOWN_BYTES_MAX = 300, TTL_MARGIN_MS = 5 };
 
-#define WRONG_TYPE "-WRONGTYPE Operation against a key holding the wrong kind of value"
-#define SMALL_ID   "-ERR The ID specified in XADD is equal or smaller than the target stream top item"
+#define SMALL_ID "-ERR The ID specified in XADD is equal or smaller than the target stream top item"
 
-/* What the reply must be. */
-struct expectation {
-    enum {
-        EXPECT_TEXT,      /* as resp_reply_show has it */
-        EXPECT_BEGINNING, /* a JSON line begins so */
-        EXPECT_RANGE,     /* a number */
-        EXPECT_IDS,       /* the IDs of the `ids` newest entries of `slot` */
-        EXPECT_NAMES,     /* the keys of a database */
-        EXPECT_NO_ERROR,
-    } kind;
-    struct buffer text;
-    int64_t low, high;
-    struct model_slot *slot;
-    size_t ids;
-};
-
-static void expect_text(struct expectation *expected, const char *text)
+void expect_text(struct expectation *expected, const char *text)
 {
     expected->kind = EXPECT_TEXT;
     buffer_clear(&expected->text);
     buffer_append_text(&expected->text, text);
 }
 
-static void expect_integer(struct expectation *expected, int64_t number)
+void expect_integer(struct expectation *expected, int64_t number)
 {
     expected->kind = EXPECT_TEXT;
     buffer_clear(&expected->text);
     buffer_printf(&expected->text, ":%" PRId64, number);
 }
 
-static void expect_range(struct expectation *expected, int64_t low, int64_t high)
+void expect_range(struct expectation *expected, int64_t low, int64_t high)
 {
     expected->kind = EXPECT_RANGE;
     expected->low = low;
@@ -51,7 +34,7 @@ static void expect_range(struct expectation *expected, int64_t low, int64_t high
 
 /* ---- Any type -------------------------------------------------------------------------------- */
 
-static void deadline(const struct operation *o, int64_t *after, int64_t *until)
+void operation_deadline(const struct operation *o, int64_t *after, int64_t *until)
 {
     *after = o->time_is_absolute ? o->time_ms : o->sent_ms + o->time_ms;
     *until = o->time_is_absolute ? o->time_ms : o->received_ms + o->time_ms;
@@ -61,7 +44,7 @@ static void apply_expire(const struct operation *o, struct model_slot *slot,
                          struct expectation *expected)
 {
     int64_t after, until;
-    deadline(o, &after, &until);
+    operation_deadline(o, &after, &until);
     bool has = slot->expires_until != 0, overlaps = false;
     bool may = slot->type != TYPE_NONE && !(o->nx && has) && !(o->xx && !has) && !(o->gt && !has);
     if (may && has && (o->gt || o->lt)) {
@@ -100,13 +83,27 @@ static void apply_ttl(const struct operation *o, const struct model_slot *slot,
     expect_range(expected, low, high);
 }
 
+static void apply_end_time(const struct operation *o, const struct model_slot *slot,
+                           struct expectation *expected)
+{
+    if (slot->type == TYPE_NONE || !slot->expires_until) {
+        expect_integer(expected, slot->type == TYPE_NONE ? -2 : -1);
+        return;
+    }
+    int64_t low = slot->expires_after - TTL_MARGIN_MS, high = slot->expires_until + TTL_MARGIN_MS;
+    if (o->kind == OP_EXPIRETIME)
+        expect_range(expected, (low + 500) / 1000, (high + 500) / 1000);
+    else
+        expect_range(expected, low, high);
+}
+
 static void apply_keys(struct model *model, const struct operation *o, struct expectation *expected)
 {
     struct model_slot *slots = model->slots[o->db];
     int64_t count = 0;
     for (size_t i = 0; i < o->key_count; i++) {
         count += slots[o->keys[i]].type != TYPE_NONE;
-        if (o->kind != OP_EXISTS)
+        if (o->kind == OP_DEL || o->kind == OP_UNLINK)
             slot_clear(&slots[o->keys[i]]);
     }
     expect_integer(expected, count);
@@ -121,14 +118,19 @@ static void apply_rename(struct model *model, const struct operation *o,
         expect_text(expected, "-ERR no such key");
         return;
     }
-    expect_text(expected, "+OK");
-    slot_move(to, from);
+    bool may = o->kind == OP_RENAME || to->type == TYPE_NONE;
+    if (o->kind == OP_RENAME)
+        expect_text(expected, "+OK");
+    else
+        expect_integer(expected, may);
+    if (may)
+        slot_move(to, from);
 }
 
 static void apply_copy(struct model *model, const struct operation *o, struct expectation *expected)
 {
     struct model_slot *from = &model->slots[o->db][o->keys[0]];
-    struct model_slot *to = &model->slots[o->db][o->keys[1]];
+    struct model_slot *to = &model->slots[o->other_db][o->keys[1]];
     if (from == to) {
         expect_text(expected, "-ERR source and destination objects are the same");
         return;
@@ -137,6 +139,16 @@ static void apply_copy(struct model *model, const struct operation *o, struct ex
     expect_integer(expected, is_copied);
     if (is_copied)
         slot_copy(to, from);
+}
+
+static void apply_move(struct model *model, const struct operation *o, struct expectation *expected)
+{
+    struct model_slot *from = &model->slots[o->db][o->keys[0]];
+    struct model_slot *to = &model->slots[o->other_db][o->keys[0]];
+    bool may = from->type != TYPE_NONE && to->type == TYPE_NONE;
+    expect_integer(expected, may);
+    if (may)
+        slot_move(to, from);
 }
 
 static void apply_type(const struct model_slot *slot, struct expectation *expected)
@@ -174,152 +186,6 @@ static void apply_whole_database(struct model *model, const struct operation *o,
         break;
     default:
         expected->kind = EXPECT_NAMES;
-        break;
-    }
-}
-
-/* ---- Strings --------------------------------------------------------------------------------- */
-
-static void show_old(const struct model_slot *slot, struct expectation *expected)
-{
-    expect_text(expected, "");
-    if (slot->type == TYPE_NONE)
-        buffer_append_text(&expected->text, "nil");
-    else
-        value_show(slot->tag, &expected->text);
-}
-
-static void apply_get(const struct model_slot *slot, struct expectation *expected)
-{
-    if (slot->type != TYPE_NONE && slot->type != TYPE_STRING)
-        expect_text(expected, WRONG_TYPE);
-    else
-        show_old(slot, expected);
-}
-
-static void apply_set(const struct operation *o, struct model_slot *slot,
-                      struct expectation *expected)
-{
-    bool exists = slot->type != TYPE_NONE;
-    bool may = !(o->nx && exists) && !(o->xx && !exists);
-    if (o->get && exists && slot->type != TYPE_STRING) {
-        expect_text(expected, WRONG_TYPE);
-        return;
-    }
-    if (o->get)
-        show_old(slot, expected);
-    else
-        expect_text(expected, may ? "+OK" : "nil");
-    if (!may)
-        return;
-    int64_t after = o->keep_ttl ? slot->expires_after : 0;
-    int64_t until = o->keep_ttl ? slot->expires_until : 0;
-    if (o->time_ms)
-        deadline(o, &after, &until);
-    slot_clear(slot);
-    slot->type = TYPE_STRING;
-    slot->tag = o->tag;
-    slot_expire_at(slot, after, until);
-}
-
-/* ---- Lists ----------------------------------------------------------------------------------- */
-
-static void apply_push(const struct operation *o, struct model_slot *slot,
-                       struct expectation *expected)
-{
-    bool at_front = o->kind == OP_LPUSH || o->kind == OP_LPUSHX;
-    bool only_existing = o->kind == OP_LPUSHX || o->kind == OP_RPUSHX;
-    if (slot->type == TYPE_NONE && only_existing) {
-        expect_integer(expected, 0);
-        return;
-    }
-    slot->type = TYPE_LIST;
-    slot->may_linger = false;
-    for (size_t i = 0; i < o->count; i++)
-        slot_push(slot, o->tag + i, at_front);
-    expect_integer(expected, (int64_t)slot->count);
-}
-
-static void apply_pop(const struct operation *o, struct model_slot *slot,
-                      struct expectation *expected)
-{
-    if (slot->type == TYPE_NONE) {
-        expect_text(expected, "nil");
-        return;
-    }
-    size_t count = o->count ? o->count : 1;
-    if (count > slot->count)
-        count = slot->count;
-    bool is_left = o->kind == OP_LPOP;
-    expect_text(expected, o->count ? "[" : "");
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            buffer_append_text(&expected->text, ", ");
-        value_show(slot->items[is_left ? i : slot->count - 1 - i].tag, &expected->text);
-    }
-    if (o->count)
-        buffer_append_text(&expected->text, "]");
-    slot_remove(slot, is_left ? 0 : slot->count - count, count);
-}
-
-/* As LRANGE's: *count elements from *first on. */
-static void clip(const struct model_slot *slot, int64_t from, int64_t to, size_t *first,
-                 size_t *count)
-{
-    int64_t size = (int64_t)slot->count;
-    from = from < 0 ? from + size : from;
-    to = to < 0 ? to + size : to;
-    from = from < 0 ? 0 : from;
-    to = to >= size ? size - 1 : to;
-    *first = from > to ? 0 : (size_t)from;
-    *count = from > to ? 0 : (size_t)(to - from + 1);
-}
-
-static void apply_list(const struct operation *o, struct model_slot *slot,
-                       struct expectation *expected)
-{
-    size_t first, count;
-    int64_t index = o->from < 0 ? o->from + (int64_t)slot->count : o->from;
-    switch (o->kind) {
-    case OP_LLEN:
-        expect_integer(expected, (int64_t)slot->count);
-        break;
-    case OP_LINDEX:
-        expect_text(expected, "");
-        if (index >= 0 && index < (int64_t)slot->count)
-            value_show(slot->items[index].tag, &expected->text);
-        else
-            buffer_append_text(&expected->text, "nil");
-        break;
-    case OP_LRANGE:
-        clip(slot, o->from, o->to, &first, &count);
-        expect_text(expected, "[");
-        for (size_t i = 0; i < count; i++) {
-            if (i)
-                buffer_append_text(&expected->text, ", ");
-            value_show(slot->items[first + i].tag, &expected->text);
-        }
-        buffer_append_text(&expected->text, "]");
-        break;
-    case OP_LTRIM:
-        expect_text(expected, "+OK");
-        if (slot->type == TYPE_NONE)
-            break;
-        clip(slot, o->from, o->to, &first, &count);
-        size_t behind = slot->count - first - count;
-        if (count == 0) {
-            slot_clear(slot);
-            break;
-        }
-        slot_remove(slot, first + count, behind);
-        slot_remove(slot, 0, first);
-        break;
-    case OP_LPOP:
-    case OP_RPOP:
-        apply_pop(o, slot, expected);
-        break;
-    default:
-        apply_push(o, slot, expected);
         break;
     }
 }
@@ -672,7 +538,7 @@ static bool check_reply(const struct model *model, const struct operation *o,
 static enum model_type type_of(enum operation_kind kind)
 {
     switch (kind) {
-    case OP_GET:
+    case OP_GET ... OP_INCRBYFLOAT:
         return TYPE_STRING;
     case OP_LPUSH ... OP_LTRIM:
         return TYPE_LIST;
@@ -684,35 +550,20 @@ static enum model_type type_of(enum operation_kind kind)
     }
 }
 
-static void carry_out(struct model *model, const struct operation *o, bool is_map,
-                      struct expectation *expected)
+static void apply_key_command(struct model *model, const struct operation *o,
+                              struct model_slot *slot, struct expectation *expected)
 {
-    struct model_slot *slot = &model->slots[o->db][o->keys[0]];
-    enum model_type type = type_of(o->kind);
-    if (type != TYPE_NONE && slot->type != TYPE_NONE && slot->type != type) {
-        if (o->kind >= OP_JSON_WRITE) {
-            expect_text(expected, "{\"status\":\"error\"");
-            expected->kind = EXPECT_BEGINNING;
-        } else {
-            expect_text(expected, WRONG_TYPE);
-        }
-        return;
-    }
     switch (o->kind) {
-    case OP_SELECT:
-        expect_text(expected, "+OK");
-        break;
-    case OP_DEL:
-    case OP_UNLINK:
-    case OP_EXISTS:
-        apply_keys(model, o, expected);
-        break;
     case OP_TYPE:
         apply_type(slot, expected);
         break;
     case OP_TTL:
     case OP_PTTL:
         apply_ttl(o, slot, expected);
+        break;
+    case OP_EXPIRETIME:
+    case OP_PEXPIRETIME:
+        apply_end_time(o, slot, expected);
         break;
     case OP_EXPIRE:
     case OP_PEXPIRE:
@@ -725,40 +576,83 @@ static void carry_out(struct model *model, const struct operation *o, bool is_ma
         slot_expire_at(slot, 0, 0);
         break;
     case OP_RENAME:
+    case OP_RENAMENX:
         apply_rename(model, o, expected);
         break;
     case OP_COPY:
         apply_copy(model, o, expected);
         break;
-    case OP_SET:
-        apply_set(o, slot, expected);
-        break;
-    case OP_GET:
-        apply_get(slot, expected);
-        break;
-    case OP_DBSIZE:
-    case OP_KEYS:
-    case OP_SCAN:
-    case OP_FLUSHDB:
-    case OP_SWAPDB:
-        apply_whole_database(model, o, expected);
+    case OP_MOVE:
+        apply_move(model, o, expected);
         break;
     default:
-        if (type == TYPE_LIST)
-            apply_list(o, slot, expected);
-        else
-            apply_stream(model, o, slot, expected, is_map);
+        apply_keys(model, o, expected);
         break;
     }
 }
 
-bool operation_apply(struct model *model, const struct operation *o, const struct resp_reply *reply,
-                     struct slice line, struct buffer *error)
+static void expect_wrong_type(const struct operation *o, struct expectation *expected)
+{
+    bool is_json = o->kind >= OP_JSON_WRITE;
+    expect_text(expected, is_json ? "{\"status\":\"error\"" : WRONG_TYPE);
+    if (is_json)
+        expected->kind = EXPECT_BEGINNING;
+}
+
+static void carry_out(struct model *model, const struct operation *o, bool is_map,
+                      struct expectation *expected)
+{
+    struct model_slot *slot = &model->slots[o->db][o->keys[0]];
+    enum model_type type = type_of(o->kind);
+    if (type != TYPE_NONE && slot->type != TYPE_NONE && slot->type != type) {
+        expect_wrong_type(o, expected);
+        return;
+    }
+    switch (o->kind) {
+    case OP_SELECT:
+    case OP_WATCH:
+    case OP_UNWATCH:
+    case OP_MULTI:
+    case OP_DISCARD:
+        expect_text(expected, "+OK");
+        break;
+    case OP_SET ... OP_PSETEX:
+        apply_set(o, slot, expected);
+        break;
+    case OP_MSET ... OP_MGET:
+        apply_strings(model, o, expected);
+        break;
+    case OP_GET ... OP_INCRBYFLOAT:
+        apply_string(o, slot, expected);
+        break;
+    case OP_DEL ... OP_MOVE:
+        apply_key_command(model, o, slot, expected);
+        break;
+    case OP_LPUSH ... OP_LTRIM:
+        apply_list(o, slot, expected);
+        break;
+    case OP_LMOVE ... OP_LMPOP:
+        apply_lists(model, o, expected);
+        break;
+    case OP_DBSIZE ... OP_SWAPDB:
+        apply_whole_database(model, o, expected);
+        break;
+    default:
+        apply_stream(model, o, slot, expected, is_map);
+        break;
+    }
+}
+
+/* As operation_apply, but no EXEC. */
+static bool apply_one(struct model *model, const struct operation *o,
+                      const struct resp_reply *reply, struct slice line, struct buffer *error)
 {
     struct expectation expected = {0};
     bool is_answered = reply || line.data, is_map = reply && reply->type == '%';
-    for (size_t i = 0; i < o->key_count; i++)
+    for (size_t i = 0; i < o->key_count; i++) {
         slot_settle(&model->slots[o->db][o->keys[i]], o->sent_ms);
+        slot_settle(&model->slots[o->other_db][o->keys[i]], o->sent_ms);
+    }
     carry_out(model, o, is_map, &expected);
     bool is_fine = !is_answered || check_reply(model, o, &expected, reply, line, error);
     struct model_slot *slot = &model->slots[o->db][o->keys[0]];
@@ -768,9 +662,52 @@ bool operation_apply(struct model *model, const struct operation *o, const struc
          */
         slot_clear(slot);
         slot->may_linger = true;
+        buffer_clear(error);
         carry_out(model, o, is_map, &expected);
         is_fine = check_reply(model, o, &expected, reply, line, error);
     }
+    buffer_release(&expected.text);
+    return is_fine;
+}
+
+/* All that was queued, or nothing. */
+static bool apply_exec(struct model *model, const struct operation *o,
+                       const struct resp_reply *reply, struct buffer *error)
+{
+    struct expectation expected = {.kind = EXPECT_TEXT};
+    bool is_fine = !reply || (reply->type == '*' && reply->count == o->queued);
+    if (!is_fine || o->is_broken) {
+        if (o->is_broken)
+            buffer_append_text(&expected.text, "nil");
+        else
+            buffer_printf(&expected.text, "an array of %zu", o->queued);
+        is_fine = !reply || check_reply(model, o, &expected, reply, slice_make(NULL, 0), error);
+        buffer_release(&expected.text);
+        return is_fine;
+    }
+    for (size_t i = 0; i < o->queued && is_fine; i++) {
+        struct operation queued = o[i - o->queued];
+        assert(queued.is_queued);
+        queued.received_ms = o->received_ms;
+        is_fine = apply_one(model, &queued, reply ? &reply->children[i] : NULL, slice_make(NULL, 0),
+                            error);
+        if (!is_fine)
+            buffer_printf(error, "\n  (%s, number %zu of the transaction)",
+                          operation_name(queued.kind), i);
+    }
+    return is_fine;
+}
+
+bool operation_apply(struct model *model, const struct operation *o, const struct resp_reply *reply,
+                     struct slice line, struct buffer *error)
+{
+    if (o->kind == OP_EXEC)
+        return apply_exec(model, o, reply, error);
+    if (!o->is_queued)
+        return apply_one(model, o, reply, line, error);
+    struct expectation expected = {0};
+    expect_text(&expected, "+QUEUED");
+    bool is_fine = !reply || check_reply(model, o, &expected, reply, line, error);
     buffer_release(&expected.text);
     return is_fine;
 }

@@ -27,19 +27,43 @@ struct weight {
 static const struct weight weights[] = {
     {OP_SET, 30, TYPE_STRING, .writes = true},
     {OP_GET, 20, TYPE_STRING},
+    {OP_GETRANGE, 4, TYPE_STRING},
+    {OP_SUBSTR, 1, TYPE_STRING},
+    {OP_STRLEN, 2, TYPE_STRING},
+    {OP_GETDEL, 2, TYPE_STRING, .writes = true},
+    {OP_GETEX, 3, TYPE_STRING, .writes = true},
+    {OP_GETSET, 2, TYPE_STRING, .writes = true},
+    {OP_APPEND, 10, TYPE_STRING, .writes = true},
+    {OP_SETRANGE, 8, TYPE_STRING, .writes = true},
+    {OP_INCR, 3, TYPE_STRING, .writes = true},
+    {OP_DECR, 2, TYPE_STRING, .writes = true},
+    {OP_INCRBY, 3, TYPE_STRING, .writes = true},
+    {OP_DECRBY, 2, TYPE_STRING, .writes = true},
+    {OP_INCRBYFLOAT, 3, TYPE_STRING, .writes = true},
+    {OP_SETNX, 2, TYPE_STRING, .writes = true},
+    {OP_SETEX, 2, TYPE_STRING, .writes = true},
+    {OP_PSETEX, 2, TYPE_STRING, .writes = true},
+    {OP_MSET, 4, TYPE_STRING, .writes = true},
+    {OP_MSETNX, 3, TYPE_STRING, .writes = true},
+    {OP_MGET, 4, TYPE_STRING},
     {OP_DEL, 3, TYPE_NONE, .writes = true},
     {OP_UNLINK, 2, TYPE_NONE, .writes = true},
     {OP_EXISTS, 4, TYPE_NONE},
+    {OP_TOUCH, 2, TYPE_NONE},
     {OP_TYPE, 3, TYPE_NONE},
     {OP_TTL, 3, TYPE_NONE},
     {OP_PTTL, 3, TYPE_NONE},
+    {OP_EXPIRETIME, 2, TYPE_NONE},
+    {OP_PEXPIRETIME, 2, TYPE_NONE},
     {OP_EXPIRE, 2, TYPE_NONE, .writes = true},
     {OP_PEXPIRE, 3, TYPE_NONE, .writes = true},
     {OP_EXPIREAT, 2, TYPE_NONE, .writes = true},
     {OP_PEXPIREAT, 3, TYPE_NONE, .writes = true},
     {OP_PERSIST, 3, TYPE_NONE, .writes = true},
     {OP_RENAME, 4, TYPE_NONE, .writes = true},
+    {OP_RENAMENX, 3, TYPE_NONE, .writes = true},
     {OP_COPY, 4, TYPE_NONE, .writes = true},
+    {OP_MOVE, 4, TYPE_NONE, .writes = true},
     {OP_LPUSH, 12, TYPE_LIST, .writes = true},
     {OP_RPUSH, 18, TYPE_LIST, .writes = true},
     {OP_LPUSHX, 4, TYPE_LIST, .writes = true},
@@ -48,8 +72,13 @@ static const struct weight weights[] = {
     {OP_RPOP, 7, TYPE_LIST, .writes = true},
     {OP_LLEN, 3, TYPE_LIST},
     {OP_LINDEX, 5, TYPE_LIST},
+    {OP_LPOS, 4, TYPE_LIST},
     {OP_LRANGE, 8, TYPE_LIST},
+    {OP_LSET, 5, TYPE_LIST, .writes = true},
     {OP_LTRIM, 3, TYPE_LIST, .writes = true},
+    {OP_LMOVE, 5, TYPE_LIST, .writes = true},
+    {OP_RPOPLPUSH, 3, TYPE_LIST, .writes = true},
+    {OP_LMPOP, 4, TYPE_LIST, .writes = true},
     {OP_XADD, 40, TYPE_STREAM, .writes = true},
     {OP_XDEL, 5, TYPE_STREAM, .writes = true},
     {OP_XLEN, 3, TYPE_STREAM},
@@ -282,6 +311,30 @@ static void choose_more_keys(const struct model *model, struct random *random, i
     }
 }
 
+/* Where the ends of headers and pieces are, now and then. */
+static int64_t choose_offset(struct random *random)
+{
+    static const int64_t edges[] = {32768, 65536, 98304};
+    if (chance(random, 10))
+        return edges[random_below(random, 3)] - 3 + (int64_t)random_below(random, 6);
+    return (int64_t)random_below(random, chance(random, 4) ? 5000 : 100);
+}
+
+/* The name must be the same in both. */
+static void choose_move(struct random *random, struct operation *operation)
+{
+    if (operation->db == MODEL_SHARED)
+        operation->db = (unsigned)random_below(random, 2);
+    operation->other_db = 1 - operation->db;
+}
+
+static uint64_t choose_element(const struct model_slot *slot, struct random *random)
+{
+    if (slot->type != TYPE_LIST || slot->count == 0)
+        return 1;
+    return slot->items[random_below(random, slot->count)].tag;
+}
+
 static void choose_arguments(const struct model *model, struct random *random, bool may_be_solo,
                              int64_t now_ms, uint64_t *next_tag, struct operation *operation)
 {
@@ -290,9 +343,49 @@ static void choose_arguments(const struct model *model, struct random *random, b
     case OP_SET:
         choose_set(random, next_tag, may_be_solo, now_ms, operation);
         break;
+    case OP_SETNX:
+    case OP_GETSET:
+    case OP_APPEND:
+        choose_values(random, next_tag, 1, operation);
+        break;
+    case OP_SETEX:
+    case OP_PSETEX:
+        choose_values(random, next_tag, 1, operation);
+        do {
+            choose_time(random, operation->kind == OP_SETEX, may_be_solo, now_ms, operation);
+        } while (operation->time_is_absolute);
+        break;
+    case OP_GETEX:
+        operation->persist = chance(random, 3);
+        if (!operation->persist && chance(random, 2))
+            choose_time(random, chance(random, 2), may_be_solo, now_ms, operation);
+        break;
+    case OP_SETRANGE:
+        choose_values(random, next_tag, 1, operation);
+        operation->from = choose_offset(random);
+        break;
+    case OP_GETRANGE:
+    case OP_SUBSTR:
+        operation->from = choose_offset(random);
+        operation->to = operation->from + choose_offset(random);
+        break;
+    case OP_INCRBY:
+    case OP_DECRBY:
+    case OP_INCRBYFLOAT:
+        operation->from = (int64_t)random_below(random, 200) - 100;
+        break;
+    case OP_MSET:
+    case OP_MSETNX:
+        choose_more_keys(model, random, now_ms, operation);
+        operation->count = operation->key_count;
+        operation->tag = *next_tag;
+        *next_tag += operation->count;
+        break;
     case OP_DEL:
     case OP_UNLINK:
     case OP_EXISTS:
+    case OP_TOUCH:
+    case OP_MGET:
         choose_more_keys(model, random, now_ms, operation);
         break;
     case OP_EXPIRE:
@@ -310,11 +403,17 @@ static void choose_arguments(const struct model *model, struct random *random, b
     }
     case OP_COPY:
         operation->xx = chance(random, 2);
+        if (chance(random, 2))
+            operation->other_db = (unsigned)random_below(random, MODEL_DATABASES);
         __attribute__((fallthrough));
+    case OP_RENAMENX:
     case OP_RENAME: /* IDs stay of one kind */
         operation->keys[1] =
             (unsigned)random_below(random, MODEL_KEYS / 2) * 2 + operation->keys[0] % 2;
         operation->key_count = 2;
+        break;
+    case OP_MOVE:
+        choose_move(random, operation);
         break;
     case OP_LPUSH:
     case OP_RPUSH:
@@ -330,6 +429,29 @@ static void choose_arguments(const struct model *model, struct random *random, b
     case OP_LRANGE:
         operation->from = (int64_t)random_below(random, 60) - 30;
         operation->to = chance(random, 2) ? -1 : (int64_t)random_below(random, 200) - 60;
+        break;
+    case OP_LPOS:
+        operation->tag = choose_element(slot, random);
+        operation->from = (int64_t)random_below(random, 5) - 2;
+        operation->count = random_below(random, 3);
+        break;
+    case OP_LSET:
+        choose_values(random, next_tag, 1, operation);
+        operation->from = (int64_t)random_below(random, slot->count + 2) -
+                          (chance(random, 2) ? (int64_t)slot->count : 0);
+        break;
+    case OP_LMOVE:
+    case OP_RPOPLPUSH:
+        operation->from_left = operation->kind == OP_LMOVE && chance(random, 2);
+        operation->to_left = operation->kind == OP_RPOPLPUSH || chance(random, 2);
+        operation->keys[1] =
+            chance(random, 4) ? operation->keys[0] : (unsigned)random_below(random, MODEL_KEYS);
+        operation->key_count = 2;
+        break;
+    case OP_LMPOP:
+        choose_more_keys(model, random, now_ms, operation);
+        operation->from_left = chance(random, 2);
+        operation->count = chance(random, 2) ? 0 : random_below(random, 20) + 1;
         break;
     case OP_LTRIM:
         operation->from = (int64_t)random_below(random, 10);
@@ -392,14 +514,17 @@ void operation_choose(const struct model *model, struct random *random, enum wir
         *operation = (struct operation){.kind = weight->kind, .key_count = 1};
         operation->db =
             wire == WIRE_JSON ? MODEL_SHARED : (unsigned)random_below(random, MODEL_DATABASES);
+        operation->other_db = operation->db;
         if (weight->solo && operation->db == MODEL_SHARED)
             operation->db = 0;
         if (!choose_key(model, random, weight, now_ms, operation->db, &operation->keys[0]))
             continue;
         choose_arguments(model, random, may_be_solo, now_ms, next_tag, operation);
         bool is_fine = true;
-        for (size_t i = 1; weight->writes && i < operation->key_count; i++)
+        for (size_t i = 0; weight->writes && i < operation->key_count; i++) {
             is_fine &= !ends_soon(&model->slots[operation->db][operation->keys[i]], now_ms);
+            is_fine &= !ends_soon(&model->slots[operation->other_db][operation->keys[i]], now_ms);
+        }
         if (is_fine)
             return;
     }
@@ -415,6 +540,9 @@ bool operation_is_solo(const struct operation *operation)
     case OP_SWAPDB:
         return true;
     case OP_SET:
+    case OP_SETEX:
+    case OP_PSETEX:
+    case OP_GETEX:
     case OP_EXPIRE:
     case OP_PEXPIRE:
     case OP_EXPIREAT:
@@ -427,15 +555,19 @@ bool operation_is_solo(const struct operation *operation)
 
 void operation_print(const struct operation *o, FILE *file)
 {
-    fprintf(file, "%s db %u key", operation_name(o->kind), o->db);
+    fprintf(file, "%s%s db %u (%u) key", o->is_queued ? "queued " : "", operation_name(o->kind),
+            o->db, o->other_db);
     for (size_t i = 0; i < o->key_count; i++)
         fprintf(file, " %u", o->keys[i]);
-    fprintf(file, " tag %llu count %zu time %lld%s from %lld to %lld length %zu%s%s%s%s%s%s%s%s",
+    fprintf(file,
+            " tag %llu count %zu time %lld%s from %lld to %lld length %zu%s%s%s%s%s%s%s%s%s%s%s%s",
             (unsigned long long)o->tag, o->count, (long long)o->time_ms,
             o->time_is_absolute ? " (absolute)" : "", (long long)o->from, (long long)o->to,
             o->length, o->nx ? " nx" : "", o->xx ? " xx" : "", o->gt ? " gt" : "",
             o->lt ? " lt" : "", o->get ? " get" : "", o->keep_ttl ? " keepttl" : "",
-            o->no_create ? " nomkstream" : "", o->is_ndjson ? " ndjson" : "");
+            o->no_create ? " nomkstream" : "", o->is_ndjson ? " ndjson" : "",
+            o->persist ? " persist" : "", o->from_left ? " from left" : "",
+            o->to_left ? " to left" : "", o->is_broken ? " broken" : "");
     for (size_t i = 0; i < OPERATION_IDS_MAX; i++)
         fprintf(file, " %llu-%llu", (unsigned long long)o->ids[i].ms,
                 (unsigned long long)o->ids[i].seq);

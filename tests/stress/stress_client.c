@@ -10,6 +10,7 @@ enum {
         48 * 1024, /* what the sockets hold, so that sending never waits for reading */
     TIMEOUT_MS = 60000,
     BATCHES_A_CONNECTION = 200,
+    TRANSACTION_ONE_IN = 12,
 };
 
 static int64_t wall_ms(void)
@@ -113,6 +114,16 @@ static void append_with_select(struct stress_client *client, const struct operat
     append(client, operation, wire, request);
 }
 
+static void append_transaction(struct stress_client *client, enum wire wire, unsigned *db,
+                               struct buffer *request)
+{
+    struct operation operations[TRANSACTION_OPERATIONS_MAX];
+    size_t count =
+        transaction_choose(&client->model, &client->random, wire, &client->next_tag, operations);
+    for (size_t i = 0; i < count; i++)
+        append_with_select(client, &operations[i], wire, db, request);
+}
+
 static void make_batch(struct stress_client *client, enum wire wire, unsigned *db,
                        struct buffer *request)
 {
@@ -121,7 +132,13 @@ static void make_batch(struct stress_client *client, enum wire wire, unsigned *d
                        ? 1
                        : 1 + random_below(&client->random, CLIENT_PIPELINE_MAX);
     client->pending_count = client->answered = 0;
-    for (size_t i = 0; i < count && request->size < PIPELINE_BYTES_MAX; i++) {
+    for (size_t i = 0; i < count && request->size < PIPELINE_BYTES_MAX &&
+                       client->pending_count < 2 * CLIENT_PIPELINE_MAX - 1;
+         i++) {
+        if (wire != WIRE_JSON && random_below(&client->random, TRANSACTION_ONE_IN) == 0) {
+            append_transaction(client, wire, db, request);
+            continue;
+        }
         operation_choose(&client->model, &client->random, wire, i == 0, &client->next_tag,
                          &operation);
         append_with_select(client, &operation, wire, db, request);

@@ -8,7 +8,10 @@
 
 #include <stdatomic.h>
 
-enum { CLIENT_PIPELINE_MAX = 24, CLIENT_PENDING_MAX = 2 * CLIENT_PIPELINE_MAX };
+enum {
+    CLIENT_PIPELINE_MAX = 24,
+    CLIENT_PENDING_MAX = 2 * CLIENT_PIPELINE_MAX + TRANSACTION_OPERATIONS_MAX,
+};
 
 /* What all threads of a run know. */
 struct stress_life {

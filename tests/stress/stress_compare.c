@@ -176,7 +176,9 @@ static const char *difference(const struct observation *observation, const struc
     if (!has_ttl(observation, slot, seen))
         return "another time to live";
     if (slot->type == TYPE_STRING)
-        return is_value(&seen->value, slot->tag) ? NULL : "another value";
+        return slice_equal(buffer_slice(&seen->value.text), buffer_slice(&slot->text))
+                   ? NULL
+                   : "another value";
     if (seen->value.count != slot->count)
         return "another length";
     if (slot->type == TYPE_STREAM && model_id_compare(seen->last_id, slot->last_id) < 0)
@@ -234,20 +236,17 @@ static bool is_same(const struct model *model, const struct observation *observa
     return true;
 }
 
-bool model_compare(struct model *model, struct resp_client *connection,
-                   const struct operation *pending, size_t pending_count, size_t *happened,
-                   struct buffer *error)
+bool model_compare(struct model *model, struct resp_client *connection, struct operation *pending,
+                   size_t pending_count, size_t *happened, struct buffer *error)
 {
     struct observation observation = {0};
     unsigned at = 0;
     bool is_found = false;
     bool is_observed = observe(model, connection, &observation, error);
     for (size_t i = 0; is_observed && !is_found && i <= pending_count; i++) {
-        struct operation operation;
         if (i > 0) {
-            operation = pending[i - 1];
-            operation.received_ms = observation.after_ms;
-            (void)operation_apply(model, &operation, NULL, slice_make(NULL, 0), error);
+            pending[i - 1].received_ms = observation.after_ms;
+            (void)operation_apply(model, &pending[i - 1], NULL, slice_make(NULL, 0), error);
         }
         is_found = is_same(model, &observation, &at, error);
         *happened = i;

@@ -64,13 +64,41 @@ static const struct call calls[] = {
     {"xinfo|help", {"XINFO", "HELP"}},
     {"config|set", {"CONFIG", "SET", "log-format", "json", "loglevel", "verbose"}},
     {"keys", {"KEYS", "t:*"}},
-    {"touch", {"TOUCH", "shared", "none"}},
-    {"expiretime", {"EXPIRETIME", "shared"}},
-    {"pexpiretime", {"PEXPIRETIME", "shared"}},
     {"randomkey", {"RANDOMKEY"}},
     {"object|encoding", {"OBJECT", "ENCODING", "shared"}},
-    {"renamenx", {"RENAMENX", "none", "shared"}, .may_fail = true},
-    {"move", {"MOVE", "none", "1"}},
+    {"bgsave", {"BGSAVE"}, .may_fail = true}, /* one may be running */
+    {"lastsave", {"LASTSAVE"}},
+    {"save", {"SAVE"}, .may_fail = true},
+    {"role", {"ROLE"}},
+    {"wait", {"WAIT", "0", "0"}},
+    {"waitaof", {"WAITAOF", "0", "0", "0"}},
+    {"replicaof", {"REPLICAOF", "NO", "ONE"}},
+    {"slaveof", {"SLAVEOF", "NO", "ONE"}},
+    {"config|set", {"CONFIG", "SET", "notify-keyspace-events", "KEA"}},
+    {"slowlog|get", {"SLOWLOG", "GET", "100"}},
+    {"slowlog|len", {"SLOWLOG", "LEN"}},
+    {"config|set",
+     {"CONFIG", "SET", "slowlog-log-slower-than", "0", "latency-monitor-threshold", "1"}},
+    {"latency|latest", {"LATENCY", "LATEST"}},
+    {"latency|history", {"LATENCY", "HISTORY", "command"}},
+    {"latency|histogram", {"LATENCY", "HISTOGRAM"}},
+    {"latency|doctor", {"LATENCY", "DOCTOR"}},
+    {"cluster|info", {"CLUSTER", "INFO"}, .may_fail = true}, /* no cluster */
+    {"asking", {"ASKING"}, .may_fail = true},
+    {"readonly", {"READONLY"}, .may_fail = true},
+    {"readwrite", {"READWRITE"}, .may_fail = true},
+    {"function|list", {"FUNCTION", "LIST"}},
+    {"script|exists", {"SCRIPT", "EXISTS", "0"}},
+    {"module|list", {"MODULE", "LIST"}},
+    {"lolwut", {"LOLWUT"}},
+    {"slowlog|reset", {"SLOWLOG", "RESET"}},
+    {"latency|reset", {"LATENCY", "RESET"}},
+    {"bgrewriteaof", {"BGREWRITEAOF"}, .may_fail = true},
+    {"config|set",
+     {"CONFIG", "SET", "slowlog-log-slower-than", "10000", "latency-monitor-threshold", "0"}},
+    {"config|set", {"CONFIG", "SET", "notify-keyspace-events", ""}},
+    {"client|tracking", {"CLIENT", "TRACKING", "ON", "BCAST"}, .may_fail = true}, /* RESP2 */
+    {"client|trackinginfo", {"CLIENT", "TRACKINGINFO"}},
     {"config|set", {"CONFIG", "SET", "log-format", "text", "loglevel", "notice"}},
     {"info", {"INFO", "cordwood"}},
     {"debug", {"DEBUG", "LOADAOF"}},
@@ -97,11 +125,11 @@ uint64_t info_number(const struct buffer *info, const char *name)
     return 0;
 }
 
-static void fail(struct stress_guests *guests, const char *const *words,
+static void fail(struct stress_guests *guests, const char *who, const char *const *words,
                  const struct resp_reply *reply)
 {
     guests->has_failed = true;
-    buffer_append_text(&guests->failure, "administrator:");
+    buffer_printf(&guests->failure, "%s:", who);
     for (size_t i = 0; words[i]; i++)
         buffer_printf(&guests->failure, " %s", words[i]);
     buffer_append_text(&guests->failure, ": ");
@@ -131,13 +159,13 @@ static bool administrate_once(struct stress_guests *guests, struct resp_client *
     const struct call *call = &calls[guests->next];
     if (!resp_client_call_texts(connection, &reply, call->words)) {
         if (!atomic_load(&guests->life->is_ending))
-            fail(guests, call->words, &reply);
+            fail(guests, "administrator", call->words, &reply);
         return false;
     }
     /* A server that stops reloads no more. */
     bool is_fine = reply.type != '-' || call->may_fail || atomic_load(&guests->life->is_ending);
     if (!is_fine)
-        fail(guests, call->words, &reply);
+        fail(guests, "administrator", call->words, &reply);
     else if (strcmp(call->name, "info") == 0)
         note_info(guests, &reply.text);
     resp_reply_release(&reply);
@@ -160,6 +188,75 @@ void *stress_administrate(void *context)
     return NULL;
 }
 
+/* ---- Talks ----------------------------------------------------------------------------------- */
+
+/* A visitor who listens, over RESP3, and another one, over RESP2: what each says, and what must come.
+ * No words: the next message. No reply: anything. */
+static const struct line {
+    enum { LISTENER, SPEAKER } who;
+    const char *words[WORDS_MAX];
+    const char *reply;
+} talk[] = {
+    {LISTENER, {"SUBSCRIBE", "news", "other"}, ">[\"subscribe\", \"news\", :1]"},
+    {LISTENER, {NULL}, ">[\"subscribe\", \"other\", :2]"},
+    {SPEAKER, {"PUBSUB", "NUMSUB", "other"}, "[\"other\", :1]"},
+    {SPEAKER, {"PUBLISH", "news", "first"}, ":1"},
+    {LISTENER, {NULL}, ">[\"message\", \"news\", \"first\"]"},
+    {LISTENER, {"PSUBSCRIBE", "n[aeiou]ws"}, ">[\"psubscribe\", \"n[aeiou]ws\", :3]"},
+    {SPEAKER, {"PUBLISH", "news", "second"}, ":2"},
+    {LISTENER, {NULL}, ">[\"message\", \"news\", \"second\"]"},
+    {LISTENER, {NULL}, ">[\"pmessage\", \"n[aeiou]ws\", \"news\", \"second\"]"},
+    {LISTENER, {"PUBLISH", "other", "to itself"}, ">[\"message\", \"other\", \"to itself\"]"},
+    {LISTENER, {NULL}, ":1"},
+    {LISTENER, {"SSUBSCRIBE", "part"}, ">[\"ssubscribe\", \"part\", :1]"},
+    {SPEAKER, {"SPUBLISH", "part", "third"}, ":1"},
+    {LISTENER, {NULL}, ">[\"smessage\", \"part\", \"third\"]"},
+    {LISTENER, {"SUNSUBSCRIBE", "part"}, ">[\"sunsubscribe\", \"part\", :0]"},
+    {LISTENER, {"UNSUBSCRIBE", "news"}, ">[\"unsubscribe\", \"news\", :2]"},
+    {SPEAKER, {"PUBLISH", "news", "fourth"}, ":1"},
+    {LISTENER, {NULL}, ">[\"pmessage\", \"n[aeiou]ws\", \"news\", \"fourth\"]"},
+    {LISTENER, {"PUNSUBSCRIBE"}, ">[\"punsubscribe\", \"n[aeiou]ws\", :1]"},
+    {SPEAKER, {"PUBLISH", "news", "fifth"}, ":0"},
+    {LISTENER, {"PING"}, "+PONG"},
+    {SPEAKER, {"SUBSCRIBE", "other"}, "[\"subscribe\", \"other\", :1]"},
+    {LISTENER, {"PUBLISH", "other", "sixth"}, ">[\"message\", \"other\", \"sixth\"]"},
+    {SPEAKER, {NULL}, "[\"message\", \"other\", \"sixth\"]"},
+    {LISTENER, {NULL}, ":2"},
+    {SPEAKER, {"UNSUBSCRIBE"}, "[\"unsubscribe\", \"other\", :0]"},
+    {SPEAKER, {"MONITOR"}, "+OK"},
+    {LISTENER, {"PING"}, "+PONG"},
+    {SPEAKER, {NULL}, NULL}, /* what somebody asked */
+};
+enum { LINES = sizeof(talk) / sizeof(*talk) };
+
+static bool say(struct resp_client *connections, const struct line *line, struct resp_reply *reply)
+{
+    struct resp_client *connection = &connections[line->who];
+    *reply = (struct resp_reply){0};
+    bool has_come = line->words[0] ? resp_client_call_texts(connection, reply, line->words)
+                                   : resp_client_read(connection, reply);
+    return has_come && (!line->reply || resp_reply_is(reply, line->reply));
+}
+
+/* A server that ends may break off anywhere. */
+static void talk_once(struct stress_guests *guests)
+{
+    struct resp_client connections[2] = {{.socket = -1}, {.socket = -1}};
+    bool is_fine = stress_connect(guests->life, false, true, &connections[LISTENER]) &&
+                   stress_connect(guests->life, false, false, &connections[SPEAKER]);
+    for (size_t i = 0; is_fine && i < LINES; i++) {
+        struct resp_reply reply;
+        is_fine = say(connections, &talk[i], &reply);
+        if (!is_fine && !atomic_load(&guests->life->is_ending))
+            fail(guests, talk[i].reply, talk[i].words, &reply);
+        resp_reply_release(&reply);
+    }
+    guests->talks += is_fine;
+    for (size_t i = 0; i < 2; i++)
+        if (connections[i].socket >= 0)
+            resp_client_close(&connections[i]);
+}
+
 /* ---- Visitors -------------------------------------------------------------------------------- */
 
 static const char *const phrases[] = {
@@ -175,6 +272,11 @@ static const char *const phrases[] = {
     "{\"action\":\"read\",\"log\":\"shared\"}\n{\"action\":\"wri",
     "POST / HTTP/1.1\r\n\r\n",
     "HELLO 3\r\nCLIENT LIST\r\n",
+    "HELLO 3\r\nCLIENT TRACKING ON BCAST\r\nGET visitor\r\n",
+    "MULTI\r\nSET visitor half\r\nXADD",
+    "WATCH shared groups\r\nMULTI\r\nLRANGE groups 0 -1\r\nEXEC\r\n",
+    "PSUBSCRIBE __key*\r\nSUBSCRIBE news\r\nSSUBSCRIBE part\r\n",
+    "MONITOR\r\n",
 };
 
 static void visit(struct stress_guests *guests)
@@ -222,6 +324,7 @@ void *stress_visit(void *context)
     struct stress_guests *guests = context;
     while (!atomic_load(&guests->life->must_stop) && !atomic_load(&guests->life->is_ending)) {
         visit(guests);
+        talk_once(guests);
         make_tables_cold(guests->life->data);
     }
     return NULL;
@@ -236,6 +339,9 @@ static bool is_covered(struct stress_life *life, const char *const *others, bool
     for (size_t i = 0; i < CALLS; i++)
         if (strncasecmp(calls[i].name, name, size) == 0 &&
             (calls[i].name[size] == 0 || calls[i].name[size] == '|'))
+            return true;
+    for (size_t i = 0; i < LINES; i++)
+        if (talk[i].words[0] && strcasecmp(talk[i].words[0], name) == 0)
             return true;
     for (int kind = 0; kind < OP_COUNT; kind++) {
         const char *own = operation_name((enum operation_kind)kind);

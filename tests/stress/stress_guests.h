@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who else is there while clients write: an administrator who asks, configures, compacts and
- * reloads, and guests who connect, half say something and vanish. They change no data; the guests
- * also make the system forget the tables, so that reads are cold. */
+ * reloads, and visitors who connect, half say something and vanish, or send each other messages whose order is
+ * known. They change no data; the visitors also make the system forget the tables, so that reads are cold. */
 #ifndef STRESS_STRESS_GUESTS_H
 #define STRESS_STRESS_GUESTS_H
 
@@ -14,7 +14,7 @@ struct stress_guests {
     struct random random;
     bool has_failed;
     struct buffer failure;
-    uint64_t commands, visits;
+    uint64_t commands, visits, talks;
     /* By INFO, over all lives; the counters begin anew with each opening of the store. */
     uint64_t flushes, compactions, block_reads;
     uint64_t last_flushes, last_compactions, last_block_reads;

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { CLOCK_MARGIN_MS = 3, SLOT_ITEMS_MIN = 16 };
+enum { CLOCK_MARGIN_MS = 3, SLOT_ITEMS_MIN = 16, SHOWN_BYTES_MAX = 60 };
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
@@ -59,6 +59,7 @@ void value_show(uint64_t tag, struct buffer *out)
 void slot_clear(struct model_slot *slot)
 {
     memory_free(slot->items);
+    buffer_release(&slot->text);
     *slot = (struct model_slot){0};
 }
 
@@ -76,6 +77,8 @@ void slot_copy(struct model_slot *to, const struct model_slot *from)
     size_t bytes = from->capacity * sizeof(*from->items);
     slot_clear(to);
     *to = *from;
+    to->text = (struct buffer){0};
+    buffer_append_slice(&to->text, buffer_slice(&from->text));
     to->items = from->items ? memory_allocate(bytes) : NULL;
     if (from->count)
         memcpy(to->items, from->items, from->count * sizeof(*from->items));
@@ -103,6 +106,16 @@ void slot_remove(struct model_slot *slot, size_t at, size_t count)
     memmove(slot->items + at, slot->items + at + count, (slot->count - at) * sizeof(*slot->items));
     if (slot->count == 0 && slot->type == TYPE_LIST)
         slot_clear(slot);
+}
+
+void slot_write_text(struct model_slot *slot, size_t offset, struct slice bytes)
+{
+    slot->type = TYPE_STRING;
+    slot->may_linger = false;
+    while (slot->text.size < offset + bytes.size)
+        buffer_append_byte(&slot->text, 0);
+    if (bytes.size)
+        memcpy(slot->text.data + offset, bytes.data, bytes.size);
 }
 
 void slot_expire_at(struct model_slot *slot, int64_t after, int64_t until)
@@ -228,7 +241,9 @@ static void print_slot(const struct model_slot *slot, FILE *file)
     if (slot->expires_until)
         fprintf(file, " expires %" PRId64 "..%" PRId64, slot->expires_after, slot->expires_until);
     if (slot->type == TYPE_STRING)
-        fprintf(file, " %" PRIu64 " (%zu bytes)", slot->tag, value_size(slot->tag));
+        fprintf(file, " %zu bytes: %.*s", slot->text.size,
+                slot->text.size < SHOWN_BYTES_MAX ? (int)slot->text.size : SHOWN_BYTES_MAX,
+                slot->text.size ? (const char *)slot->text.data : "");
     if (slot->type == TYPE_STREAM)
         fprintf(file, " last %" PRIu64 "-%" PRIu64, slot->last_id.ms, slot->last_id.seq);
     for (size_t i = 0; i < slot->count; i++) {

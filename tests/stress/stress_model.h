@@ -44,7 +44,7 @@ struct model_item {
 
 struct model_slot {
     enum model_type type;
-    uint64_t tag; /* string */
+    struct buffer text; /* string */
     struct model_item *items;
     size_t count, capacity;
     struct model_id last_id;              /* stream */
@@ -78,6 +78,9 @@ void slot_expire_at(struct model_slot *slot, int64_t after, int64_t until);
 bool slot_has_expired(const struct model_slot *slot, int64_t now_ms);
 bool slot_is_alive(const struct model_slot *slot, int64_t now_ms);
 void slot_settle(struct model_slot *slot, int64_t now_ms); /* clears it when it has expired */
+
+/* Writes bytes at an offset of a string, or of a key that is not there; what lies between becomes zeros. */
+void slot_write_text(struct model_slot *slot, size_t offset, struct slice bytes);
 
 int model_id_compare(struct model_id a, struct model_id b);
 bool model_id_parse(struct slice text, struct model_id *id);

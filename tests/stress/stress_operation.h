@@ -12,26 +12,38 @@
 #include "lib/resp_reply.h"
 #include "stress/stress_model.h"
 
-/* name: as COMMAND LIST has it. */
+/* name: as COMMAND LIST has it. From GET to INCRBYFLOAT, LPUSH to LTRIM, XADD to LOG_REVRANGE the one
+ * key must be of that type. */
+/* clang-format off */
 #define OPERATIONS(X)                                                                             \
     X(SELECT, "select")                                                                           \
-    X(SET, "set")                                                                                 \
-    X(GET, "get")                                                                                 \
-    X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TYPE, "type") X(TTL, "ttl")           \
-        X(PTTL, "pttl") X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")         \
-            X(PEXPIREAT, "pexpireat") X(PERSIST, "persist") X(RENAME, "rename") X(COPY, "copy") X(LPUSH, "lpush") \
-                X(RPUSH, "rpush") X(LPUSHX, "lpushx") X(RPUSHX, "rpushx") X(LPOP, "lpop")         \
-                    X(RPOP, "rpop") X(LLEN, "llen") X(LINDEX, "lindex") X(LRANGE, "lrange")       \
-                        X(LTRIM, "ltrim") X(XADD, "xadd") X(XDEL, "xdel") X(XLEN, "xlen")         \
-                            X(XRANGE, "xrange") X(XREVRANGE, "xrevrange") X(XREAD, "xread")       \
-                                X(XTRIM, "xtrim") X(XINFO_STREAM, "xinfo|stream")                 \
-                                    X(LOG_WRITE, "log.write") X(LOG_MWRITE, "log.mwrite")         \
-                                        X(LOG_RANGE, "log.range") X(LOG_REVRANGE, "log.revrange") \
-                                            X(DBSIZE, "dbsize") X(KEYS, "keys") X(SCAN, "scan")   \
-                                                X(FLUSHDB, "flushdb") X(SWAPDB, "swapdb")         \
-                                                    X(JSON_WRITE, "json write")                   \
-                                                        X(JSON_WRITE_MANY, "json write_many")     \
-                                                            X(JSON_READ, "json read")
+    X(SET, "set") X(SETNX, "setnx") X(SETEX, "setex") X(PSETEX, "psetex")                         \
+    X(MSET, "mset") X(MSETNX, "msetnx") X(MGET, "mget")                                           \
+    X(GET, "get") X(GETRANGE, "getrange") X(SUBSTR, "substr") X(STRLEN, "strlen")                 \
+    X(GETDEL, "getdel") X(GETEX, "getex") X(GETSET, "getset")                                     \
+    X(APPEND, "append") X(SETRANGE, "setrange")                                                   \
+    X(INCR, "incr") X(DECR, "decr") X(INCRBY, "incrby") X(DECRBY, "decrby")                       \
+    X(INCRBYFLOAT, "incrbyfloat")                                                                 \
+    X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TOUCH, "touch") X(TYPE, "type")       \
+    X(TTL, "ttl") X(PTTL, "pttl") X(EXPIRETIME, "expiretime") X(PEXPIRETIME, "pexpiretime")       \
+    X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")                             \
+    X(PEXPIREAT, "pexpireat") X(PERSIST, "persist")                                               \
+    X(RENAME, "rename") X(RENAMENX, "renamenx") X(COPY, "copy") X(MOVE, "move")                   \
+    X(LPUSH, "lpush") X(RPUSH, "rpush") X(LPUSHX, "lpushx") X(RPUSHX, "rpushx")                   \
+    X(LPOP, "lpop") X(RPOP, "rpop") X(LLEN, "llen") X(LINDEX, "lindex") X(LPOS, "lpos")           \
+    X(LRANGE, "lrange") X(LSET, "lset") X(LTRIM, "ltrim")                                         \
+    X(LMOVE, "lmove") X(RPOPLPUSH, "rpoplpush") X(LMPOP, "lmpop")                                 \
+    X(XADD, "xadd") X(XDEL, "xdel") X(XLEN, "xlen") X(XRANGE, "xrange")                           \
+    X(XREVRANGE, "xrevrange") X(XREAD, "xread") X(XTRIM, "xtrim")                                 \
+    X(XINFO_STREAM, "xinfo|stream")                                                               \
+    X(LOG_WRITE, "log.write") X(LOG_MWRITE, "log.mwrite")                                         \
+    X(LOG_RANGE, "log.range") X(LOG_REVRANGE, "log.revrange")                                     \
+    X(DBSIZE, "dbsize") X(KEYS, "keys") X(SCAN, "scan") X(FLUSHDB, "flushdb")                     \
+    X(SWAPDB, "swapdb")                                                                           \
+    X(WATCH, "watch") X(UNWATCH, "unwatch") X(MULTI, "multi") X(EXEC, "exec")                     \
+    X(DISCARD, "discard")                                                                         \
+    X(JSON_WRITE, "json write") X(JSON_WRITE_MANY, "json write_many") X(JSON_READ, "json read")
+/* clang-format on */
 
 enum operation_kind {
 #define X(kind, name) OP_##kind,
@@ -40,24 +52,29 @@ enum operation_kind {
         OP_COUNT,
 };
 
-enum { OPERATION_KEYS_MAX = 3, OPERATION_IDS_MAX = 3 };
+enum { OPERATION_KEYS_MAX = 3, OPERATION_IDS_MAX = 3, TRANSACTION_OPERATIONS_MAX = 12 };
 
 struct operation {
     enum operation_kind kind;
-    unsigned db;
+    unsigned db, other_db; /* other_db: where COPY and MOVE put it */
     unsigned keys[OPERATION_KEYS_MAX];
     size_t key_count;
     uint64_t tag; /* of the first of `count` values */
     size_t count; /* values; or COUNT, or elements to pop (0: not given) */
-    bool nx, xx, gt, lt, get, keep_ttl, no_create, is_ndjson;
-    int64_t time_ms; /* a deadline, or how far it is away; 0: none */
+    bool nx, xx, gt, lt, get, keep_ttl, persist, no_create, is_ndjson;
+    bool from_left, to_left; /* of lists */
+    int64_t time_ms;         /* a deadline, or how far it is away; 0: none */
     bool time_is_absolute;
-    int64_t from, to; /* of lists; event times of logs */
+    int64_t from, to; /* of lists and strings; an index, a rank, an increment (of floats, in
+                         quarters); event times of logs */
     bool trims_length, trims_id;
     size_t length;                          /* MAXLEN */
     struct model_id ids[OPERATION_IDS_MAX]; /* XADD's own, range bounds (0-0: - or +), XDEL's */
     size_t id_count;
     unsigned level;
+    bool is_queued;               /* by MULTI: it happens with its EXEC */
+    size_t queued;                /* EXEC: so many operations right before it, in the same array */
+    bool is_broken;               /* EXEC: a watched key has changed */
     int64_t sent_ms, received_ms; /* the command ran between these times */
 };
 
@@ -70,10 +87,14 @@ const char *operation_name(enum operation_kind kind);
 void operation_choose(const struct model *model, struct random *random, enum wire wire,
                       bool may_be_solo, uint64_t *next_tag, struct operation *operation);
 bool operation_is_solo(const struct operation *operation);
+/* A transaction on keys of one database, perhaps with WATCH before it, and a write that breaks it: up to
+ * TRANSACTION_OPERATIONS_MAX operations; returns how many. Not for JSON. */
+size_t transaction_choose(const struct model *model, struct random *random, enum wire wire,
+                          uint64_t *next_tag, struct operation *operations);
 void operation_encode(const struct model *model, const struct operation *operation, enum wire wire,
                       struct buffer *out);
 
-/* Carries it out on the model, sent_ms and received_ms are set. Compares the reply; NULL: there was
+/* Carries it out on the model, sent_ms and received_ms are set; EXEC: also what it has queued. Compares the reply; NULL: there was
  * none. Returns what is wrong, appended to *error, false then. `line` instead of `reply`: JSON. */
 bool operation_apply(struct model *model, const struct operation *operation,
                      const struct resp_reply *reply, struct slice line, struct buffer *error);

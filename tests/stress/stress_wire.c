@@ -50,7 +50,9 @@ static void add_key(struct words *words, const struct model *model,
                     const struct operation *operation, size_t index)
 {
     char name[MODEL_NAME_BYTES];
-    model_key_name(model, operation->db, operation->keys[index], name);
+    bool is_copy = operation->kind == OP_COPY && index == 1;
+    model_key_name(model, is_copy ? operation->other_db : operation->db, operation->keys[index],
+                   name);
     add(words, name);
 }
 
@@ -174,6 +176,10 @@ static void add_arguments(struct words *words, const struct model *model,
         return;
     case OP_DBSIZE:
     case OP_FLUSHDB:
+    case OP_UNWATCH:
+    case OP_MULTI:
+    case OP_EXEC:
+    case OP_DISCARD:
         return;
     case OP_KEYS:
         add(words, "*");
@@ -188,12 +194,56 @@ static void add_arguments(struct words *words, const struct model *model,
         add_key(words, model, operation, 0);
         add_id(words, operation->ids[0], "0-0");
         return;
+    case OP_MSET:
+    case OP_MSETNX:
+        for (size_t i = 0; i < operation->key_count; i++) {
+            add_key(words, model, operation, i);
+            add_value(words, operation->tag + i);
+        }
+        return;
     default:
         break;
     }
+    if (operation->kind == OP_LMPOP)
+        add_number(words, (int64_t)operation->key_count);
     for (size_t i = 0; i < operation->key_count; i++)
         add_key(words, model, operation, i);
     switch (operation->kind) {
+    case OP_SETNX:
+    case OP_GETSET:
+    case OP_APPEND:
+        add_value(words, operation->tag);
+        break;
+    case OP_SETRANGE:
+        add_number(words, operation->from);
+        add_value(words, operation->tag);
+        break;
+    case OP_GETRANGE:
+    case OP_SUBSTR:
+        add_number(words, operation->from);
+        add_number(words, operation->to);
+        break;
+    case OP_INCRBY:
+    case OP_DECRBY:
+        add_number(words, operation->from);
+        break;
+    case OP_INCRBYFLOAT:
+        buffer_printf(&words->bytes, "%.2f", (double)operation->from / 4);
+        end_word(words);
+        break;
+    case OP_SETEX:
+        add_number(words, operation->time_ms / 1000);
+        add_value(words, operation->tag);
+        break;
+    case OP_PSETEX:
+        add_number(words, operation->time_ms);
+        add_value(words, operation->tag);
+        break;
+    case OP_GETEX:
+        if (operation->persist)
+            add(words, "PERSIST");
+        add_set_options(words, operation);
+        break;
     case OP_SET:
         add_value(words, operation->tag);
         add_set_options(words, operation);
@@ -221,8 +271,35 @@ static void add_arguments(struct words *words, const struct model *model,
             add_number(words, (int64_t)operation->count);
         break;
     case OP_COPY:
+        if (operation->other_db != operation->db) {
+            add(words, "DB");
+            add_number(words, model_server_db(model, operation->other_db));
+        }
         if (operation->xx)
             add(words, "REPLACE");
+        break;
+    case OP_MOVE:
+        add_number(words, model_server_db(model, operation->other_db));
+        break;
+    case OP_LPOS:
+        add_value(words, operation->tag);
+        if (operation->from) {
+            add(words, "RANK");
+            add_number(words, operation->from);
+        }
+        add_count(words, operation);
+        break;
+    case OP_LSET:
+        add_number(words, operation->from);
+        add_value(words, operation->tag);
+        break;
+    case OP_LMOVE:
+        add(words, operation->from_left ? "LEFT" : "RIGHT");
+        add(words, operation->to_left ? "LEFT" : "RIGHT");
+        break;
+    case OP_LMPOP:
+        add(words, operation->from_left ? "LEFT" : "RIGHT");
+        add_count(words, operation);
         break;
     case OP_LINDEX:
         add_number(words, operation->from);

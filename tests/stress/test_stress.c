@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 enum {
-    OPERATIONS_EXPECTED = 40000, /* of a run that must have sent every command and met compactions */
+    OPERATIONS_EXPECTED =
+        40000, /* of a run that must have sent every command and met compactions */
     CLIENTS = 6,
     CLIENTS_MAX = 200,
     LIVES_BETWEEN_FLUSHES =
@@ -129,6 +130,8 @@ static _Noreturn void give_up(struct run *run, const char *what)
     if (run->administrator.has_failed)
         printf("%.*s\n", (int)run->administrator.failure.size,
                (const char *)run->administrator.failure.data);
+    if (run->visitor.has_failed)
+        printf("%.*s\n", (int)run->visitor.failure.size, (const char *)run->visitor.failure.data);
     print_log_end(run);
     if (run->server.pid > 0)
         test_server_kill(&run->server);
@@ -462,10 +465,10 @@ static void report(const struct run *run)
     }
     printf("ran: %" PRIu64 " commands checked (%" PRIu64
            " of the administrator), connections: %" PRIu64 " RESP2, %" PRIu64 " RESP3, %" PRIu64
-           " inline, %" PRIu64 " JSON, %" PRIu64 " visitors\n",
+           " inline, %" PRIu64 " JSON, %" PRIu64 " visitors, %" PRIu64 " talks\n",
            operation_count(run), run->administrator.commands, connections[WIRE_RESP2],
            connections[WIRE_RESP3], connections[WIRE_INLINE], connections[WIRE_JSON],
-           run->visitor.visits);
+           run->visitor.visits, run->visitor.talks);
     printf("ran: %" PRIu64 " lives: %" PRIu64 " ended by SIGKILL under load, %" PRIu64
            " idle, %" PRIu64 " by SIGTERM, %" PRIu64 " by SHUTDOWN; %" PRIu64
            " killed while recovering, %" PRIu64 " pauses, %" PRIu64 " starts replayed the log\n",
@@ -494,6 +497,8 @@ static void expect_enough(struct run *run)
     buffer_release(&missing);
     if (was_long && (run->administrator.compactions == 0 || run->administrator.flushes == 0))
         give_up(run, "no compaction ran under load");
+    if (was_long && run->visitor.talks == 0)
+        give_up(run, "no talk came to its end");
 }
 
 int main(void)

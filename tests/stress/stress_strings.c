@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on strings, carried out on the model. */
+#include "stress/stress_expectation.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { NUMBER_BYTES_MAX = 24 };
+
+static void show_text(struct slice text, struct buffer *out)
+{
+    struct buffer copy = {0};
+    buffer_append_slice(&copy, text);
+    resp_reply_show(&(struct resp_reply){.type = '$', .text = copy}, out);
+    buffer_release(&copy);
+}
+
+static void show_slot(const struct model_slot *slot, struct buffer *out)
+{
+    if (slot->type == TYPE_STRING)
+        show_text(buffer_slice(&slot->text), out);
+    else
+        buffer_append_text(out, "nil");
+}
+
+static void expect_slot(const struct model_slot *slot, struct expectation *expected)
+{
+    expect_text(expected, "");
+    show_slot(slot, &expected->text);
+}
+
+static void write_value(struct model_slot *slot, size_t offset, uint64_t tag)
+{
+    struct buffer value = {0};
+    value_append(&value, tag);
+    slot_write_text(slot, offset, buffer_slice(&value));
+    buffer_release(&value);
+}
+
+void apply_set(const struct operation *o, struct model_slot *slot, struct expectation *expected)
+{
+    bool exists = slot->type != TYPE_NONE, is_setnx = o->kind == OP_SETNX;
+    bool may = !((o->nx || is_setnx) && exists) && !(o->xx && !exists);
+    if (o->get && exists && slot->type != TYPE_STRING) {
+        expect_text(expected, WRONG_TYPE);
+        return;
+    }
+    if (o->get)
+        expect_slot(slot, expected);
+    else if (is_setnx)
+        expect_integer(expected, may);
+    else
+        expect_text(expected, may ? "+OK" : "nil");
+    if (!may)
+        return;
+    int64_t after = o->keep_ttl ? slot->expires_after : 0;
+    int64_t until = o->keep_ttl ? slot->expires_until : 0;
+    if (o->time_ms)
+        operation_deadline(o, &after, &until);
+    slot_clear(slot);
+    write_value(slot, 0, o->tag);
+    slot_expire_at(slot, after, until);
+}
+
+static void apply_getex(const struct operation *o, struct model_slot *slot,
+                        struct expectation *expected)
+{
+    int64_t after = 0, until = 0;
+    expect_slot(slot, expected);
+    if (slot->type == TYPE_NONE || (o->time_ms == 0 && !o->persist))
+        return;
+    if (o->time_ms)
+        operation_deadline(o, &after, &until);
+    slot_expire_at(slot, after, until);
+}
+
+/* Up to `to`, inclusive. */
+static void expect_part(const struct operation *o, const struct model_slot *slot,
+                        struct expectation *expected)
+{
+    struct slice text = buffer_slice(&slot->text);
+    size_t from = (size_t)o->from < text.size ? (size_t)o->from : text.size;
+    size_t end = (size_t)o->to < text.size ? (size_t)o->to + 1 : text.size;
+    expect_text(expected, "");
+    show_text(from < end ? slice_make(text.data + from, end - from) : slice_make(NULL, 0),
+              &expected->text);
+}
+
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
+/* A number that INCR and its kind have written, in quarters; false: it is none. No value of a tag
+ * looks like one. */
+static bool read_quarters(const struct model_slot *slot, int64_t *quarters)
+{
+    char text[NUMBER_BYTES_MAX + 1], *end;
+    if (slot->type == TYPE_NONE) {
+        *quarters = 0;
+        return true;
+    }
+    if (slot->text.size == 0 || slot->text.size > NUMBER_BYTES_MAX)
+        return false;
+    memcpy(text, slot->text.data, slot->text.size);
+    text[slot->text.size] = 0;
+    if (strspn(text, "-.0123456789") != slot->text.size)
+        return false;
+    *quarters = (int64_t)(strtod(text, &end) * 4); /* small ones are exact */
+    return *end == 0;
+}
+
+static void write_quarters(struct model_slot *slot, int64_t quarters)
+{
+    static const char *const fractions[] = {"", ".25", ".5", ".75"};
+    char text[NUMBER_BYTES_MAX + 1];
+    int64_t size = llabs(quarters);
+    snprintf(text, sizeof(text), "%s%" PRId64 "%s", quarters < 0 ? "-" : "", size / 4,
+             fractions[size % 4]);
+    buffer_clear(&slot->text);
+    slot_write_text(slot, 0, slice_from(text));
+}
+
+static void apply_increment(const struct operation *o, struct model_slot *slot,
+                            struct expectation *expected)
+{
+    bool is_float = o->kind == OP_INCRBYFLOAT;
+    int64_t quarters, by = o->kind == OP_INCR || o->kind == OP_DECR ? 1 : o->from;
+    if (!read_quarters(slot, &quarters) || (!is_float && quarters % 4 != 0)) {
+        expect_text(expected, is_float ? "-ERR value is not a valid float"
+                                       : "-ERR value is not an integer or out of range");
+        return;
+    }
+    if (o->kind == OP_DECR || o->kind == OP_DECRBY)
+        by = -by;
+    write_quarters(slot, quarters + (is_float ? by : 4 * by));
+    if (is_float)
+        expect_slot(slot, expected);
+    else
+        expect_integer(expected, quarters / 4 + by);
+}
+
+/* ---- One key, many keys ---------------------------------------------------------------------- */
+
+void apply_string(const struct operation *o, struct model_slot *slot, struct expectation *expected)
+{
+    switch (o->kind) {
+    case OP_GET:
+        expect_slot(slot, expected);
+        break;
+    case OP_GETRANGE:
+    case OP_SUBSTR:
+        expect_part(o, slot, expected);
+        break;
+    case OP_STRLEN:
+        expect_integer(expected, (int64_t)slot->text.size);
+        break;
+    case OP_GETDEL:
+        expect_slot(slot, expected);
+        slot_clear(slot);
+        break;
+    case OP_GETEX:
+        apply_getex(o, slot, expected);
+        break;
+    case OP_GETSET:
+        expect_slot(slot, expected);
+        slot_clear(slot);
+        write_value(slot, 0, o->tag);
+        break;
+    case OP_APPEND:
+        write_value(slot, slot->text.size, o->tag);
+        expect_integer(expected, (int64_t)slot->text.size);
+        break;
+    case OP_SETRANGE:
+        if (value_size(o->tag) > 0)
+            write_value(slot, (size_t)o->from, o->tag);
+        expect_integer(expected, (int64_t)slot->text.size);
+        break;
+    default:
+        apply_increment(o, slot, expected);
+        break;
+    }
+}
+
+static void apply_mset(const struct operation *o, struct model_slot *slots,
+                       struct expectation *expected)
+{
+    bool may = true;
+    for (size_t i = 0; i < o->key_count; i++)
+        may &= o->kind == OP_MSET || slots[o->keys[i]].type == TYPE_NONE;
+    for (size_t i = 0; i < o->key_count && may; i++) {
+        slot_clear(&slots[o->keys[i]]);
+        write_value(&slots[o->keys[i]], 0, o->tag + i);
+    }
+    if (o->kind == OP_MSET)
+        expect_text(expected, "+OK");
+    else
+        expect_integer(expected, may);
+}
+
+void apply_strings(struct model *model, const struct operation *o, struct expectation *expected)
+{
+    struct model_slot *slots = model->slots[o->db];
+    if (o->kind != OP_MGET) {
+        apply_mset(o, slots, expected);
+        return;
+    }
+    expect_text(expected, "[");
+    for (size_t i = 0; i < o->key_count; i++) {
+        buffer_append_text(&expected->text, i ? ", " : "");
+        show_slot(&slots[o->keys[i]], &expected->text);
+    }
+    buffer_append_text(&expected->text, "]");
+}
