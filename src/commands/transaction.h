@@ -41,7 +41,7 @@ struct transaction {
     bool is_refused; /* a request could not be queued: EXEC does nothing */
     struct queued_request **requests;
     size_t count, capacity;
-    size_t bytes;          /* of words, of requests and watches */
+    atomic_size_t bytes;   /* of words, of requests and watches; the loop counts them at any time */
     struct watch *watches; /* newest first */
     size_t watch_count;
     atomic_int shown;      /* by CLIENT LIST: `count`; -1: not open */
