@@ -145,13 +145,18 @@ static _Noreturn void give_up(struct run *run, const char *what)
 }
 
 /* A server that ends by itself, at an assertion or at a sanitizer's finding, is no killed one. */
-static void expect_running(struct run *run)
+static bool is_running(struct run *run)
 {
     int status;
-    if (waitpid(run->server.pid, &status, WNOHANG) == 0)
-        return;
-    run->server.pid = 0;
-    give_up(run, "the server has ended by itself");
+    if (run->server.pid > 0 && waitpid(run->server.pid, &status, WNOHANG) != 0)
+        run->server.pid = 0;
+    return run->server.pid > 0;
+}
+
+static void expect_running(struct run *run)
+{
+    if (!is_running(run))
+        give_up(run, "the server has ended by itself");
 }
 
 /* ---- Start, check ---------------------------------------------------------------------------- */
@@ -342,11 +347,12 @@ static bool end_life(struct run *run, struct threads *threads)
     enum ending ending = (enum ending)random_below(&run->random, ENDINGS + 3);
     if (ending >= ENDINGS)
         ending = END_KILL;
-    expect_running(run);
-    if (atomic_load(&run->life.has_failed)) {
-        kill(run->server.pid, SIGCONT);
+    if (!is_running(run) || atomic_load(&run->life.has_failed)) {
+        if (run->server.pid > 0)
+            kill(run->server.pid, SIGCONT);
         atomic_store(&run->life.must_stop, true);
         join(threads);
+        expect_running(run);
         give_up(run, "under load");
     }
     run->endings[ending]++;
