@@ -589,6 +589,8 @@ static enum execution execute(struct session *session, struct service_thread *th
             answer_status(&run, status);
         break;
     }
+    if (!session->json && run.context.command->run == exec_command && session->transaction.is_open)
+        transaction_end(session); /* it failed before its handler ran */
     command_build_destroy(run.context.build);
     raise_lsn(&run, *lsn);
     raise_lsn(&run, session->taken_lsn);

@@ -185,6 +185,19 @@ databases_that_are_emptied_or_swapped_break_the_transactions_that_watch_them(voi
     assert_reply(f, f->a, "EXEC", "[]");
 }
 
+static void a_transaction_that_fails_before_it_runs_is_over(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "WATCH k", "+OK");
+    assert_reply(f, f->a, "MULTI", "+OK");
+    assert_reply(f, f->a, "SET k v", "+QUEUED");
+    f->service->store = NULL;
+    assert_reply(f, f->a, "EXEC", "-LOADING Cordwood is loading the dataset from disk");
+    f->service->store = f->ms.store;
+    assert_reply(f, f->a, "EXEC", "-ERR EXEC without MULTI");
+    assert_reply(f, f->a, "EXISTS k", ":0");
+}
+
 static void watching_is_over_after_exec_discard_unwatch_reset_and_the_end(void **state)
 {
     struct session_fixture *f = *state;
@@ -337,6 +350,7 @@ int main(void)
         TEST(a_long_transaction_is_executed_by_a_worker),
         TEST(a_watched_key_that_expires_breaks_the_transaction),
         TEST(a_key_that_comes_by_a_swap_breaks_the_transaction),
+        TEST(a_transaction_that_fails_before_it_runs_is_over),
         TEST(databases_that_are_emptied_or_swapped_break_the_transactions_that_watch_them),
         TEST(watching_is_over_after_exec_discard_unwatch_reset_and_the_end),
         TEST(cold_watched_keys_are_looked_up_by_a_worker),
