@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "sim/commands.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { WORDS_MAX = 32 };
+enum { WORDS_MAX = 32, TRANSACTION_COMMANDS_MAX = 6 };
 
 /* A command's words, on their way to bytes. */
 struct words {
@@ -222,6 +224,76 @@ static void make_set(struct maker *m)
         word(m, "GET");
     }
 }
+
+/* ---- Parts of strings ------------------------------------------------------------------------ */
+
+/* Within a string, behind its end, where the header's and the pieces' ends are. */
+static int64_t string_offset(struct maker *m)
+{
+    static const int64_t edges[] = {32768, 65536, 98304};
+    if (m->mood->large && one_in(m, 6))
+        return edges[below(m, 3)] - 2 + (int64_t)below(m, 4);
+    return (int64_t)below(m, one_in(m, 8) ? 3000 : 80);
+}
+
+static void make_write_part(struct maker *m)
+{
+    struct model_command *c = m->command;
+    c->kind = MODEL_WRITE_PART;
+    if (one_in(m, 2)) {
+        c->flags = MODEL_AT_END;
+        word(m, "APPEND");
+        key(m, 0);
+    } else {
+        word(m, "SETRANGE");
+        key(m, 0);
+        c->first = string_offset(m);
+        word(m, "%" PRId64, c->first);
+    }
+    value(m);
+}
+
+/* MSET, INCRBY, GETDEL, GETRANGE. */
+static void make_whole_strings(struct maker *m)
+{
+    struct model_command *c = m->command;
+    size_t keys = 1 + below(m, 3);
+    switch (below(m, m->mood->gentle ? 5 : 6)) {
+    case 0:
+        c->kind = MODEL_GETRANGE;
+        word(m, "GETRANGE");
+        key(m, 0);
+        c->first = string_offset(m);
+        c->last = c->first + string_offset(m);
+        word(m, "%" PRId64, c->first);
+        word(m, "%" PRId64, c->last);
+        break;
+    case 1:
+    case 2:
+        c->kind = MODEL_MSET;
+        c->flags = one_in(m, 2) ? MODEL_NX : 0;
+        word(m, c->flags ? "MSETNX" : "MSET");
+        for (size_t i = 0; i < keys; i++) {
+            key(m, 0);
+            value(m);
+        }
+        break;
+    case 3:
+    case 4:
+        c->kind = MODEL_INCRBY;
+        word(m, "INCRBY");
+        key(m, 0);
+        c->first = (int64_t)below(m, 100) - 30;
+        word(m, "%" PRId64, c->first);
+        break;
+    default:
+        c->kind = MODEL_GETDEL;
+        word(m, "GETDEL");
+        key(m, 0);
+    }
+}
+
+/* ---- Any key --------------------------------------------------------------------------------- */
 
 static void make_key_command(struct maker *m)
 {
@@ -671,11 +743,11 @@ void sim_command_make(struct random *random, const struct model *model, const st
                       unsigned database, bool json, struct model_command *command)
 {
     static void (*const families[])(struct maker *) = {
-        make_set,       make_set,   make_key_command, make_key_command,  make_expire,
-        make_push,      make_push,  make_push,        make_list_command, make_list_command,
-        make_xadd,      make_xadd,  make_xadd,        make_stream_cut,   make_xrange,
-        make_xrange,    make_xread, make_xread,       make_log_write,    make_log_write,
-        make_log_range,
+        make_set,       make_set,        make_key_command,   make_key_command,  make_expire,
+        make_push,      make_push,       make_push,          make_list_command, make_list_command,
+        make_xadd,      make_xadd,       make_xadd,          make_stream_cut,   make_xrange,
+        make_xrange,    make_xread,      make_xread,         make_log_write,    make_log_write,
+        make_log_range, make_write_part, make_whole_strings,
     };
     struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
     struct maker *m = &maker;
@@ -692,4 +764,43 @@ void sim_command_make(struct random *random, const struct model *model, const st
     if (!json)
         words_encode(&m->words, &command->request);
     buffer_release(&m->words.text);
+}
+
+/* ---- Transactions ---------------------------------------------------------------------------- */
+
+/* Objects above 64 KiB are not copied in one; SCAN's keys come in any order, and XREAD would block outside. */
+static bool may_be_queued(const struct model_command *command)
+{
+    return command->kind != MODEL_COPY && command->kind != MODEL_MOVE &&
+           command->kind != MODEL_SCAN && command->kind != MODEL_XREAD;
+}
+
+static void make_word(struct model_command *command, enum model_command_kind kind, const char *text)
+{
+    command->kind = kind;
+    buffer_printf(&command->request, "*1\r\n$%zu\r\n%s\r\n", strlen(text), text);
+}
+
+size_t sim_transaction_make(struct random *random, const struct model *model,
+                            const struct sim_mood *mood, unsigned database,
+                            struct model_command *commands, size_t room)
+{
+    size_t max = room - 2 < TRANSACTION_COMMANDS_MAX ? room - 2 : TRANSACTION_COMMANDS_MAX;
+    size_t count = sim_below(random, max + 1);
+    bool is_discarded = sim_one_in(random, 8);
+    struct model_command *end = &commands[1 + count];
+    make_word(&commands[0], MODEL_MULTI, "MULTI");
+    make_word(end, is_discarded ? MODEL_DISCARD : MODEL_EXEC, is_discarded ? "DISCARD" : "EXEC");
+    end->queued = memory_zeroed(count ? count : 1, sizeof *end->queued);
+    for (size_t i = 0; i < count; i++) {
+        struct model_command *queued = &end->queued[end->queued_count++];
+        sim_command_make(random, model, mood, database, false, queued);
+        while (!may_be_queued(queued)) {
+            model_command_release(queued);
+            sim_command_make(random, model, mood, database, false, queued);
+        }
+        commands[1 + i].kind = MODEL_QUEUED;
+        buffer_append_slice(&commands[1 + i].request, buffer_slice(&queued->request));
+    }
+    return count + 2;
 }

@@ -16,6 +16,12 @@ struct sim_mood {
 void sim_command_make(struct random *random, const struct model *model, const struct sim_mood *mood,
                       unsigned database, bool json, struct model_command *command);
 
+/* The same for MULTI, up to `room` - 2 commands, and EXEC or DISCARD, each as a command that is sent; at
+ * least two. Returns how many. */
+size_t sim_transaction_make(struct random *random, const struct model *model,
+                            const struct sim_mood *mood, unsigned database,
+                            struct model_command *commands, size_t room);
+
 static inline uint64_t sim_below(struct random *random, uint64_t bound)
 {
     return random_below(random, bound);

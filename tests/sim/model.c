@@ -192,6 +192,7 @@ struct run {
     unsigned database;
     const struct model_command *command;
     struct resp_writer reply;
+    bool is_batch; /* of a transaction that writes: its reads delete what is due, too */
 };
 
 static struct model_slot *slot_of(struct run *run, size_t index)
@@ -208,7 +209,7 @@ static struct model_slot *look_at(struct run *run, struct model_slot *slot, bool
         return NULL;
     if (!is_due(run->model, slot))
         return slot;
-    if (writes)
+    if (writes || run->is_batch)
         slot_clear(run->model, slot);
     return NULL;
 }
@@ -276,6 +277,125 @@ static void run_get(struct run *run)
     else
         resp_null(&run->reply);
 }
+
+/* ---- Parts of strings ------------------------------------------------------------------------ */
+
+static struct slice text_of(const struct model_slot *slot)
+{
+    if (!slot || !slot->value)
+        return slice_make(NULL, 0);
+    return slice_make(slot->value->items[0].bytes->data, slot->value->items[0].bytes->size);
+}
+
+/* Another text in the place of a string's, or a new string; the time stays. */
+static void replace_text(struct run *run, struct model_slot *slot, struct slice text)
+{
+    value_unref(slot->value);
+    slot->value = value_make(MODEL_STRING);
+    value_insert(slot->value, 0,
+                 (struct model_item){.bytes = model_bytes_make(text.data, text.size, text.size)});
+    touch(run->model, slot);
+}
+
+/* The slot's text with `bytes` written at `offset`. */
+static void write_at(struct run *run, struct model_slot *slot, size_t offset, struct slice bytes)
+{
+    struct buffer text = {0};
+    struct slice old = text_of(slot);
+    size_t size = offset + bytes.size > old.size ? offset + bytes.size : old.size;
+    buffer_append_slice(&text, old);
+    while (text.size < size)
+        buffer_append_byte(&text, 0);
+    if (bytes.size)
+        memcpy(text.data + offset, bytes.data, bytes.size);
+    replace_text(run, slot, buffer_slice(&text));
+    buffer_release(&text);
+}
+
+static void run_write_part(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_STRING, &slot))
+        return;
+    slot = slot_of(run, 0);
+    size_t offset = c->flags & MODEL_AT_END ? text_of(slot).size : (size_t)c->first;
+    write_at(run, slot, offset, slice_make(c->bytes[0]->data, c->bytes[0]->size));
+    resp_integer(&run->reply, (int64_t)text_of(slot).size);
+}
+
+static void run_getrange(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    if (!look_typed(run, 0, false, MODEL_STRING, &slot))
+        return;
+    struct slice text = text_of(slot);
+    int64_t size = (int64_t)text.size, last = c->last < size ? c->last : size - 1;
+    if (c->first > last)
+        resp_bulk(&run->reply, slice_make(NULL, 0));
+    else
+        resp_bulk(&run->reply, slice_make(text.data + c->first, (size_t)(last - c->first + 1)));
+}
+
+/* With MODEL_NX: MSETNX. */
+static void run_mset(struct run *run)
+{
+    const struct model_command *c = run->command;
+    bool is_free = true;
+    for (size_t i = 0; i < c->key_count; i++)
+        is_free &= !look(run, i, true);
+    bool writes = is_free || !(c->flags & MODEL_NX);
+    for (size_t i = 0; i < c->key_count && writes; i++) {
+        replace_text(run, slot_of(run, i), slice_make(c->bytes[i]->data, c->bytes[i]->size));
+        slot_of(run, i)->expire_ms = 0;
+    }
+    if (c->flags & MODEL_NX)
+        resp_integer(&run->reply, writes);
+    else
+        resp_simple(&run->reply, "OK");
+}
+
+/* What the maker leaves behind: small numbers, or text that is none. */
+static void run_incrby(struct run *run)
+{
+    struct model_slot *slot;
+    char text[32];
+    int64_t number = 0;
+    if (!look_typed(run, 0, true, MODEL_STRING, &slot))
+        return;
+    if (slot) {
+        struct slice old = text_of(slot);
+        size_t size = old.size < 20 ? old.size : 0;
+        memcpy(text, old.size ? (const char *)old.data : "", size);
+        text[size] = 0;
+        number = strtoll(text, NULL, 10);
+        snprintf(text, sizeof text, "%" PRId64, number);
+        if (!slice_equal(old, slice_from(text))) { /* the only way to write a number */
+            resp_error(&run->reply, "ERR value is not an integer or out of range");
+            return;
+        }
+    }
+    number += run->command->first;
+    snprintf(text, sizeof text, "%" PRId64, number);
+    replace_text(run, slot_of(run, 0), slice_from(text));
+    resp_integer(&run->reply, number);
+}
+
+static void run_getdel(struct run *run)
+{
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_STRING, &slot))
+        return;
+    if (!slot) {
+        resp_null(&run->reply);
+        return;
+    }
+    resp_bulk(&run->reply, text_of(slot));
+    slot_clear(run->model, slot);
+}
+
+/* ---- Any type -------------------------------------------------------------------------------- */
 
 static void run_count_keys(struct run *run, bool deletes)
 {
@@ -846,14 +966,57 @@ static void run_log_range(struct run *run)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-enum model_reply model_run(struct model *model, unsigned *database, const struct model_command *c,
-                           struct buffer *expected)
+static bool is_write(enum model_command_kind kind)
 {
-    struct run all = {.model = model, .database = *database, .command = c};
+    switch (kind) {
+    case MODEL_GET:
+    case MODEL_EXISTS:
+    case MODEL_TYPE:
+    case MODEL_PTTL:
+    case MODEL_DBSIZE:
+    case MODEL_SELECT:
+    case MODEL_GETRANGE:
+    case MODEL_LRANGE:
+    case MODEL_LLEN:
+    case MODEL_LINDEX:
+    case MODEL_XLEN:
+    case MODEL_XRANGE:
+    case MODEL_LOG_RANGE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static enum model_reply run_command(struct model *model, unsigned *database,
+                                    const struct model_command *c, bool is_batch,
+                                    struct buffer *expected);
+
+/* All of them are one write. */
+static void run_exec(struct run *run, unsigned *database)
+{
+    const struct model_command *c = run->command;
+    bool is_batch = false;
+    for (size_t i = 0; i < c->queued_count; i++)
+        is_batch |= is_write(c->queued[i].kind);
+    resp_array(&run->reply, c->queued_count);
+    for (size_t i = 0; i < c->queued_count; i++) {
+        const struct model_command *queued = &c->queued[i];
+        if (queued->refusal.size)
+            buffer_append_slice(run->reply.out, queued->refusal);
+        else
+            /* None blocks. */
+            (void)run_command(run->model, database, queued, is_batch, run->reply.out);
+    }
+}
+
+static enum model_reply run_command(struct model *model, unsigned *database,
+                                    const struct model_command *c, bool is_batch,
+                                    struct buffer *expected)
+{
+    struct run all = {.model = model, .database = *database, .command = c, .is_batch = is_batch};
     struct run *run = &all;
     run->reply = (struct resp_writer){.out = expected, .protocol = 2};
-    model->changed = false;
-    model->revealed = 0;
     switch (c->kind) {
     case MODEL_SET:
         run_set(run);
@@ -950,10 +1113,43 @@ enum model_reply model_run(struct model *model, unsigned *database, const struct
     case MODEL_JSON_READ:
         run_log_range(run);
         break;
+    case MODEL_WRITE_PART:
+        run_write_part(run);
+        break;
+    case MODEL_GETRANGE:
+        run_getrange(run);
+        break;
+    case MODEL_MSET:
+        run_mset(run);
+        break;
+    case MODEL_INCRBY:
+        run_incrby(run);
+        break;
+    case MODEL_GETDEL:
+        run_getdel(run);
+        break;
+    case MODEL_MULTI:
+    case MODEL_DISCARD:
+        resp_simple(&run->reply, "OK");
+        break;
+    case MODEL_QUEUED:
+        resp_simple(&run->reply, "QUEUED");
+        break;
+    case MODEL_EXEC:
+        run_exec(run, database);
+        break;
     case MODEL_COMMAND_COUNT:
         assert(false);
     }
     return MODEL_EXACT;
+}
+
+enum model_reply model_run(struct model *model, unsigned *database, const struct model_command *c,
+                           struct buffer *expected)
+{
+    model->changed = false;
+    model->revealed = 0;
+    return run_command(model, database, c, false, expected);
 }
 
 void model_show(const struct model_value *value, struct buffer *into)
@@ -1006,6 +1202,9 @@ void model_command_release(struct model_command *command)
 {
     for (size_t i = 0; i < MODEL_ARGUMENTS_MAX; i++)
         model_bytes_unref(command->bytes[i]);
+    for (size_t i = 0; i < command->queued_count; i++)
+        model_command_release(&command->queued[i]);
+    memory_free(command->queued);
     buffer_release(&command->request);
     *command = (struct model_command){0};
 }

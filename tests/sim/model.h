@@ -66,9 +66,11 @@ struct model {
 enum model_command_kind {
 #define MODEL_COMMANDS(X)                                                                          \
     X(SET) X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(COPY)       \
-    X(MOVE) X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT) X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN)   \
-    X(LINDEX) X(XADD) X(XDEL) X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE)       \
-    X(LOG_RANGE) X(JSON_WRITE) X(JSON_READ)
+    X(MOVE) X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT)                           \
+    X(WRITE_PART) X(GETRANGE) X(MSET) X(INCRBY) X(GETDEL)                                          \
+    X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN) X(LINDEX)                                            \
+    X(XADD) X(XDEL) X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE)                 \
+    X(LOG_RANGE) X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)
 #define MODEL_COMMAND_ENUM(name) MODEL_##name,
     MODEL_COMMANDS(MODEL_COMMAND_ENUM)
 #undef MODEL_COMMAND_ENUM
@@ -88,6 +90,7 @@ enum model_flags {
     MODEL_MAXLEN = 1 << 14, MODEL_MINID = 1 << 15, /* XADD's and XTRIM's trimming */
     MODEL_REPLACE = 1 << 17,
     MODEL_TIMED = 1 << 16, /* LOG.WRITE TS, JSON timestamp, SET PXAT */
+    MODEL_AT_END = 1 << 18, /* WRITE_PART: APPEND, not SETRANGE; `first` is the offset */
 };
 
 struct model_command {
@@ -103,6 +106,10 @@ struct model_command {
     size_t count;                                   /* of ids or bytes */
     uint64_t timeout_ms;
     bool timed_out;        /* XREAD BLOCK: the host let the time pass */
+    /* EXEC: what it runs, owned; how many. */
+    struct model_command *queued;
+    size_t queued_count;
+    struct slice refusal; /* of a queued one: the reply of the store, which did nothing; empty: it ran */
     struct buffer request; /* as it is sent */
 };
 

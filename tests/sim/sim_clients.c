@@ -61,6 +61,7 @@ static bool is_refusal(struct slice reply)
         "-ERR input/output error",
         "-ERR damaged data", /* a read that brought too little */
         "-ERR no space left on the disk",
+        "-EXECABORT", /* one of the above, when it was queued or before it ran */
         "{\"status\":\"error\",\"errcode\":\"storage_full\"",
         "{\"status\":\"error\",\"errcode\":\"read_only\"",
         "{\"status\":\"error\",\"errcode\":\"internal_error\"",
@@ -99,6 +100,16 @@ static bool is_key_set(struct slice reply, struct slice expected)
     return is_set && bytes == expected.size;
 }
 
+static size_t resp_size(struct sim *sim, struct slice output)
+{
+    struct resp_reply reply = {0};
+    size_t consumed = 0;
+    if (resp_reply_read(output, &reply, &consumed) != REPLY_COMPLETE)
+        sim_fail(sim, "a reply that is not whole");
+    resp_reply_release(&reply);
+    return consumed;
+}
+
 static void fail_reply(struct sim *sim, struct client *client, struct slice reply,
                        struct slice expected)
 {
@@ -119,6 +130,25 @@ static void fail_reply(struct sim *sim, struct client *client, struct slice repl
         (int)(want.size < 300 ? want.size : 300), (const char *)want.data);
 }
 
+/* Of the commands in a transaction some may be refused, as each alone may be. */
+static void note_refusals(struct sim *sim, struct model_command *exec, struct slice reply)
+{
+    const uint8_t *line_end = memchr(reply.data, '\n', reply.size);
+    if (!line_end || reply.data[0] != '*')
+        return;
+    struct slice rest = slice_skip(reply, (size_t)(line_end + 1 - reply.data));
+    for (size_t i = 0; i < exec->queued_count && rest.size > 0; i++) {
+        size_t size = resp_size(sim, rest);
+        sim->counts->by_command[exec->queued[i].kind]++;
+        if (is_refusal(rest) && sim_is_faulty(sim)) {
+            count(sim, SIM_REFUSED);
+            sim->doubtful = true;
+            exec->queued[i].refusal = slice_make(rest.data, size);
+        }
+        rest = slice_skip(rest, size);
+    }
+}
+
 /* Compares one reply and does in the model what the command did. Returns the write that it tells of. */
 static uint64_t check_reply(struct sim *sim, struct client *client, struct slice reply)
 {
@@ -132,6 +162,8 @@ static uint64_t check_reply(struct sim *sim, struct client *client, struct slice
         sim->doubtful = true;
         return 0;
     }
+    if (command->kind == MODEL_EXEC)
+        note_refusals(sim, command, reply);
     if (command->flags & MODEL_NEWEST)
         command->ids[0] = model_newest_id(&sim->model, client->database, command->keys[0]);
     /* In the middle of this call the store may have gone back to what is acknowledged. */
@@ -158,12 +190,7 @@ static size_t reply_size(struct sim *sim, const struct client *client, struct sl
             sim_fail(sim, "half a line of JSON in the output");
         return (size_t)(end - output.data) + 1;
     }
-    struct resp_reply reply = {0};
-    size_t consumed = 0;
-    if (resp_reply_read(output, &reply, &consumed) != REPLY_COMPLETE)
-        sim_fail(sim, "a reply that is not whole");
-    resp_reply_release(&reply);
-    return consumed;
+    return resp_size(sim, output);
 }
 
 void sim_check_blocked(struct sim *sim, struct client *client)
@@ -235,12 +262,21 @@ static void client_feed(struct sim *sim, struct client *client)
 static void client_ask(struct sim *sim, struct client *client)
 {
     size_t commands = one_in(sim, 3) ? 1 + below(sim, 12) : 1;
+    size_t first = client->queue_count;
     while (commands-- > 0 && client->queue_count < QUEUE_MAX) {
-        struct model_command *command = &client->queue[client->queue_count++];
+        struct model_command *command = &client->queue[client->queue_count];
+        size_t room = QUEUE_MAX - client->queue_count;
+        if (!client->json && room > 2 && one_in(sim, 20)) {
+            client->queue_count += sim_transaction_make(&sim->random, &sim->model, &sim->mood,
+                                                        client->database, command, room);
+            continue;
+        }
         sim_command_make(&sim->random, &sim->model, &sim->mood, client->database, client->json,
                          command);
-        buffer_append_slice(&client->unsent, buffer_slice(&command->request));
+        client->queue_count++;
     }
+    for (size_t i = first; i < client->queue_count; i++)
+        buffer_append_slice(&client->unsent, buffer_slice(&client->queue[i].request));
 }
 
 /* A parked request is worked off, and what follows it. */
