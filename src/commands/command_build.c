@@ -45,11 +45,13 @@ struct command_build *command_build_again(struct command_context *c)
     return c->build;
 }
 
-struct lsm_snapshot *command_build_snapshot(struct command_build *build)
+void command_build_begin_read(struct command_build *build)
 {
-    if (!build->snapshot)
-        build->snapshot = lsm_snapshot_acquire(engine_of(build));
-    return build->snapshot;
+    struct access *access = build->c->access;
+    assert(!build->snapshot);
+    build->snapshot = lsm_snapshot_acquire(engine_of(build));
+    access_begin_read_at(access, build->c->database, build->snapshot);
+    build->generation = access->generation;
 }
 
 /* Flush and compaction are behind: this thread helps, or waits a little for those who do it. */
@@ -100,7 +102,7 @@ enum status command_build_is_fresh(struct command_context *c, struct slice sourc
     bool changed = true;
     lsn_t moment = lsm_snapshot_lsn(c->build->snapshot);
     enum status status = keyspace_changed(c->access, source, moment, &changed);
-    *fresh = !changed;
+    *fresh = !changed && c->access->generation == c->build->generation;
     return status;
 }
 

@@ -23,7 +23,8 @@ struct command_build {
     const char *error; /* why it is no use to go on: the reply; NULL: none */
     struct lsm_snapshot
         *snapshot; /* the moment that the value was read at; NULL: it was not read from the store */
-    bool is_made;  /* what follows is whole */
+    uint32_t generation; /* of the database that it was read from */
+    bool is_made;        /* what follows is whole */
     enum object_type type;
     struct buffer body;         /* of the header */
     struct object_build object; /* not begun: the value has no parts */
@@ -31,15 +32,16 @@ struct command_build {
 
 /* In `prepare`: forgets an earlier attempt. Makes c->build if there is none. */
 struct command_build *command_build_again(struct command_context *c);
-/* The moment from which this attempt reads. */
-struct lsm_snapshot *command_build_snapshot(struct command_build *build);
+/* Opens c->access for reading the selected database at the moment of this attempt. */
+void command_build_begin_read(struct command_build *build);
 /* Begins the parts: in `database`, in batches. `access` is open. */
 enum status command_build_begin(struct command_build *build, struct access *access,
                                 unsigned database);
 /* A batch goes to the store, and the writer gives way to others where it must. A status ends the attempt;
  * build->error is the reply then, if it is set. Also object_build.full. */
 enum status command_build_spill(struct command_build *build);
-/* In the handler: whether the source, a key of the selected database, is as it was read. */
+/* In the handler: whether the source, a key that is there in the selected database, is what and as it was
+ * when it was read. */
 enum status command_build_is_fresh(struct command_context *c, struct slice source, bool *fresh);
 /* The rest of the value, in the batch of the handler; *object gets type, id and body. */
 void command_build_link(struct command_context *c, struct object *object);

@@ -51,7 +51,7 @@ static enum status prepare_copy(struct command_context *c, unsigned database)
     struct command_build *build = command_build_again(c);
     struct object_copy copy = {0};
     struct object object;
-    access_begin_read_at(c->access, c->database, command_build_snapshot(build));
+    command_build_begin_read(build);
     enum status status = keyspace_find(c->access, c->arguments[1], &object);
     bool has_parts = !status && object.id != 0;
     if (has_parts) {

@@ -221,6 +221,24 @@ static void a_target_database_that_is_swapped_gets_the_copy_all_the_same(void **
     assert_reply(f, f->a, "XLEN t", ":400");
 }
 
+static void a_source_database_that_is_swapped_moves_what_it_has_then(void **state)
+{
+    struct session_fixture *f = *state;
+    fill(f);
+    assert_reply(f, f->a, "COPY s s DB 2", ":1");
+    assert_reply(f, f->a, "SELECT 2", "+OK");
+    assert_reply(f, f->a, "XADD s 9000-1 f v", "\"9000-1\"");
+    assert_reply(f, f->a, "SELECT 0", "+OK");
+    memory_store_work(&f->ms, true);
+    do_meanwhile(f, "SWAPDB 0 2", 1);
+    check_meanwhile(f, "MOVE s 1", ":1");
+    assert_reply(f, f->a, "EXISTS s", ":0");
+    assert_reply(f, f->a, "SELECT 1", "+OK");
+    assert_reply(f, f->a, "XLEN s", ":401");
+    assert_reply(f, f->a, "SELECT 2", "+OK");
+    assert_reply(f, f->a, "XLEN s", ":400");
+}
+
 static void one_that_is_swapped_all_the_time_does_not(void **state)
 {
     struct session_fixture *f = *state;
@@ -280,6 +298,7 @@ int main(void)
         TEST(a_target_that_appears_stays),
         TEST(what_becomes_small_is_taken_as_it_is_then),
         TEST(a_target_database_that_is_swapped_gets_the_copy_all_the_same),
+        TEST(a_source_database_that_is_swapped_moves_what_it_has_then),
         TEST(one_that_is_swapped_all_the_time_does_not),
         TEST(a_server_that_stops_does_not_wait_for_a_copy),
         TEST(small_objects_are_copied_at_once_also_from_tables),
