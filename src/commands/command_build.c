@@ -24,6 +24,7 @@ static void forget(struct command_build *build)
     lsm_snapshot_release(build->snapshot);
     build->snapshot = NULL;
     build->is_made = false;
+    build->reply_bytes = 0;
     buffer_clear(&build->body);
 }
 

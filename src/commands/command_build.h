@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a write makes before it takes the lock, where it may be large: COPY, MOVE, RESTORE, SORT STORE.
+/* What a write makes or reads before it takes the lock, where it may be large: the values of COPY, MOVE, RESTORE,
+ * SORT STORE, the old value that GETDEL replies.
  *
  *      handler   under the lock: small? made and linked here.
  *                large?  command_prepare -> STATUS_WOULD_BLOCK
- *      prepare   on a worker, without the lock: builds the value from a snapshot, batch by batch
- *      handler   once more, from its start: links it if all is as it was, or has it made anew
+ *      prepare   on a worker, without the lock: builds the value from a snapshot, batch by batch, or reads one
+ *      handler   once more, from its start: links or replies it if all is as it was, or has it made anew
  *
  * The build lives in the context, from the first prepare to the end of the request; what was not linked by
  * then is given back. */
@@ -25,6 +26,7 @@ struct command_build {
         *snapshot; /* the moment that the value was read at; NULL: it was not read from the store */
     uint32_t generation; /* of the database that it was read from */
     bool is_made;        /* what follows is whole */
+    size_t reply_bytes;  /* a reply that stands behind its start still; 0: none does */
     enum object_type type;
     struct buffer body;         /* of the header */
     struct object_build object; /* not begun: the value has no parts */

@@ -78,7 +78,7 @@ static enum status reply_old_value(struct command_context *c, const struct objec
 {
     if (!old)
         return reply_null(c);
-    return old->type == OBJECT_STRING ? reply_string(c, old) : STATUS_WRONG_TYPE;
+    return old->type == OBJECT_STRING ? reply_old_string(c, old) : STATUS_WRONG_TYPE;
 }
 
 enum status set_command(struct command_context *c)
@@ -181,7 +181,7 @@ enum status getdel_command(struct command_context *c)
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
     if (!status)
-        status = reply_string(c, &object);
+        status = reply_old_string(c, &object);
     if (!status)
         delete_string(c, &object);
     return status;
@@ -220,7 +220,7 @@ enum status getex_command(struct command_context *c)
         return status;
     if (time.index > 0 && !read_time(c, &time, &expire_ms))
         return STATUS_OK;
-    status = reply_string(c, &object);
+    status = reply_old_string(c, &object);
     if (!status && (persists || time.index > 0))
         change_time(c, &object, time.is_absolute, expire_ms);
     return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands/string_reply.h"
 
+#include "commands/command_build.h"
 #include "resp/resp_put.h"
 
 static bool append_bytes(void *context, struct slice bytes, uint64_t zeros)
@@ -45,6 +46,47 @@ enum status reply_string(struct command_context *c, const struct object *object)
     enum status status = string_length(object, &length);
     return status ? status : reply_string_part(c, object, 0, length);
 }
+
+/* ---- The old value of a write ------------------------------------------------------------------ */
+
+/* The reply is cut off, and stays where it is: nothing is written there until it is taken again. */
+static enum status prepare_old_string(struct command_context *c)
+{
+    struct command_build *build = command_build_again(c);
+    struct object object;
+    command_build_begin_read(build);
+    enum status status = keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object);
+    bool is_other = status == STATUS_NOT_FOUND || status == STATUS_WRONG_TYPE;
+    if (!status)
+        status = reply_string(c, &object);
+    access_end(c->access);
+    build->is_made = !status;
+    build->reply_bytes = c->reply->out->size - c->reply_start;
+    c->reply->out->size = c->reply_start;
+    return is_other ? STATUS_OK : status; /* the handler finds out */
+}
+
+enum status reply_old_string(struct command_context *c, const struct object *object)
+{
+    bool is_fresh = false;
+    if (object->id == 0 || c->nowait ||
+        !c->may_block) /* a loop hands it to a worker, where it is cold */
+        return reply_string(c, object);
+    if (!c->build)
+        return command_prepare(c, prepare_old_string);
+    enum status status = command_build_is_fresh(c, c->arguments[1], &is_fresh);
+    if (status)
+        return status;
+    if (is_fresh && c->build->is_made) {
+        c->reply->out->size = c->reply_start + c->build->reply_bytes;
+        return STATUS_OK;
+    }
+    if (c->build->attempts < COMMAND_BUILD_ATTEMPTS_MAX)
+        return command_prepare(c, prepare_old_string);
+    return reply_string(c, object); /* it is written to all the time */
+}
+
+/* ---- Strings that are found -------------------------------------------------------------------- */
 
 enum status find_string(struct command_context *c, size_t index, struct object *object,
                         uint64_t *length, bool *found)

@@ -11,6 +11,9 @@
 enum status reply_string_part(struct command_context *c, const struct object *object,
                               uint64_t offset, uint64_t size);
 enum status reply_string(struct command_context *c, const struct object *object);
+/* The value of arguments[1], found by a write that needs it for its reply alone: a large one is read before the
+ * lock is taken. */
+enum status reply_old_string(struct command_context *c, const struct object *object);
 
 /* A string that a command reads: counts a hit or a miss. *length is 0 and *found false when the key is missing.
  * STATUS_WRONG_TYPE. */

@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "commands/service_state.h"
 
+#include <pthread.h>
+
 /* ---- Cold data ------------------------------------------------------------------------------- */
 
 struct exchange {
@@ -222,7 +224,179 @@ static void a_string_grows_up_to_the_largest_argument(void **state)
     assert_reply(f, f->a, "APPEND k \"\"", ":1048576");
 }
 
+/* ---- Reading before the lock is taken ---------------------------------------------------------- */
+
+enum {
+    LARGE_PIECES = 200, /* more than are fetched one by one before a write waits under its lock */
+    READS_TO_OPEN = 4,  /* at most, of a table */
+};
+
+/* A value of many pieces, in tables; few of them are in the cache, and its header, which would be looked for under
+ * the lock. Its first byte is `first`. */
+static void put_large(struct session_fixture *f, char first)
+{
+    struct buffer value = {0}, request = {0};
+    size_t size = LARGE_PIECES * 32768;
+    buffer_reserve(&value, size);
+    for (size_t i = 0; i < size; i++)
+        value.data[i] = (uint8_t)(i * 2654435761u >> 13); /* nothing to compress */
+    memset(value.data, 'a', 4);
+    value.data[0] = (uint8_t)first;
+    buffer_printf(&request, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n", size);
+    buffer_append(&request, value.data, size);
+    buffer_append_text(&request, "\r\n");
+    session_feed(f->a, buffer_slice(&request));
+    fixture_settle(f->a);
+    assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
+    buffer_release(&value);
+    buffer_release(&request);
+    memory_store_work(&f->ms, true);
+    assert_reply(f, f->a, "STRLEN k", ":6553600");
+}
+
+/* The reads of one command, and what another client says meanwhile, from another thread. */
+struct reads {
+    struct session_fixture *f;
+    const char *line; /* of client b; NULL: nothing */
+    unsigned times;   /* so often at most */
+    unsigned count, under_lock;
+    bool is_busy;
+};
+
+static void *say_line(void *context)
+{
+    struct reads *reads = context;
+    fixture_feed(reads->f->b, reads->line);
+    fixture_feed(reads->f->b, "\r\n");
+    fixture_settle(reads->f->b);
+    session_output_consume(reads->f->b, session_output(reads->f->b).size);
+    return NULL;
+}
+
+static void note_read(void *context, enum vfs_call call, const char *path, const char *site)
+{
+    struct reads *reads = context;
+    struct lsm *engine = store_engine(reads->f->ms.store);
+    pthread_t thread;
+    (void)call;
+    (void)path;
+    (void)site;
+    if (reads->is_busy)
+        return;
+    reads->count++;
+    bool is_locked = !lsm_try_lock(engine, 0);
+    reads->under_lock += is_locked;
+    if (!is_locked)
+        lsm_unlock(engine);
+    if (is_locked || !reads->line || reads->times == 0 || reads->count <= READS_TO_OPEN)
+        return;
+    reads->is_busy = true;
+    reads->times--;
+    assert_int_equal(pthread_create(&thread, NULL, say_line, reads), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    reads->is_busy = false;
+}
+
+/* What is replied when all pieces are cold. */
+static const char *ask_cold(struct session_fixture *f, const char *line, struct reads *reads)
+{
+    reads->f = f;
+    vfs_fault_watch(f->ms.vfs, 1u << VFS_CALL_READ, note_read, reads);
+    fixture_feed(f->a, line);
+    fixture_feed(f->a, "\r\n");
+    fixture_settle(f->a);
+    vfs_fault_watch(f->ms.vfs, 0, NULL, NULL);
+    return fixture_take(f, f->a);
+}
+
+static void large_old_values_are_not_read_under_the_lock(void **state)
+{
+    struct session_fixture *f = *state;
+    static const char *const lines[] = {"SET k v GET", "GETSET k v", "GETEX k EX 100", "GETDEL k"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct reads reads = {0};
+        put_large(f, 'A');
+        const char *reply = ask_cold(f, lines[i], &reads);
+        assert_int_equal(strncmp(reply, "$6553600\r\nAaaa", 14), 0);
+        if (reads.count < 5 || reads.under_lock > 0) /* a long part is read a MiB at a time */
+            fail_msg("%s: %u reads, %u under the lock", lines[i], reads.count, reads.under_lock);
+    }
+    assert_reply(f, f->a, "EXISTS k", ":0");
+}
+
+static void an_old_value_that_changes_meanwhile_is_read_again(void **state)
+{
+    struct session_fixture *f = *state;
+    struct reads reads = {.line = "SETRANGE k 6550000 x", .times = 1};
+    put_large(f, 'A');
+    const char *reply = ask_cold(f, "GETSET k new", &reads);
+    assert_int_equal(strncmp(reply, "$6553600\r\nAaaa", 14), 0);
+    assert_int_equal(reply[10 + 6550000], 'x');
+    assert_int_equal(reads.under_lock, 0);
+    assert_reply(f, f->a, "GET k", "\"new\"");
+}
+
+/* In the end the lock is kept. */
+static void an_old_value_that_never_rests_is_read_under_the_lock(void **state)
+{
+    struct session_fixture *f = *state;
+    struct reads reads = {.line = "APPEND k x", .times = 1000};
+    put_large(f, 'A');
+    const char *reply = ask_cold(f, "GETDEL k", &reads);
+    assert_int_equal(strncmp(reply, "$65536", 6), 0);
+    assert_int_equal(strncmp(reply + 8, "\r\nAaaa", 6), 0);
+    assert_true(reads.under_lock > 0);
+    assert_reply(f, f->a, "EXISTS k", ":0");
+}
+
+static void an_old_value_that_goes_away_meanwhile_is_none(void **state)
+{
+    struct session_fixture *f = *state;
+    static const struct {
+        const char *line, *reply;
+    } cases[] = {
+        {"DEL k", "$-1\r\n"},
+        {"RENAME l k", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"},
+        {"SWAPDB 0 1", "$6553600\r\nBaaa"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reads reads = {.line = cases[i].line, .times = 1};
+        assert_reply(f, f->a, "SELECT 1", "+OK");
+        put_large(f, 'B');
+        assert_reply(f, f->a, "SELECT 0", "+OK");
+        assert_reply(f, f->a, "RPUSH l x", ":1");
+        put_large(f, 'A');
+        const char *reply = ask_cold(f, "GETDEL k", &reads);
+        assert_int_equal(strncmp(reply, cases[i].reply, strlen(cases[i].reply)), 0);
+        assert_reply(f, f->a, "DEL l k", i == 0 ? ":1" : i == 1 ? ":1" : ":0");
+    }
+}
+
+/* What is within a transaction holds the lock already. */
+static void a_large_old_value_is_replied_within_a_transaction(void **state)
+{
+    struct session_fixture *f = *state;
+    struct reads reads = {0};
+    put_large(f, 'A');
+    fixture_feed(f->a, "MULTI\r\nGETDEL k\r\n");
+    session_output_consume(f->a, session_output(f->a).size);
+    const char *reply = ask_cold(f, "EXEC", &reads);
+    assert_int_equal(strncmp(reply, "*1\r\n$6553600\r\nAaaa", 18), 0);
+    assert_reply(f, f->a, "EXISTS k", ":0");
+}
+
+/* A store that keeps little of such a value in its cache. */
+static int cold_setup(void **state)
+{
+    static struct session_fixture fixture;
+    fixture_open(&fixture, &(struct store_options){.memtable_bytes = 4 << 20,
+                                                   .block_cache_bytes = 1 << 20,
+                                                   .wal_segment_bytes = 1 << 20});
+    *state = &fixture;
+    return 0;
+}
+
 #define STRING_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define COLD_TEST(name)   cmocka_unit_test_setup_teardown(name, cold_setup, fixture_teardown)
 
 int main(void)
 {
@@ -230,6 +404,11 @@ int main(void)
         STRING_TEST(parts_of_cold_strings_are_read_and_written),
         STRING_TEST(whole_cold_strings_are_read_and_replaced),
         STRING_TEST(cold_numbers_are_counted_on),
+        COLD_TEST(large_old_values_are_not_read_under_the_lock),
+        COLD_TEST(an_old_value_that_changes_meanwhile_is_read_again),
+        COLD_TEST(an_old_value_that_never_rests_is_read_under_the_lock),
+        COLD_TEST(an_old_value_that_goes_away_meanwhile_is_none),
+        COLD_TEST(a_large_old_value_is_replied_within_a_transaction),
         STRING_TEST(every_change_is_told_as_redis_names_it),
         STRING_TEST(many_values_are_replied_within_the_limit_and_by_a_worker),
         STRING_TEST(a_part_above_256_kib_is_replied_by_a_worker),
