@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a write makes or reads before it takes the lock, where it may be large: the values of COPY, MOVE, RESTORE,
- * SORT STORE, the old value that GETDEL replies.
+ * SORT STORE, BITOP, the old value that GETDEL replies.
  *
  *      handler   under the lock: small? made and linked here.
  *                large?  command_prepare -> STATUS_WOULD_BLOCK
@@ -27,8 +27,9 @@ struct command_build {
     uint32_t generation; /* of the database that it was read from */
     bool is_made;        /* what follows is whole */
     size_t reply_bytes;  /* a reply that stands behind its start still; 0: none does */
+    size_t source_count; /* keys that were there and were read, where there may be several */
     enum object_type type;
-    struct buffer body;         /* of the header */
+    struct buffer body; /* of the header, or all of a value that needs no parts made before */
     struct object_build object; /* not begun: the value has no parts */
 };
 

@@ -16,6 +16,7 @@ static const struct {
     {"scripting", "Scripting"},
     {"generic", "Keys of any type"},
     {"string", "Strings"},
+    {"bitmap", "Bitmaps"},
     {"list", "Lists"},
     {"stream", "Streams"},
     {"log", "Logs"},

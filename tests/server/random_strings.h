@@ -114,4 +114,79 @@ static void number_command(struct world *world, struct command *command)
         number(world, command);
 }
 
+static void bit_offset(struct world *world, struct command *command)
+{
+    static const unsigned edges[] = {0, 32768, 65536, 98304};
+
+    if (one_in(world, 40))
+        CHOOSE(world, command, "-1", "x", "4294967296");
+    else if (one_in(world, 4))
+        word(command, "%u", 8 * edges[below(world, 4)] + (unsigned)below(world, 20));
+    else
+        word(command, "%u", (unsigned)below(world, 500));
+}
+
+/* "[start [end [unit]]]" */
+static void bit_range(struct world *world, struct command *command)
+{
+    uint64_t words = below(world, 4);
+
+    if (words > 0)
+        string_index(world, command);
+    if (words > 1)
+        string_index(world, command);
+    if (words > 2)
+        CHOOSE(world, command, "BYTE", "BIT", "BIT", "BITS");
+}
+
+static void bit_command(struct world *world, struct command *command)
+{
+    CHOOSE(world, command, "SETBIT", "GETBIT", "BITCOUNT", "BITPOS");
+    key(world, command, 's');
+    if (command->words[0][3] == 'B')
+        bit_offset(world, command);
+    if (command->words[0][0] == 'S' || command->words[0][3] == 'P')
+        word(command, "%u", (unsigned)below(world, one_in(world, 20) ? 3 : 2));
+    if (command->words[0][0] == 'B')
+        bit_range(world, command);
+}
+
+static void combine_command(struct world *world, struct command *command)
+{
+    word(command, "BITOP");
+    CHOOSE(world, command, "AND", "OR", "XOR", "NOT");
+    key(world, command, 's');
+    for (uint64_t left = command->words[1][0] == 'N' ? 1 : 1 + below(world, 3); left > 0; left--)
+        key(world, command, 's');
+}
+
+static void field_command(struct world *world, struct command *command)
+{
+    static const char *const values[] = {
+        "1", "-1", "100", "-129", "256", "9223372036854775807", "-4611686018427387904",
+        "x"}; /* SAT of -2^63 is wrong in Redis */
+
+    CHOOSE(world, command, "BITFIELD", "BITFIELD", "BITFIELD", "BITFIELD_RO");
+    key(world, command, 's');
+    for (uint64_t left = 1 + below(world, 3); left > 0; left--) {
+        bool gets = command->words[0][8] == '_' || one_in(world, 2);
+        if (!gets && one_in(world, 2)) {
+            word(command, "OVERFLOW");
+            CHOOSE(world, command, "WRAP", "SAT", "FAIL");
+        }
+        word(command, gets ? "GET" : one_in(world, 2) ? "SET" : "INCRBY");
+        if (one_in(world, 2))
+            word(command, "i%u", 1 + (unsigned)below(world, 64));
+        else
+            word(command, "u%u", 1 + (unsigned)below(world, 63));
+        if (one_in(world, 3))
+            word(command, "#%u", (unsigned)below(world, 10));
+        else
+            bit_offset(world, command);
+        if (!gets)
+            word(command, "%s",
+                 values[below(world, sizeof values / sizeof *values - !one_in(world, 9))]);
+    }
+}
+
 #endif

@@ -391,7 +391,8 @@ static void make_command(struct world *world, struct command *command)
         stream_cut_command, append_command,   set_range_command,    get_range_command,
         get_range_command,  set_variant_command,  get_variant_command,  many_strings_command,
         list_change_command, list_move_command,
-        number_command,
+        number_command,     bit_command,          bit_command,          combine_command,
+        field_command,
     };
 
     command->count = 0;

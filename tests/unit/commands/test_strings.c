@@ -81,6 +81,26 @@ static void cold_numbers_are_counted_on(void **state)
     run_cold(*state, exchanges, sizeof exchanges / sizeof *exchanges);
 }
 
+static void bits_of_cold_strings_are_read_and_changed(void **state)
+{
+    static const struct exchange exchanges[] = {
+        {"SETBIT large 800000 1", ":0"},
+        {"SETBIT large 3 1", ":0"},
+        {"GETBIT large 800000", ":1"},
+        {"BITCOUNT large", ":2"},
+        {"BITPOS large 1 10", ":800000"},
+        {"SETBIT small 5 1", ":0"},
+        {"BITOP XOR mixed large small missing", ":100001"},
+        {"BITCOUNT mixed", ":3"},
+        {"BITFIELD mixed GET u8 0 INCRBY u8 800000 3 SET i8 524288 -1", "[:20, :131, :0]"},
+        {"BITFIELD_RO mixed GET u16 799992", "[:131]"},
+        {"BITOP NOT mixed mixed", ":100001"},
+        {"BITPOS mixed 0", ":3"},
+        {"BITCOUNT mixed", ":799995"},
+    };
+    run_cold(*state, exchanges, sizeof exchanges / sizeof *exchanges);
+}
+
 /* ---- Facts ----------------------------------------------------------------------------------- */
 
 /* What the last write of the session did: "class event key, ...". */
@@ -128,6 +148,13 @@ static void every_change_is_told_as_redis_names_it(void **state)
         {"INCRBYFLOAT n 1", "$ incrbyfloat n"},
         {"INCR d", "$ incrby d"},
         {"GETDEL d", "g del d"},
+        {"SETBIT n 100 1", "$ setbit n"},
+        {"SETBIT n 100 1", ""},
+        {"BITFIELD n SET u8 0 1 INCRBY u8 8 1", "$ setbit n"},
+        {"BITFIELD n GET u8 0", ""},
+        {"BITOP NOT inverse n", "$ set inverse"},
+        {"BITOP AND inverse none", "g del inverse"},
+        {"BITOP AND inverse none", ""},
         {"MSET a 1 b 2", "$ set a, $ set b"},
         {"MSETNX a 1 c 2", ""},
         {"MSETNX d 1 c 2", "$ set d, $ set c"},
@@ -224,10 +251,34 @@ static void a_string_grows_up_to_the_largest_argument(void **state)
     assert_reply(f, f->a, "APPEND k \"\"", ":1048576");
 }
 
+static void what_looks_at_more_than_a_mib_is_done_by_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    static const struct {
+        const char *line;
+        enum session_state state;
+    } requests[] = {
+        {"BITCOUNT k\r\n", SESSION_PARKED},         {"BITCOUNT k 0 1000000\r\n", SESSION_READY},
+        {"BITPOS k 1\r\n", SESSION_PARKED},         {"BITPOS k 1 2000000\r\n", SESSION_READY},
+        {"BITOP OR d k k\r\n", SESSION_PARKED},     {"BITOP OR d small\r\n", SESSION_READY},
+        {"BITOP OR d small k\r\n", SESSION_PARKED},
+    };
+    assert_reply(f, f->a, "SETRANGE k 2000000 x", ":2000001");
+    assert_reply(f, f->a, "SET small x", "+OK");
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        fixture_feed(f->a, requests[i].line);
+        if (session_state(f->a) != requests[i].state)
+            fail_msg("%s", requests[i].line);
+        fixture_settle(f->a);
+        fixture_take(f, f->a);
+    }
+    assert_reply(f, f->a, "BITCOUNT d", ":8"); /* of the two x */
+}
+
 /* ---- Reading before the lock is taken ---------------------------------------------------------- */
 
 enum {
-    LARGE_PIECES = 200, /* more than are fetched one by one before a write waits under its lock */
+    LARGE_PIECES = 120, /* more than are fetched one by one before a write waits under its lock */
     READS_TO_OPEN = 4,  /* at most, of a table */
 };
 
@@ -251,7 +302,7 @@ static void put_large(struct session_fixture *f, char first)
     buffer_release(&value);
     buffer_release(&request);
     memory_store_work(&f->ms, true);
-    assert_reply(f, f->a, "STRLEN k", ":6553600");
+    assert_reply(f, f->a, "STRLEN k", ":3932160");
 }
 
 /* The reads of one command, and what another client says meanwhile, from another thread. */
@@ -312,26 +363,31 @@ static const char *ask_cold(struct session_fixture *f, const char *line, struct 
 static void large_old_values_are_not_read_under_the_lock(void **state)
 {
     struct session_fixture *f = *state;
-    static const char *const lines[] = {"SET k v GET", "GETSET k v", "GETEX k EX 100", "GETDEL k"};
+    static const char *const lines[] = {"SET k v GET", "GETSET k v", "GETEX k EX 100", "GETDEL k",
+                                        "BITOP NOT k k"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct reads reads = {0};
         put_large(f, 'A');
         const char *reply = ask_cold(f, lines[i], &reads);
-        assert_int_equal(strncmp(reply, "$6553600\r\nAaaa", 14), 0);
-        if (reads.count < 5 || reads.under_lock > 0) /* a long part is read a MiB at a time */
+        if (i < 4)
+            assert_int_equal(strncmp(reply, "$3932160\r\nAaaa", 14), 0);
+        else
+            assert_string_equal(reply, ":3932160\r\n");
+        if (reads.count < 4 || reads.under_lock > 0) /* a long part is read a MiB at a time */
             fail_msg("%s: %u reads, %u under the lock", lines[i], reads.count, reads.under_lock);
     }
-    assert_reply(f, f->a, "EXISTS k", ":0");
+    assert_reply(f, f->a, "GETRANGE k 0 3", "\"\\xbe\\x9e\\x9e\\x9e\"");
+    assert_reply(f, f->a, "DEL k", ":1");
 }
 
 static void an_old_value_that_changes_meanwhile_is_read_again(void **state)
 {
     struct session_fixture *f = *state;
-    struct reads reads = {.line = "SETRANGE k 6550000 x", .times = 1};
+    struct reads reads = {.line = "SETRANGE k 3930000 x", .times = 1};
     put_large(f, 'A');
     const char *reply = ask_cold(f, "GETSET k new", &reads);
-    assert_int_equal(strncmp(reply, "$6553600\r\nAaaa", 14), 0);
-    assert_int_equal(reply[10 + 6550000], 'x');
+    assert_int_equal(strncmp(reply, "$3932160\r\nAaaa", 14), 0);
+    assert_int_equal(reply[10 + 3930000], 'x');
     assert_int_equal(reads.under_lock, 0);
     assert_reply(f, f->a, "GET k", "\"new\"");
 }
@@ -343,7 +399,7 @@ static void an_old_value_that_never_rests_is_read_under_the_lock(void **state)
     struct reads reads = {.line = "APPEND k x", .times = 1000};
     put_large(f, 'A');
     const char *reply = ask_cold(f, "GETDEL k", &reads);
-    assert_int_equal(strncmp(reply, "$65536", 6), 0);
+    assert_int_equal(strncmp(reply, "$39321", 6), 0);
     assert_int_equal(strncmp(reply + 8, "\r\nAaaa", 6), 0);
     assert_true(reads.under_lock > 0);
     assert_reply(f, f->a, "EXISTS k", ":0");
@@ -357,7 +413,7 @@ static void an_old_value_that_goes_away_meanwhile_is_none(void **state)
     } cases[] = {
         {"DEL k", "$-1\r\n"},
         {"RENAME l k", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"},
-        {"SWAPDB 0 1", "$6553600\r\nBaaa"}};
+        {"SWAPDB 0 1", "$3932160\r\nBaaa"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reads reads = {.line = cases[i].line, .times = 1};
         assert_reply(f, f->a, "SELECT 1", "+OK");
@@ -371,6 +427,43 @@ static void an_old_value_that_goes_away_meanwhile_is_none(void **state)
     }
 }
 
+static void what_bits_are_combined_of_is_read_again_when_it_changes(void **state)
+{
+    struct session_fixture *f = *state;
+    static const struct {
+        const char *line;
+        unsigned times;
+        const char *reply, *begin;
+    } cases[] = {
+        {"SET s \"\\x03\"", 1, ":3932160\r\n", "\"Ba\""},
+        {"DEL s", 1, ":3932160\r\n", "\"Aa\""},
+        {"SET t \"\\x02\"", 1, ":3932160\r\n", "\"Ba\""}, /* it was missing */
+        {"SET k x", 1, ":1\r\n", "\"y\""},
+        {"LPUSH t x", 1, "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+         "\"\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reads reads = {.line = cases[i].line, .times = cases[i].times};
+        (void)fixture_ask(f, f->a, "DEL d t");
+        assert_reply(f, f->a, "SET s \"\\x01\"", "+OK");
+        put_large(f, 'A');
+        const char *reply = ask_cold(f, "BITOP XOR d k s t", &reads);
+        assert_string_equal(reply, cases[i].reply);
+        assert_int_equal(reads.under_lock, 0);
+        assert_reply(f, f->a, "GETRANGE d 0 1", cases[i].begin);
+    }
+}
+
+static void what_bits_are_combined_of_and_never_rests_is_read_under_the_lock(void **state)
+{
+    struct session_fixture *f = *state;
+    struct reads reads = {.line = "INCR s", .times = 1000};
+    put_large(f, 'A');
+    assert_int_equal(strncmp(ask_cold(f, "BITOP OR d k s", &reads), ":3932160\r\n", 10), 0);
+    assert_true(reads.under_lock > 0);
+    assert_reply(f, f->a, "STRLEN d", ":3932160");
+}
+
 /* What is within a transaction holds the lock already. */
 static void a_large_old_value_is_replied_within_a_transaction(void **state)
 {
@@ -380,8 +473,56 @@ static void a_large_old_value_is_replied_within_a_transaction(void **state)
     fixture_feed(f->a, "MULTI\r\nGETDEL k\r\n");
     session_output_consume(f->a, session_output(f->a).size);
     const char *reply = ask_cold(f, "EXEC", &reads);
-    assert_int_equal(strncmp(reply, "*1\r\n$6553600\r\nAaaa", 18), 0);
+    assert_int_equal(strncmp(reply, "*1\r\n$3932160\r\nAaaa", 18), 0);
     assert_reply(f, f->a, "EXISTS k", ":0");
+}
+
+/* Of a request of many words. */
+static const char *ask_many(struct session_fixture *f, const char *begin, const char *more)
+{
+    struct buffer line = {0};
+    buffer_append_text(&line, begin);
+    for (int i = 0; i < 3000; i++)
+        buffer_append_text(&line, more);
+    buffer_append_byte(&line, 0);
+    const char *reply = fixture_ask(f, f->a, (const char *)line.data);
+    buffer_release(&line);
+    return reply;
+}
+
+/* With each allocation that may fail failing in turn: an error or the end of the session, and nothing was done. */
+static void many_words_need_memory_before_anything_is_done(void **state)
+{
+    struct session_fixture *f = *state;
+    static const struct {
+        const char *begin, *more, *reply;
+    } requests[] = {
+        {"BITOP OR d", " k", ":1"},
+        {"BITFIELD d", " INCRBY u8 0 1", NULL},
+        {"MSET d w", " d v", "+OK"},
+    };
+    assert_reply(f, f->a, "SET k v", "+OK");
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        unsigned refused = 0;
+        for (uint64_t n = 1;; n++) {
+            memory_fail_try(n, false);
+            const char *reply = ask_many(f, requests[i].begin, requests[i].more);
+            memory_fail_try(0, false);
+            bool is_refused = strcmp(reply, "-ERR out of memory") == 0;
+            refused += is_refused;
+            if (!is_refused && reply[0] != 0) {
+                assert_true(!requests[i].reply || strcmp(reply, requests[i].reply) == 0);
+                break;
+            }
+            if (session_state(f->a) == SESSION_CLOSING) {
+                session_destroy(f->a);
+                f->a = fixture_session(f, true, false, NULL);
+            }
+            assert_reply(f, f->a, "EXISTS d", ":0");
+        }
+        assert_true(refused > 0);
+        assert_reply(f, f->a, "DEL d", ":1");
+    }
 }
 
 /* A store that keeps little of such a value in its cache. */
@@ -408,7 +549,12 @@ int main(void)
         COLD_TEST(an_old_value_that_changes_meanwhile_is_read_again),
         COLD_TEST(an_old_value_that_never_rests_is_read_under_the_lock),
         COLD_TEST(an_old_value_that_goes_away_meanwhile_is_none),
+        COLD_TEST(what_bits_are_combined_of_is_read_again_when_it_changes),
+        COLD_TEST(what_bits_are_combined_of_and_never_rests_is_read_under_the_lock),
         COLD_TEST(a_large_old_value_is_replied_within_a_transaction),
+        STRING_TEST(bits_of_cold_strings_are_read_and_changed),
+        STRING_TEST(what_looks_at_more_than_a_mib_is_done_by_a_worker),
+        STRING_TEST(many_words_need_memory_before_anything_is_done),
         STRING_TEST(every_change_is_told_as_redis_names_it),
         STRING_TEST(many_values_are_replied_within_the_limit_and_by_a_worker),
         STRING_TEST(a_part_above_256_kib_is_replied_by_a_worker),
