@@ -189,4 +189,13 @@ static void field_command(struct world *world, struct command *command)
     }
 }
 
+static void lcs_command(struct world *world, struct command *command)
+{
+    word(command, "LCS");
+    key(world, command, one_in(world, 2) ? 'n' : 's');
+    key(world, command, one_in(world, 2) ? 'n' : 's');
+    for (uint64_t left = below(world, 4); left > 0; left--)
+        CHOOSE(world, command, "LEN", "IDX", "IDX", "WITHMATCHLEN", "MINMATCHLEN", "2");
+}
+
 #endif

@@ -392,7 +392,7 @@ static void make_command(struct world *world, struct command *command)
         get_range_command,  set_variant_command,  get_variant_command,  many_strings_command,
         list_change_command, list_move_command,
         number_command,     bit_command,          bit_command,          combine_command,
-        field_command,
+        field_command,      lcs_command,
     };
 
     command->count = 0;

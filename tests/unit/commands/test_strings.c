@@ -95,6 +95,7 @@ static void bits_of_cold_strings_are_read_and_changed(void **state)
         {"BITFIELD mixed GET u8 0 INCRBY u8 800000 3 SET i8 524288 -1", "[:20, :131, :0]"},
         {"BITFIELD_RO mixed GET u16 799992", "[:131]"},
         {"BITOP NOT mixed mixed", ":100001"},
+        {"LCS small missing", "\"\""},
         {"BITPOS mixed 0", ":3"},
         {"BITCOUNT mixed", ":799995"},
     };
@@ -227,6 +228,30 @@ static void many_values_are_replied_within_the_limit_and_by_a_worker(void **stat
     assert_reply(f, f->a, "GETEX large EX 10", refused_now);
     assert_reply(f, f->a, "STRLEN large", ":150001");
     assert_reply(f, f->a, "TTL large", ":-1");
+}
+
+static void a_common_subsequence_of_long_strings_is_found_by_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "SETRANGE a 1500 middle", ":1506");
+    assert_reply(f, f->a, "SETRANGE b 1200 medal", ":1205");
+    assert_reply(f, f->a, "SETRANGE large 70000 middle", ":70006");
+    assert_reply(f, f->a, "SETRANGE other 70000 dell", ":70004");
+    fixture_feed(f->a, "LCS a b LEN\r\n");
+    assert_int_equal(session_state(f->a), SESSION_PARKED);
+    fixture_settle(f->a);
+    assert_string_equal(fixture_take(f, f->a), ":1203\r\n"); /* m, d, l */
+    assert_reply(f, f->a, "SET s dle", "+OK");
+    assert_reply(f, f->a, "LCS large s", "\"dle\"");
+    assert_reply(f, f->a, "LCS s large", "\"dle\"");
+    fixture_set(f, "proto-max-bulk-len", "1mb");
+    assert_reply(f, f->a, "LCS large s",
+                 "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+    fixture_set(f, "proto-max-bulk-len", "512mb");
+    memory_fail_try(1, true);
+    const char *reply = fixture_ask(f, f->a, "LCS large s IDX");
+    memory_fail_try(0, false);
+    assert_string_equal(reply, "-ERR out of memory");
 }
 
 static void a_reply_without_memory_is_an_error(void **state)
@@ -559,6 +584,7 @@ int main(void)
         STRING_TEST(many_values_are_replied_within_the_limit_and_by_a_worker),
         STRING_TEST(a_part_above_256_kib_is_replied_by_a_worker),
         STRING_TEST(a_part_beyond_the_limit_of_a_reply_is_an_error),
+        STRING_TEST(a_common_subsequence_of_long_strings_is_found_by_a_worker),
         STRING_TEST(a_reply_without_memory_is_an_error),
         STRING_TEST(a_string_grows_up_to_the_largest_argument),
     };
