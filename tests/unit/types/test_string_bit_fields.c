@@ -4,7 +4,7 @@
 
 #include "unit/types/string_fixture.h"
 
-enum { STEPS = 3000, STEPS_AT_ONCE = 6 };
+enum { STEPS = 1500, STEPS_AT_ONCE = 6 };
 
 static struct random source;
 
