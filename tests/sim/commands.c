@@ -253,13 +253,16 @@ static void make_write_part(struct maker *m)
     value(m);
 }
 
-/* MSET, INCRBY, GETDEL, GETRANGE. */
-static void make_whole_strings(struct maker *m)
+static void make_bits(struct maker *m)
 {
     struct model_command *c = m->command;
-    size_t keys = 1 + below(m, 3);
-    switch (below(m, m->mood->gentle ? 5 : 6)) {
+    switch (below(m, 4)) {
     case 0:
+        c->kind = MODEL_BITCOUNT;
+        word(m, "BITCOUNT");
+        key(m, 0);
+        break;
+    case 1:
         c->kind = MODEL_GETRANGE;
         word(m, "GETRANGE");
         key(m, 0);
@@ -267,6 +270,30 @@ static void make_whole_strings(struct maker *m)
         c->last = c->first + string_offset(m);
         word(m, "%" PRId64, c->first);
         word(m, "%" PRId64, c->last);
+        break;
+    default:
+        c->kind = MODEL_SETBIT;
+        word(m, "SETBIT");
+        key(m, 0);
+        c->first = 8 * string_offset(m) + (int64_t)below(m, 8);
+        c->last = (int64_t)below(m, 2);
+        word(m, "%" PRId64, c->first);
+        word(m, "%" PRId64, c->last);
+    }
+}
+
+/* BITOP, MSET, INCRBY, GETDEL. */
+static void make_whole_strings(struct maker *m)
+{
+    struct model_command *c = m->command;
+    size_t keys = 1 + below(m, 3);
+    switch (below(m, m->mood->gentle ? 5 : 6)) {
+    case 0:
+        c->kind = MODEL_BITOP;
+        word(m, "BITOP");
+        word(m, "XOR");
+        for (size_t i = 0; i <= keys; i++)
+            key(m, 0);
         break;
     case 1:
     case 2:
@@ -743,11 +770,11 @@ void sim_command_make(struct random *random, const struct model *model, const st
                       unsigned database, bool json, struct model_command *command)
 {
     static void (*const families[])(struct maker *) = {
-        make_set,       make_set,        make_key_command,   make_key_command,  make_expire,
-        make_push,      make_push,       make_push,          make_list_command, make_list_command,
-        make_xadd,      make_xadd,       make_xadd,          make_stream_cut,   make_xrange,
-        make_xrange,    make_xread,      make_xread,         make_log_write,    make_log_write,
-        make_log_range, make_write_part, make_whole_strings,
+        make_set,       make_set,        make_key_command, make_key_command,   make_expire,
+        make_push,      make_push,       make_push,        make_list_command,  make_list_command,
+        make_xadd,      make_xadd,       make_xadd,        make_stream_cut,    make_xrange,
+        make_xrange,    make_xread,      make_xread,       make_log_write,     make_log_write,
+        make_log_range, make_write_part, make_bits,        make_whole_strings,
     };
     struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
     struct maker *m = &maker;

@@ -338,6 +338,64 @@ static void run_getrange(struct run *run)
         resp_bulk(&run->reply, slice_make(text.data + c->first, (size_t)(last - c->first + 1)));
 }
 
+/* `first`: which one, `last`: 0 or 1. */
+static void run_setbit(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_STRING, &slot))
+        return;
+    slot = slot_of(run, 0);
+    struct slice text = text_of(slot);
+    size_t at = (size_t)c->first / 8;
+    uint8_t byte = at < text.size ? text.data[at] : 0, mask = (uint8_t)(0x80 >> c->first % 8);
+    bool was = byte & mask;
+    if (at >= text.size || was != c->last) {
+        byte ^= was == c->last ? 0 : mask;
+        write_at(run, slot, at, slice_make(&byte, 1));
+    }
+    resp_integer(&run->reply, was);
+}
+
+static void run_bitcount(struct run *run)
+{
+    struct model_slot *slot;
+    int64_t count = 0;
+    if (!look_typed(run, 0, false, MODEL_STRING, &slot))
+        return;
+    struct slice text = text_of(slot);
+    for (size_t i = 0; i < text.size; i++)
+        count += __builtin_popcount(text.data[i]);
+    resp_integer(&run->reply, count);
+}
+
+/* BITOP XOR: the first key is what the others make. */
+static void run_bitop(struct run *run)
+{
+    struct buffer result = {0};
+    struct model_slot *slot;
+    for (size_t i = 1; i < run->command->key_count; i++) {
+        if (!look_typed(run, i, true, MODEL_STRING, &slot)) {
+            buffer_release(&result);
+            return;
+        }
+        struct slice text = text_of(slot);
+        while (result.size < text.size)
+            buffer_append_byte(&result, 0);
+        for (size_t n = 0; n < text.size; n++)
+            result.data[n] ^= text.data[n];
+    }
+    slot = look(run, 0, true);
+    resp_integer(&run->reply, (int64_t)result.size);
+    if (result.size > 0) {
+        replace_text(run, slot_of(run, 0), buffer_slice(&result));
+        slot_of(run, 0)->expire_ms = 0;
+    } else if (slot) {
+        slot_clear(run->model, slot);
+    }
+    buffer_release(&result);
+}
+
 /* With MODEL_NX: MSETNX. */
 static void run_mset(struct run *run)
 {
@@ -976,6 +1034,7 @@ static bool is_write(enum model_command_kind kind)
     case MODEL_DBSIZE:
     case MODEL_SELECT:
     case MODEL_GETRANGE:
+    case MODEL_BITCOUNT:
     case MODEL_LRANGE:
     case MODEL_LLEN:
     case MODEL_LINDEX:
@@ -1118,6 +1177,15 @@ static enum model_reply run_command(struct model *model, unsigned *database,
         break;
     case MODEL_GETRANGE:
         run_getrange(run);
+        break;
+    case MODEL_SETBIT:
+        run_setbit(run);
+        break;
+    case MODEL_BITCOUNT:
+        run_bitcount(run);
+        break;
+    case MODEL_BITOP:
+        run_bitop(run);
         break;
     case MODEL_MSET:
         run_mset(run);

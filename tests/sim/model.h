@@ -67,7 +67,7 @@ enum model_command_kind {
 #define MODEL_COMMANDS(X)                                                                          \
     X(SET) X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(COPY)       \
     X(MOVE) X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT)                           \
-    X(WRITE_PART) X(GETRANGE) X(MSET) X(INCRBY) X(GETDEL)                                          \
+    X(WRITE_PART) X(GETRANGE) X(MSET) X(INCRBY) X(GETDEL) X(SETBIT) X(BITCOUNT) X(BITOP)           \
     X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN) X(LINDEX)                                            \
     X(XADD) X(XDEL) X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE)                 \
     X(LOG_RANGE) X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)

@@ -619,7 +619,7 @@ static void carry_out(struct model *model, const struct operation *o, bool is_ma
     case OP_SET ... OP_PSETEX:
         apply_set(o, slot, expected);
         break;
-    case OP_MSET ... OP_MGET:
+    case OP_MSET ... OP_BITOP:
         apply_strings(model, o, expected);
         break;
     case OP_GET ... OP_INCRBYFLOAT:

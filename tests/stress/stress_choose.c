@@ -40,6 +40,12 @@ static const struct weight weights[] = {
     {OP_INCRBY, 3, TYPE_STRING, .writes = true},
     {OP_DECRBY, 2, TYPE_STRING, .writes = true},
     {OP_INCRBYFLOAT, 3, TYPE_STRING, .writes = true},
+    {OP_SETBIT, 5, TYPE_STRING, .writes = true},
+    {OP_GETBIT, 2, TYPE_STRING},
+    {OP_BITCOUNT, 3, TYPE_STRING},
+    {OP_BITPOS, 2, TYPE_STRING},
+    {OP_BITFIELD, 4, TYPE_STRING, .writes = true},
+    {OP_BITOP, 3, TYPE_STRING, .writes = true},
     {OP_SETNX, 2, TYPE_STRING, .writes = true},
     {OP_SETEX, 2, TYPE_STRING, .writes = true},
     {OP_PSETEX, 2, TYPE_STRING, .writes = true},
@@ -368,6 +374,19 @@ static void choose_arguments(const struct model *model, struct random *random, b
     case OP_SUBSTR:
         operation->from = choose_offset(random);
         operation->to = operation->from + choose_offset(random);
+        break;
+    case OP_SETBIT:
+    case OP_GETBIT:
+    case OP_BITPOS:
+    case OP_BITFIELD:
+        operation->from = 8 * choose_offset(random) + (int64_t)random_below(random, 8);
+        operation->to = operation->kind == OP_BITFIELD ? (int64_t)random_below(random, 2000) - 1000
+                                                       : (int64_t)random_below(random, 2);
+        break;
+    case OP_BITOP: /* the first key is the destination */
+        choose_more_keys(model, random, now_ms, operation);
+        if (operation->key_count == 1)
+            operation->keys[operation->key_count++] = operation->keys[0];
         break;
     case OP_INCRBY:
     case OP_DECRBY:

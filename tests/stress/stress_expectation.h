@@ -35,7 +35,7 @@ void apply_set(const struct operation *operation, struct model_slot *slot,
 /* GET to INCRBYFLOAT; the slot holds a string or nothing. */
 void apply_string(const struct operation *operation, struct model_slot *slot,
                   struct expectation *expected);
-/* MSET, MSETNX, MGET. */
+/* MSET, MSETNX, MGET, BITOP. */
 void apply_strings(struct model *model, const struct operation *operation,
                    struct expectation *expected);
 /* LPUSH to LTRIM; the slot holds a list or nothing. */

@@ -88,6 +88,8 @@ static const struct call calls[] = {
     {"readonly", {"READONLY"}, .may_fail = true},
     {"readwrite", {"READWRITE"}, .may_fail = true},
     {"function|list", {"FUNCTION", "LIST"}},
+    {"lcs", {"LCS", "visitor", "none", "IDX"}},
+    {"bitfield_ro", {"BITFIELD_RO", "visitor", "GET", "u8", "0"}},
     {"script|exists", {"SCRIPT", "EXISTS", "0"}},
     {"module|list", {"MODULE", "LIST"}},
     {"lolwut", {"LOLWUT"}},

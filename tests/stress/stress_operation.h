@@ -18,12 +18,13 @@
 #define OPERATIONS(X)                                                                             \
     X(SELECT, "select")                                                                           \
     X(SET, "set") X(SETNX, "setnx") X(SETEX, "setex") X(PSETEX, "psetex")                         \
-    X(MSET, "mset") X(MSETNX, "msetnx") X(MGET, "mget")                                           \
+    X(MSET, "mset") X(MSETNX, "msetnx") X(MGET, "mget") X(BITOP, "bitop")                         \
     X(GET, "get") X(GETRANGE, "getrange") X(SUBSTR, "substr") X(STRLEN, "strlen")                 \
     X(GETDEL, "getdel") X(GETEX, "getex") X(GETSET, "getset")                                     \
     X(APPEND, "append") X(SETRANGE, "setrange")                                                   \
     X(INCR, "incr") X(DECR, "decr") X(INCRBY, "incrby") X(DECRBY, "decrby")                       \
-    X(INCRBYFLOAT, "incrbyfloat")                                                                 \
+    X(SETBIT, "setbit") X(GETBIT, "getbit") X(BITCOUNT, "bitcount") X(BITPOS, "bitpos")           \
+    X(BITFIELD, "bitfield") X(INCRBYFLOAT, "incrbyfloat")                                         \
     X(DEL, "del") X(UNLINK, "unlink") X(EXISTS, "exists") X(TOUCH, "touch") X(TYPE, "type")       \
     X(TTL, "ttl") X(PTTL, "pttl") X(EXPIRETIME, "expiretime") X(PEXPIRETIME, "pexpiretime")       \
     X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")                             \
@@ -65,7 +66,8 @@ struct operation {
     bool from_left, to_left; /* of lists */
     int64_t time_ms;         /* a deadline, or how far it is away; 0: none */
     bool time_is_absolute;
-    int64_t from, to; /* of lists and strings; an index, a rank, an increment (of floats, in
+    int64_t from,
+        to; /* of lists and strings; a bit and its value; an index, a rank, an increment (of floats, in
                          quarters); event times of logs */
     bool trims_length, trims_id;
     size_t length;                          /* MAXLEN */

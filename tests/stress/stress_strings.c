@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { NUMBER_BYTES_MAX = 24 };
+enum { NUMBER_BYTES_MAX = 24, FIELD_BITS = 16 };
 
 static void show_text(struct slice text, struct buffer *out)
 {
@@ -137,6 +137,74 @@ static void apply_increment(const struct operation *o, struct model_slot *slot,
         expect_integer(expected, quarters / 4 + by);
 }
 
+/* ---- Bits ------------------------------------------------------------------------------------ */
+
+static bool bit_at(const struct model_slot *slot, size_t at)
+{
+    return at / 8 < slot->text.size && slot->text.data[at / 8] >> (7 - at % 8) & 1;
+}
+
+static void write_bit(struct model_slot *slot, size_t at, bool bit)
+{
+    uint8_t byte = at / 8 < slot->text.size ? slot->text.data[at / 8] : 0;
+    uint8_t mask = (uint8_t)(0x80 >> at % 8);
+    byte = (uint8_t)(bit ? byte | mask : byte & ~mask);
+    slot_write_text(slot, at / 8, slice_make(&byte, 1));
+}
+
+/* The first one of that value; zeros follow the end, but not that of a string without bytes. */
+static int64_t find_bit(const struct model_slot *slot, bool bit)
+{
+    if (slot->type == TYPE_STRING && slot->text.size == 0)
+        return -1;
+    for (size_t i = 0; i < slot->text.size; i++)
+        if (slot->text.data[i] != (bit ? 0 : 0xff))
+            for (size_t at = 8 * i;; at++)
+                if (bit_at(slot, at) == bit)
+                    return (int64_t)at;
+    return bit ? -1 : (int64_t)(8 * slot->text.size);
+}
+
+/* INCRBY of a u16. */
+static void apply_field(const struct operation *o, struct model_slot *slot,
+                        struct expectation *expected)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < FIELD_BITS; i++)
+        value = value << 1 | bit_at(slot, (size_t)o->from + i);
+    value = (value + (uint64_t)o->to) & ((1u << FIELD_BITS) - 1);
+    for (size_t i = 0; i < FIELD_BITS; i++)
+        write_bit(slot, (size_t)o->from + i, value >> (FIELD_BITS - 1 - i) & 1);
+    expect_text(expected, "");
+    buffer_printf(&expected->text, "[:%" PRIu64 "]", value);
+}
+
+static void apply_bits(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    int64_t count = 0;
+    switch (o->kind) {
+    case OP_SETBIT:
+        expect_integer(expected, bit_at(slot, (size_t)o->from));
+        write_bit(slot, (size_t)o->from, o->to);
+        break;
+    case OP_GETBIT:
+        expect_integer(expected, bit_at(slot, (size_t)o->from));
+        break;
+    case OP_BITPOS:
+        expect_integer(expected, find_bit(slot, o->to));
+        break;
+    case OP_BITCOUNT:
+        for (size_t i = 0; i < slot->text.size; i++)
+            count += __builtin_popcount(slot->text.data[i]);
+        expect_integer(expected, count);
+        break;
+    default:
+        apply_field(o, slot, expected);
+        break;
+    }
+}
+
 /* ---- One key, many keys ---------------------------------------------------------------------- */
 
 void apply_string(const struct operation *o, struct model_slot *slot, struct expectation *expected)
@@ -173,10 +241,37 @@ void apply_string(const struct operation *o, struct model_slot *slot, struct exp
             write_value(slot, (size_t)o->from, o->tag);
         expect_integer(expected, (int64_t)slot->text.size);
         break;
+    case OP_SETBIT ... OP_BITFIELD:
+        apply_bits(o, slot, expected);
+        break;
     default:
         apply_increment(o, slot, expected);
         break;
     }
+}
+
+/* XOR of all keys but the first one goes there. */
+static void apply_bitop(const struct operation *o, struct model_slot *slots,
+                        struct expectation *expected)
+{
+    struct buffer result = {0};
+    for (size_t i = 1; i < o->key_count; i++) {
+        const struct model_slot *source = &slots[o->keys[i]];
+        if (source->type != TYPE_NONE && source->type != TYPE_STRING) {
+            expect_text(expected, WRONG_TYPE);
+            buffer_release(&result);
+            return;
+        }
+        while (result.size < source->text.size)
+            buffer_append_byte(&result, 0);
+        for (size_t n = 0; n < source->text.size; n++)
+            result.data[n] ^= source->text.data[n];
+    }
+    expect_integer(expected, (int64_t)result.size);
+    slot_clear(&slots[o->keys[0]]);
+    if (result.size > 0)
+        slot_write_text(&slots[o->keys[0]], 0, buffer_slice(&result));
+    buffer_release(&result);
 }
 
 static void apply_mset(const struct operation *o, struct model_slot *slots,
@@ -198,6 +293,10 @@ static void apply_mset(const struct operation *o, struct model_slot *slots,
 void apply_strings(struct model *model, const struct operation *o, struct expectation *expected)
 {
     struct model_slot *slots = model->slots[o->db];
+    if (o->kind == OP_BITOP) {
+        apply_bitop(o, slots, expected);
+        return;
+    }
     if (o->kind != OP_MGET) {
         apply_mset(o, slots, expected);
         return;

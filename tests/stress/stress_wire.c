@@ -204,6 +204,8 @@ static void add_arguments(struct words *words, const struct model *model,
     default:
         break;
     }
+    if (operation->kind == OP_BITOP)
+        add(words, "XOR");
     if (operation->kind == OP_LMPOP)
         add_number(words, (int64_t)operation->key_count);
     for (size_t i = 0; i < operation->key_count; i++)
@@ -220,6 +222,22 @@ static void add_arguments(struct words *words, const struct model *model,
         break;
     case OP_GETRANGE:
     case OP_SUBSTR:
+        add_number(words, operation->from);
+        add_number(words, operation->to);
+        break;
+    case OP_SETBIT:
+        add_number(words, operation->from);
+        add_number(words, operation->to);
+        break;
+    case OP_GETBIT:
+        add_number(words, operation->from);
+        break;
+    case OP_BITPOS:
+        add_number(words, operation->to);
+        break;
+    case OP_BITFIELD:
+        add(words, "INCRBY");
+        add(words, "u16");
         add_number(words, operation->from);
         add_number(words, operation->to);
         break;
