@@ -49,6 +49,8 @@ static const struct {
     {"blob", "LOG.RANGE blob - +"},
     {"copied", "GET copied"},
     {"listed", "LRANGE listed 0 -1"},
+    {"parts", "GET parts"},
+    {"bits", "BITCOUNT bits"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
@@ -66,9 +68,15 @@ static const struct step {
     {2, "LPUSH list a b c", false},
     {3, "XADD stream 1-1 field value", false},
     {6, "SET gone soon", false},
+    {15, "MSET parts $", false},
+    {16, "SETBIT bits 70 1", false},
     {NO_KEY, "flush", false},
     {3, "XADD stream 2-1 field other", false},
     {4, "LOG.WRITE log LEVEL error -- message host web1", false},
+    {15, "SETRANGE parts 32766 over", false},
+    {15, "APPEND parts more", false},
+    {15, "BITFIELD parts INCRBY u16 524280 1 SET u8 600000 77", false},
+    {16, "BITOP NOT bits bits", false},
     {5, "{\"action\":\"write\",\"log\":\"json\",\"message\":\"text\",\"timestamp\":1000}", true},
     {5, "{\"action\":\"write\",\"log\":\"json\",\"message\":\"$\",\"metadata\":{#}}", true, true},
     {5, "{\"action\":\"write_many\",\"log\":\"json\",\"entries\":[&]}", true, true},
@@ -88,6 +96,8 @@ static const struct step {
     {3, "XTRIM stream MAXLEN 1", false},
     {NO_KEY, "flush", false},
     {6, "DEL gone", false},
+    {16, "SETBIT bits 500000 1", false},
+    {15, "GETDEL parts", false},
     {2, "RPUSH list d", false},
     {2, "LSET list 1 z", false},
     {2, "LMOVE list list LEFT RIGHT", false},
@@ -725,8 +735,9 @@ static int record(void **state)
             continue;
         oracle.reads[i] = text_copy(ask(&rig, KEYS[step->key].read, false));
         assert_string_not_equal(oracle.reads[i], "");
-        bool is_deleted =
-            strncmp(step->command, "DEL", 3) == 0 || strncmp(step->command, "MOVE", 4) == 0;
+        bool is_deleted = strncmp(step->command, "DEL", 3) == 0 ||
+                          strncmp(step->command, "MOVE", 4) == 0 ||
+                          strncmp(step->command, "GETDEL", 6) == 0;
         assert_int_equal(strcmp(oracle.reads[i], oracle.absent[step->key]) == 0, is_deleted);
     }
     assert_string_equal(oracle.reads[0], "\"hello\"");
