@@ -185,6 +185,7 @@ static enum status find_sources(struct command_context *c, struct sources *sourc
         struct object *source = &sources->objects[i - 3], *found;
         uint64_t length;
         enum status status = find_old_string(c, i, source, &length, &found);
+        (void)command_lookup(c, !status && !found ? STATUS_NOT_FOUND : status); /* the same */
         if (status)
             return status;
         if (!found)

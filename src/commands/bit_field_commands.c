@@ -99,7 +99,7 @@ static enum status run(struct command_context *c, struct bit_field_request *requ
     if (request->writes && only_reads)
         return reply_error(c, "ERR BITFIELD_RO only supports the GET subcommand");
     enum status status;
-    if (only_reads) {
+    if (!request->writes) {
         status = find_string(c, 1, &object, &length, &found);
         old = found ? &object : NULL;
     } else {

@@ -137,6 +137,8 @@ static enum status begin_copy(struct command_context *c, struct slice to, struct
 {
     struct object old;
     enum status status = keyspace_find(c->access, c->arguments[1], &copying->object);
+    if (!copying->must_be_fresh)         /* MOVE looks for what it will change */
+        (void)command_lookup(c, status); /* the same */
     *is_done = status == STATUS_NOT_FOUND;
     if (status)
         return *is_done ? STATUS_OK : status;
@@ -160,6 +162,8 @@ static enum status link_copy(struct command_context *c, struct slice to, struct 
         else if (copied.id)
             command_build_link(c, &copied);
         keyspace_put(c->access, to, &copied, is_new ? NULL : &old);
+        if (!is_new)
+            access_fact_new(c->access, to);
     }
     object_build_release(&copying->small);
     return is_new ? STATUS_OK : status;

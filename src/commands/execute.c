@@ -12,6 +12,7 @@
  * asked for (command_prepare), again. */
 #include "base/memory.h"
 #include "commands/command_build.h"
+#include "commands/notify.h"
 #include "commands/service_state.h"
 
 #include <assert.h>
@@ -75,7 +76,10 @@ static enum status run_read(struct run *run)
     access_begin_read(access, run->context.database, run->nowait);
     begin_context(run, access);
     enum status status = call(run);
-    raise_lsn(run, access_end(access));
+    lsn_t lsn = access_end(access);
+    raise_lsn(run, lsn);
+    if (access->fact_count > 0 && status != STATUS_WOULD_BLOCK && !run->session->wait_asked)
+        service_notify(run->service, access, lsn); /* keys that it missed */
     return status;
 }
 
@@ -179,6 +183,16 @@ static size_t transaction_bytes_max(const struct transaction *transaction)
     return total;
 }
 
+/* They will be missed again. */
+static void forget_misses(struct access *access)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < access->fact_count; i++)
+        if (access->facts[i].class_letter != 'm')
+            access->facts[kept++] = access->facts[i];
+    access->fact_count = kept;
+}
+
 /* One try under the lock, which is held. */
 static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
 {
@@ -190,7 +204,10 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
     if (status)
         return status;
     begin_context(run, access);
+    notify_choose_facts(run->service, access);
     status = call(run);
+    if (status == STATUS_WOULD_BLOCK)
+        forget_misses(access);
     lsn_t lsn = access_end(access);
     raise_lsn(run, lsn);
     if (access->fact_count > 0 || run->session->touched.extent || access->facts_are_lost)
@@ -668,9 +685,15 @@ enum status command_set_argument(struct command_context *c, size_t index, struct
 enum status command_lookup(struct command_context *c, enum status status)
 {
     struct service_thread *thread = service_thread(c->service);
-    if (status == STATUS_OK)
-        counter_add(&thread->hits, 1);
-    else if (status == STATUS_NOT_FOUND)
+    bool is_miss =
+        status == STATUS_NOT_FOUND && c->access->missed.data; /* else what is within it */
+    if (is_miss)
+        notify_miss(c->service, c->access);
+    if (c->build) /* it was counted before that was made */
+        return status;
+    if (is_miss)
         counter_add(&thread->misses, 1);
+    else if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        counter_add(&thread->hits, 1);
     return status;
 }

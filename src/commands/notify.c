@@ -44,6 +44,24 @@ void notify_classes_append(int64_t classes, struct buffer *text)
     }
 }
 
+static bool is_wanted(struct service *service, char class_letter)
+{
+    int64_t classes = config_integer(service->config, CONFIG_notify_keyspace_events);
+    return (classes & class_of(class_letter)) && (classes & (CLASS_KEYSPACE | CLASS_KEYEVENT)) &&
+           atomic_load_explicit(&service->pubsub.is_used, memory_order_relaxed);
+}
+
+void notify_choose_facts(struct service *service, struct access *access)
+{
+    access->tells_new = is_wanted(service, 'n');
+}
+
+void notify_miss(struct service *service, struct access *access)
+{
+    if (is_wanted(service, 'm'))
+        access_fact(access, 'm', "keymiss", access->missed);
+}
+
 static void publish(struct service *service, struct buffer *channel, struct slice message,
                     lsn_t lsn)
 {

@@ -16,6 +16,10 @@ bool notify_classes_parse(struct slice text, int64_t *classes);
 /* In the order and with the abbreviation of Redis. */
 void notify_classes_append(int64_t classes, struct buffer *text);
 
+/* After a begin: which facts it is to note that hardly anybody wants to know. */
+void notify_choose_facts(struct service *service, struct access *access);
+/* A read has not found the key; told when the access ends. */
+void notify_miss(struct service *service, struct access *access);
 /* What the batch did, to whoever subscribed to it, once `lsn`, the batch's, is acknowledged. After its end;
  * the facts are still there. */
 void service_notify(struct service *service, const struct access *access, lsn_t lsn);

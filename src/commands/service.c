@@ -276,6 +276,8 @@ static void signal_facts(struct waiters *waiters, const struct access *access)
     }
     for (size_t i = 0; i < access->fact_count; i++) {
         const struct fact *fact = &access->facts[i];
+        if (fact->class_letter == 'm')
+            continue;
         waiters_signal(waiters, fact->database,
                        slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size));
     }

@@ -100,6 +100,7 @@ enum status set_command(struct command_context *c)
         return status;
     struct object *old = status == STATUS_OK ? &object : NULL;
     if (request.get) {
+        (void)command_lookup(c, status); /* the same */
         status = reply_old_value(c, old);
         if (status)
             return status;
@@ -158,7 +159,8 @@ enum status setnx_command(struct command_context *c)
 enum status getset_command(struct command_context *c)
 {
     struct object object;
-    enum status status = keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object);
+    enum status status =
+        command_lookup(c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
     struct object *old = status ? NULL : &object;
     if (!status || status == STATUS_NOT_FOUND)
         status = reply_old_value(c, old);
@@ -177,7 +179,8 @@ static void delete_string(struct command_context *c, const struct object *object
 enum status getdel_command(struct command_context *c)
 {
     struct object object;
-    enum status status = keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object);
+    enum status status =
+        command_lookup(c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
     if (!status)
@@ -213,7 +216,8 @@ enum status getex_command(struct command_context *c)
             return reply_syntax_error(c);
         persists = true;
     }
-    enum status status = keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object);
+    enum status status =
+        command_lookup(c, keyspace_find_type(c->access, c->arguments[1], OBJECT_STRING, &object));
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
     if (status)

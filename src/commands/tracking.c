@@ -416,7 +416,8 @@ static bool is_named_before(const struct access *access, size_t index, struct sl
 {
     for (size_t i = index > 8 ? index - 8 : 0; i < index; i++) {
         const struct fact *fact = &access->facts[i];
-        if (slice_equal(slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size),
+        if (fact->class_letter != 'm' &&
+            slice_equal(slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size),
                         key))
             return true;
     }
@@ -437,7 +438,7 @@ void tracking_invalidate(struct service *service, const struct access *access,
     for (size_t i = 0; i < access->fact_count && tracking->buckets; i++) {
         const struct fact *fact = &access->facts[i];
         struct slice key = slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size);
-        if (is_named_before(access, i, key))
+        if (fact->class_letter == 'm' || is_named_before(access, i, key))
             continue;
         struct invalidation invalidation = {
             .service = service, .writer = writer, .lsn = lsn, .key = key};

@@ -47,7 +47,7 @@ static void begin(struct access *access, unsigned database, bool nowait)
     access->map_changed = false;
     access->map_status = STATUS_OK;
     access->fact_count = 0;
-    access->facts_are_lost = false;
+    access->facts_are_lost = access->tells_new = false;
     buffer_clear(&access->fact_bytes);
 }
 
@@ -264,7 +264,8 @@ static bool grow_facts(struct access *access)
 
 void access_fact(struct access *access, char class_letter, const char *event, struct slice key)
 {
-    assert(access->writer);
+    assert(access->open);
+    assert(access->writer || class_letter == 'm');
     size_t key_offset = access->fact_bytes.size;
     buffer_append_slice(&access->fact_bytes, key);
     bool has_room = access->fact_count < access->fact_capacity || grow_facts(access);
@@ -280,6 +281,12 @@ void access_fact(struct access *access, char class_letter, const char *event, st
         .key_offset = key_offset,
         .key_size = key.size,
     };
+}
+
+void access_fact_new(struct access *access, struct slice key)
+{
+    if (access->tells_new)
+        access_fact(access, 'n', "new", key);
 }
 
 uint64_t access_new_id(struct access *access)

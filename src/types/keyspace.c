@@ -120,6 +120,7 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
 {
     struct object found;
     enum status status = find_header(access, key, &found);
+    access->missed = key;
     if (status)
         return status;
     if (expiry_is_due(found.expire_ms, access->now_ms)) {
@@ -129,6 +130,7 @@ enum status keyspace_find(struct access *access, struct slice key, struct object
         }
         return STATUS_NOT_FOUND;
     }
+    access->missed = slice_make(NULL, 0);
     *object = found;
     return STATUS_OK;
 }
@@ -160,6 +162,7 @@ void keyspace_put(struct access *access, struct slice key, const struct object *
     if (!old) {
         access->store->databases[access->database].key_count++;
         store_counts_changed(access->store, access->database);
+        access_fact_new(access, key);
     } else if (old->id != object->id) {
         reclaim_parts(access, old);
     }
@@ -271,6 +274,8 @@ enum status keyspace_rename(struct access *access, struct slice from, struct sli
         return target;
     keyspace_put(access, to, &object, target ? NULL : &old);
     remove_header(access, from, &object);
+    if (!target)
+        access_fact_new(access, to);
     access_fact(access, 'g', "rename_from", from);
     access_fact(access, 'g', "rename_to", to);
     return STATUS_OK;

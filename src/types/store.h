@@ -34,8 +34,9 @@ struct store_options {
     enum lsm_compression cold_compression;
     int cold_level;
     uint32_t cold_block_bytes;
-    uint32_t build_bytes_max; /* a batch of an object that is built; 0: OBJECT_BUILD_BATCH_BYTES, the most */
-    bool ack_durable;         /* policy `always` */
+    uint32_t
+        build_bytes_max; /* a batch of an object that is built; 0: OBJECT_BUILD_BATCH_BYTES, the most */
+    bool ack_durable; /* policy `always` */
     void (*work_ready)(void *context);
     void *context;
     bool compares_copies; /* for repairs: the newest copy of the store's own records counts */
@@ -53,10 +54,11 @@ struct lsm *store_engine(struct store *store);
 const struct env *store_env(struct store *store);
 unsigned store_database_count(const struct store *store);
 
-/* What a write did to a key, for the layer above (wake readers, WATCH, notifications). */
+/* What a write did to a key, for the layer above (wake readers, WATCH, notifications). A key that a read missed
+ * is no change of it: class m. */
 struct fact {
     unsigned database;
-    char class_letter;           /* as in notify-keyspace-events: g $ l t x ... */
+    char class_letter;           /* as in notify-keyspace-events: g $ l t x n m */
     const char *event;           /* static: "set", "lpush", "expired" ... */
     size_t key_offset, key_size; /* in access.fact_bytes */
 };
@@ -76,6 +78,8 @@ struct access {
     size_t fact_count, fact_capacity;
     struct buffer fact_bytes;
     bool facts_are_lost; /* there was no memory for all: anything may have been touched */
+    bool tells_new;      /* facts "new", n, are wanted; by the caller, after each begin */
+    struct slice missed; /* what keyspace_find looked for last, the caller's; NULL: it was there */
     struct buffer scratch_key, scratch_value; /* for encoding; contents end at the next call */
     struct buffer scratch_large; /* a value put together from pieces; until the next such read */
 
@@ -147,6 +151,9 @@ void access_forget(struct access *access);
 
 /* Notes what happened to a key of the selected database; `event` is static. Write accesses only. */
 void access_fact(struct access *access, char class_letter, const char *event, struct slice key);
+/* "new", n, if it is wanted. keyspace_put tells of a key that was not there; the caller of one that replaces another
+ * in a way that Redis takes for a deletion before. */
+void access_fact_new(struct access *access, struct slice key);
 
 /* A new object id, never given before, also not before a crash. Write accesses only. */
 uint64_t access_new_id(struct access *access);

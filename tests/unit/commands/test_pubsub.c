@@ -35,6 +35,49 @@ static void a_notification_waits_until_its_write_is_acknowledged(void **state)
     assert_int_equal(session_output_released(f->a, 0), session_output(f->a).size);
 }
 
+/* Read again when what was cold is there; no change of the key, either. */
+static void a_missed_key_is_told_once_and_touches_nobody(void **state)
+{
+    struct session_fixture *f = *state;
+    struct session *watcher = fixture_session(f, true, false, NULL);
+    static const char told[] =
+        "*3\r\n$7\r\nmessage\r\n$22\r\n__keyevent@0__:keymiss\r\n$4\r\nnone\r\n";
+    fixture_set(f, "notify-keyspace-events", "Em");
+    fixture_ask(f, f->a, "SUBSCRIBE __keyevent@0__:keymiss");
+    fixture_take(f, f->a);
+    assert_reply(f, f->b, "SET cold v", "+OK");
+    assert_reply(f, watcher, "WATCH none", "+OK");
+    memory_store_work(&f->ms, true);
+    assert_reply(f, f->b, "DEBUG RELOAD", "+OK");
+    vfs_fault_set_cold(f->ms.vfs, ".cwt");
+    assert_reply(f, f->b, "MGET none cold", "[nil, \"v\"]");
+    assert_string_equal(messages(f, f->a), told);
+    assert_reply(f, f->b, "DEBUG RELOAD", "+OK");
+    fixture_feed(f->b, "MULTI\r\nGET none\r\nGET cold\r\nSET x 1\r\n");
+    fixture_take(f, f->b);
+    assert_reply(f, f->b, "EXEC", "[nil, \"v\", +OK]");
+    vfs_fault_set_cold(f->ms.vfs, NULL);
+    assert_string_equal(messages(f, f->a), told);
+    assert_reply(f, watcher, "MULTI", "+OK");
+    assert_reply(f, watcher, "EXEC", "[]");
+    session_destroy(watcher);
+}
+
+/* What is missed and written in one transaction is told to whoever has read it. */
+static void a_missed_key_that_is_written_is_invalidated(void **state)
+{
+    struct session_fixture *f = *state;
+    fixture_set(f, "notify-keyspace-events", "EAm");
+    fixture_ask(f, f->b, "SUBSCRIBE plain");
+    fixture_ask(f, f->b, "UNSUBSCRIBE");
+    fixture_feed(f->a, "HELLO 3\r\nSUBSCRIBE plain\r\nCLIENT TRACKING ON\r\nGET k\r\n");
+    fixture_take(f, f->a);
+    fixture_feed(f->b, "MULTI\r\nGET k\r\nSET k 1\r\nEXEC\r\n");
+    fixture_settle(f->b);
+    fixture_take(f, f->b);
+    assert_string_equal(messages(f, f->a), ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
+}
+
 static void messages_come_before_the_end_of_a_subscription(void **state)
 {
     struct session_fixture *f = *state;
@@ -141,6 +184,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_notification_waits_until_its_write_is_acknowledged),
+        TEST(a_missed_key_is_told_once_and_touches_nobody),
+        TEST(a_missed_key_that_is_written_is_invalidated),
         TEST(messages_come_before_the_end_of_a_subscription),
         TEST(reset_and_the_end_of_a_session_end_its_subscriptions),
         TEST(an_inbox_that_nobody_takes_is_bounded),

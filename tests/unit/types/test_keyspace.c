@@ -267,6 +267,48 @@ static void a_renamed_key_keeps_its_time_and_its_parts(void **state)
     free(large);
 }
 
+static void new_keys_are_told_of_when_that_is_wanted(void **state)
+{
+    (void)state;
+    memory_store_write(&ms);
+    ms.access.tells_new = true;
+    set("a", "1");
+    set("a", "2");
+    push("l", "x");
+    assert_int_equal(rename_key("a", "b"), STATUS_OK);
+    assert_int_equal(rename_key("l", "b"), STATUS_OK);
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms),
+                        "n new a, $ set a, $ set a, n new l, l rpush l, n new b, "
+                        "g rename_from a, g rename_to b, n new b, g rename_from l, g rename_to b");
+    memory_store_write(&ms);
+    set("c", "1");
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms), "$ set c");
+}
+
+static void a_read_says_which_key_it_has_missed(void **state)
+{
+    struct object object;
+    (void)state;
+    memory_store_write(&ms);
+    set_until("a", "1", ms.now_ms + 1);
+    memory_store_end(&ms);
+    memory_store_read(&ms);
+    assert_int_equal(keyspace_find(&ms.access, slice_from("none"), &object), STATUS_NOT_FOUND);
+    assert_true(slice_equal(ms.access.missed, slice_from("none")));
+    assert_int_equal(keyspace_find(&ms.access, slice_from("a"), &object), STATUS_OK);
+    assert_null(ms.access.missed.data);
+    memory_store_end(&ms);
+    ms.now_ms += 2;
+    memory_store_read(&ms);
+    assert_int_equal(keyspace_find(&ms.access, slice_from("a"), &object), STATUS_NOT_FOUND);
+    assert_true(slice_equal(ms.access.missed, slice_from("a")));
+    access_fact(&ms.access, 'm', "keymiss", ms.access.missed);
+    memory_store_end(&ms);
+    assert_string_equal(memory_store_facts(&ms), "m keymiss a");
+}
+
 static void a_missing_key_is_not_renamed_and_one_to_itself_stays(void **state)
 {
     (void)state;
@@ -774,6 +816,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_are_exact_after_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(a_renamed_key_keeps_its_time_and_its_parts, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(new_keys_are_told_of_when_that_is_wanted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_read_says_which_key_it_has_missed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_key_is_not_renamed_and_one_to_itself_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(databases_do_not_see_each_other, setup, teardown),
