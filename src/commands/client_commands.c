@@ -72,7 +72,7 @@ static uint64_t seconds_since(uint64_t now_ms, uint64_t then_ms)
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
 }
 
-enum { CLIENT_FLAGS_MAX = 8 };
+enum { CLIENT_FLAGS_MAX = 12 };
 
 static size_t shown_subscriptions(const struct session *session, enum pubsub_kind kind)
 {
@@ -82,19 +82,25 @@ static size_t shown_subscriptions(const struct session *session, enum pubsub_kin
 /* As Redis has them; N: none of the others. */
 static void client_flags(const struct session *session, int queued, char flags[CLIENT_FLAGS_MAX])
 {
+    const struct {
+        bool is_set;
+        char letter;
+    } all[] = {
+        {session_is_subscribed(session), 'P'},
+        {queued >= 0, 'x'},
+        {atomic_load_explicit(&session->is_blocked, memory_order_relaxed), 'b'},
+        {atomic_load_explicit(&session->is_tracking, memory_order_relaxed), 't'},
+        {atomic_load_explicit(&session->shown_redirect_broken, memory_order_relaxed), 'R'},
+        {atomic_load_explicit(&session->shown_broadcast, memory_order_relaxed), 'B'},
+        {atomic_load_explicit(&session->transaction.is_broken, memory_order_relaxed), 'd'},
+        {session->address[0] == '/', 'U'},
+        {atomic_load_explicit(&session->is_kept, memory_order_relaxed), 'e'},
+    };
+    _Static_assert(sizeof all / sizeof *all < CLIENT_FLAGS_MAX, "and a NUL");
     char *at = flags;
-    if (queued >= 0)
-        *at++ = 'x';
-    if (atomic_load_explicit(&session->is_blocked, memory_order_relaxed))
-        *at++ = 'b';
-    if (atomic_load_explicit(&session->transaction.is_broken, memory_order_relaxed))
-        *at++ = 'd';
-    if (session_is_subscribed(session))
-        *at++ = 'P';
-    if (atomic_load_explicit(&session->is_tracking, memory_order_relaxed))
-        *at++ = 't';
-    if (session->address[0] == '/')
-        *at++ = 'U';
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].is_set)
+            *at++ = all[i].letter;
     if (at == flags)
         *at++ = 'N';
     *at = 0;
@@ -115,7 +121,7 @@ static void append_client(struct client_list *list, struct session *session)
         "id=%llu addr=%s laddr=%s fd=%d name=%.*s age=%llu idle=%llu flags=%s db=%u sub=%zu "
         "psub=%zu "
         "ssub=%zu multi=%d qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%zu oll=0 "
-        "omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%.*s "
+        "omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=%lld resp=%d lib-name=%.*s "
         "lib-ver=%.*s\n",
         (unsigned long long)session->id, session->address, session->local_address,
         session->file_descriptor, (int)session->name.size, (const char *)session->name.data,
@@ -129,6 +135,7 @@ static void append_client(struct client_list *list, struct session *session)
         command         ? command->name
         : session->json ? "json"
                         : "NULL",
+        atomic_load_explicit(&session->shown_redirect, memory_order_relaxed),
         atomic_load_explicit(&session->protocol, memory_order_relaxed),
         (int)session->library_name.size, (const char *)session->library_name.data,
         (int)session->library_version.size, (const char *)session->library_version.data);

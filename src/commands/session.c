@@ -62,6 +62,7 @@ struct session *session_create(struct service *service, const struct session_opt
     atomic_init(&session->active_ms, session->created_ms);
     atomic_init(&session->protocol, 2);
     atomic_init(&session->transaction.shown, -1);
+    atomic_init(&session->shown_redirect, -1);
     inbox_init(&session->inbox);
     session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
     arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);

@@ -103,6 +103,9 @@ struct session {
     struct session_subscriptions subscriptions[PUBSUB_KINDS];
     struct inbox inbox;
     atomic_bool is_tracking;       /* CLIENT TRACKING */
+    /* Shown by CLIENT LIST: to which client invalidations go, 0: this one, -1: it does not track ... */
+    atomic_llong shown_redirect;
+    atomic_bool shown_broadcast, shown_redirect_broken; /* ... BCAST; that client is gone */
     enum tracking_caching caching; /* CLIENT CACHING, for the next request */
     enum session_replies replies;  /* CLIENT REPLY */
     atomic_bool is_kept;           /* CLIENT NO-EVICT */

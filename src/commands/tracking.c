@@ -141,6 +141,13 @@ static void turn_on(struct tracking *tracking, struct tracker **place, struct se
         tracking->buckets = memory_zeroed(TRACKING_BUCKETS, sizeof *tracking->buckets);
 }
 
+static void show(struct session *session, long long redirect, bool is_broadcast)
+{
+    atomic_store_explicit(&session->shown_redirect, redirect, memory_order_relaxed);
+    atomic_store_explicit(&session->shown_broadcast, is_broadcast, memory_order_relaxed);
+    atomic_store_explicit(&session->shown_redirect_broken, false, memory_order_relaxed);
+}
+
 bool tracking_turn_on(struct command_context *c, const struct tracking_options *options,
                       const struct slice *prefixes, size_t prefix_count)
 {
@@ -166,6 +173,8 @@ bool tracking_turn_on(struct command_context *c, const struct tracking_options *
     pthread_mutex_unlock(&tracking->mutex);
     if (ok)
         atomic_store_explicit(&session->is_tracking, true, memory_order_relaxed);
+    if (ok)
+        show(session, (long long)options->redirect_id, options->is_broadcast);
     return ok;
 }
 
@@ -180,6 +189,7 @@ void tracking_turn_off(struct session *session)
     free_tracker(tracking, tracker);
     pthread_mutex_unlock(&tracking->mutex);
     atomic_store_explicit(&session->is_tracking, false, memory_order_relaxed);
+    show(session, -1, false);
     session->caching = TRACKING_CACHING_DEFAULT;
 }
 
@@ -265,6 +275,7 @@ static void tell_broken(struct tracker *tracker)
     if (tracker->is_redirect_broken)
         return;
     tracker->is_redirect_broken = true;
+    atomic_store_explicit(&tracker->session->shown_redirect_broken, true, memory_order_relaxed);
     if (atomic_load_explicit(&tracker->session->protocol, memory_order_relaxed) < 3)
         return;
     resp_push(&w, 2);

@@ -74,6 +74,9 @@ static void invalidations_go_to_another_client_while_it_is_there(void **state)
                             i ? "" : ">2\r\n$21\r\ntracking-redir-broken\r\n:3\r\n");
     }
     assert_non_null(strstr(fixture_ask(f, f->a, "CLIENT TRACKINGINFO"), "broken_redirect"));
+    const char *info = fixture_ask(f, f->a, "CLIENT INFO");
+    assert_non_null(strstr(info, "flags=tR "));
+    assert_non_null(strstr(info, " redir=3 "));
 }
 
 static void beyond_the_limit_keys_are_let_go_and_told(void **state)
