@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LATENCY: the events of the monitor, and histograms of commands. */
+#include "commands/latency_graph.h"
 #include "commands/service_state.h"
 
 enum { OCTAVES_SHOWN = 40 };
@@ -53,6 +54,33 @@ enum status latency_history_command(struct command_context *c)
         resp_integer(c->reply, (int64_t)samples->ring[i % LATENCY_SAMPLES].duration_ms);
     }
     pthread_mutex_unlock(&c->service->timing.mutex);
+    return STATUS_OK;
+}
+
+/* The samples that are kept, oldest first; how many. */
+static size_t copy_samples(const struct latency_samples *samples,
+                           struct latency_sample copy[LATENCY_SAMPLES])
+{
+    uint64_t first = samples->count > LATENCY_SAMPLES ? samples->count - LATENCY_SAMPLES : 0;
+    for (uint64_t i = first; i < samples->count; i++)
+        copy[i - first] = samples->ring[i % LATENCY_SAMPLES];
+    return (size_t)(samples->count - first);
+}
+
+enum status latency_graph_command(struct command_context *c)
+{
+    struct latency_samples *samples = find_event(c, 2);
+    struct latency_sample copy[LATENCY_SAMPLES];
+    struct buffer text = {0};
+    pthread_mutex_lock(&c->service->timing.mutex);
+    size_t count = samples ? copy_samples(samples, copy) : 0;
+    uint64_t max_ms = samples ? samples->max_ms : 0;
+    pthread_mutex_unlock(&c->service->timing.mutex);
+    if (count == 0)
+        return reply_errorf(c, "ERR No samples available for event '%.*s'", ARGUMENT_SHOWN(c, 2));
+    latency_graph(c->arguments[2], copy, count, max_ms, env_wall_ms(c->service->env) / 1000, &text);
+    resp_verbatim(c->reply, "txt", buffer_slice(&text));
+    buffer_release(&text);
     return STATUS_OK;
 }
 
@@ -170,6 +198,8 @@ enum status latency_help_command(struct command_context *c)
     static const char *const lines[] = {
         "DOCTOR",
         "    Return a human readable latency analysis report.",
+        "GRAPH <event>",
+        "    Return an ASCII latency graph for the <event> class.",
         "HISTORY <event>",
         "    Return time-latency samples for the <event> class.",
         "LATEST",

@@ -81,6 +81,7 @@ static const struct call calls[] = {
      {"CONFIG", "SET", "slowlog-log-slower-than", "0", "latency-monitor-threshold", "1"}},
     {"latency|latest", {"LATENCY", "LATEST"}},
     {"latency|history", {"LATENCY", "HISTORY", "command"}},
+    {"latency|graph", {"LATENCY", "GRAPH", "command"}, .may_fail = true}, /* no sample */
     {"latency|histogram", {"LATENCY", "HISTOGRAM"}},
     {"latency|doctor", {"LATENCY", "DOCTOR"}},
     {"cluster|info", {"CLUSTER", "INFO"}, .may_fail = true}, /* no cluster */

@@ -84,11 +84,17 @@ static void spikes_are_samples_one_for_each_second(void **state)
                  "[[\"command\", :1001, :150, :300], [\"fast-command\", :1001, :100, :100]]");
     assert_reply(f, f->a, "LATENCY HISTORY command", "[[:1000, :300], [:1001, :150]]");
     assert_non_null(strstr(fixture_ask(f, f->a, "LATENCY DOCTOR"), "the worst 300 ms"));
+    const char *graph = fixture_ask(f, f->a, "LATENCY GRAPH command");
+    assert_non_null(
+        strstr(graph, "command - high 300 ms, low 150 ms (all time high 300 ms)\\n---"));
+    assert_non_null(strstr(graph, "-\\n# \\n| \\n| \\n|_\\n"));
     for (int i = 0; i < 2 * LATENCY_SAMPLES; i++) {
         f->ms.now_ms += 1000;
         record(f, fast, 2, 100000);
     }
     fixture_ask(f, f->a, "LATENCY HISTORY fast-command");
+    graph = fixture_ask(f, f->a, "LATENCY GRAPH fast-command"); /* two lines of 80 */
+    assert_int_equal(strlen(strstr(graph, "_____")) > 2 * 80, 1);
     assert_reply(f, f->a, "LATENCY RESET fast-command", ":1");
     assert_reply(f, f->a, "LATENCY RESET", ":1");
     assert_reply(f, f->a, "LATENCY LATEST", "[]");
