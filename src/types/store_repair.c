@@ -22,7 +22,8 @@ enum {
     LINE_BYTES_MAX = 512,
     SHOWN_KEY_BYTES = 64,
     KEYS_A_PASS_MAX = 100000,
-    WORK_BYTES = 4 << 20, /* of background work after each batch */
+    WORK_BYTES = 4 << 20,    /* of background work after each batch */
+    SEGMENT_BYTES = 4 << 20, /* of the log, filled with zeros first: most repairs write little */
 };
 
 /* What is wrong with a key. */
@@ -106,7 +107,8 @@ static enum status examine_parts(struct repair *repair, struct slice key,
     } else if (object->type == OBJECT_STRING) {
         status = string_count_missing(&repair->reading, object, &missing);
         if (missing && repair->is_first_pass)
-            say_key(repair, key, "pieces of the string are lost, or were never written, and read as zeros");
+            say_key(repair, key,
+                    "pieces of the string are lost, or were never written, and read as zeros");
     } else if (repair->is_first_pass) {
         status = examine_stream(repair, key, object);
     }
@@ -474,7 +476,8 @@ enum status store_repair(const struct env *env, const char *directory,
     struct repair repair = {.each = each, .context = context};
     struct lsm_report report = {""};
     const struct store_options options = {.databases = STORE_DATABASES_MAX,
-                                          .compares_copies = true};
+                                          .compares_copies = true,
+                                          .wal_segment_bytes = SEGMENT_BYTES};
     enum status status = store_open(env, directory, &options, &report, &repair.store);
     if (status) {
         each(context, report.text);
