@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The list family: LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LSET LRANGE LTRIM LPOS. What takes
- * from one list of many, or puts into another: list_move_commands.c. */
+/* The list family: LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LSET LRANGE LTRIM LPOS
+ * LINSERT LREM. What takes from one list of many, or puts into another: list_move_commands.c. */
 #include "commands/command.h"
 #include "types/list.h"
 
@@ -241,8 +241,8 @@ enum status lpos_command(struct command_context *c)
                                  .rank = 1,
                                  .count_max = 1,
                                  .found = write_position,
-                                 .check = check_search,
-                                 .context = &positions};
+                                 .context = &positions,
+                                 .patience = {check_search, &positions}};
     bool has_count = false;
     if (!take_search_options(c, &search, &has_count))
         return STATUS_OK;
@@ -255,4 +255,43 @@ enum status lpos_command(struct command_context *c)
     else if (positions.count == 0)
         resp_null(c->reply);
     return STATUS_OK;
+}
+
+/* ---- LINSERT, LREM --------------------------------------------------------------------------- */
+
+static enum status check_work(void *context, uint64_t bytes)
+{
+    return command_work_check(context, bytes);
+}
+
+enum status linsert_command(struct command_context *c)
+{
+    struct list_insertion insertion = {.is_before = argument_is(c, 2, "BEFORE"),
+                                       .pivot = c->arguments[3],
+                                       .value = c->arguments[4],
+                                       .patience = {check_work, c}};
+    uint64_t length = 0;
+    if (!insertion.is_before && !argument_is(c, 2, "AFTER"))
+        return reply_syntax_error(c);
+    enum status status = list_insert(c->access, c->arguments[1], &insertion, &length);
+    if (status == STATUS_NOT_FOUND)
+        return reply_integer(c, 0);
+    if (status == STATUS_INVALID)
+        return reply_error(c, "ERR too many elements were inserted at this place of the list, each "
+                              "between the last two: write the list anew under another key");
+    if (status)
+        return status;
+    return reply_integer(c, length ? (int64_t)length : -1);
+}
+
+enum status lrem_command(struct command_context *c)
+{
+    struct list_removal removal = {.value = c->arguments[3], .patience = {check_work, c}};
+    uint64_t removed = 0;
+    if (!argument_integer(c, 2, &removal.count))
+        return STATUS_OK;
+    enum status status = list_remove(c->access, c->arguments[1], &removal, &removed);
+    if (status && status != STATUS_NOT_FOUND)
+        return status;
+    return reply_integer(c, (int64_t)removed);
 }

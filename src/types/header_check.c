@@ -15,7 +15,6 @@ bool header_debug_is_off;
 
 static const char *find_fault(const struct access *access, const struct object *object)
 {
-    struct list_bounds bounds;
     struct stream_header header;
     uint64_t length;
     if (object->id >= access->store->next_id)
@@ -24,7 +23,7 @@ static const char *find_fault(const struct access *access, const struct object *
     case OBJECT_STRING:
         return string_length(object, &length) ? "its length cannot be read" : NULL;
     case OBJECT_LIST:
-        return list_object_bounds(object, &bounds) ? "its bounds cannot be read" : NULL;
+        return list_object_length(object, &length) ? "its bounds cannot be read" : NULL;
     case OBJECT_STREAM:
         if (object->id == 0 || stream_header_decode(object->body, &header))
             return "its header cannot be read";

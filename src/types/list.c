@@ -8,7 +8,7 @@
 
 static void reclaim_low(struct access *access, struct list *list)
 {
-    uint8_t from[LIST_PIECE_KEY_BYTES], to[LIST_PIECE_KEY_BYTES];
+    uint8_t from[LIST_KEY_BYTES], to[LIST_KEY_BYTES];
     uint64_t id = list->object.id;
     if (list->head > 0)
         access_delete_range(access, TREE_PARTS, list_element_key(from, access, id, 0),
@@ -18,29 +18,22 @@ static void reclaim_low(struct access *access, struct list *list)
 
 static void reclaim_high(struct access *access, struct list *list)
 {
-    uint8_t from[LIST_PIECE_KEY_BYTES], to[OBJECT_PREFIX_BYTES + 1];
+    uint8_t from[LIST_KEY_BYTES], to[OBJECT_PREFIX_BYTES + 1];
     object_prefix_store(to, access->generation, list->object.id);
     to[OBJECT_PREFIX_BYTES] = TAG_LIST + 1;
     access_delete_range(access, TREE_PARTS,
-                        list_element_key(from, access, list->object.id, list->head + list->count),
+                        list_element_key(from, access, list->object.id, list_tail(list) + 1),
                         slice_make(to, sizeof to));
     list->high_weight = 0;
 }
 
-void list_put_shrunk(struct access *access, struct slice key, struct list *list, uint64_t first)
+void list_put_reclaimed(struct access *access, struct slice key, struct list *list)
 {
-    if (list->count == 0) {
-        keyspace_remove(access, key, &list->object);
-    } else if (list_is_inline(list)) {
-        list_put_inline(access, key, list, list->elements + first, list->count);
-    } else {
-        list->head += first;
-        if (list->low_weight >= LIST_RECLAIM_WEIGHT)
-            reclaim_low(access, list);
-        if (list->high_weight >= LIST_RECLAIM_WEIGHT)
-            reclaim_high(access, list);
-        list_put_header(access, key, list, list->object.id);
-    }
+    if (list->low_weight >= LIST_RECLAIM_WEIGHT)
+        reclaim_low(access, list);
+    if (list->high_weight >= LIST_RECLAIM_WEIGHT)
+        reclaim_high(access, list);
+    list_put_header(access, key, list, list->object.id);
 }
 
 /* ---- Pushing. -------------------------------------------------------------------------------- */
@@ -79,28 +72,53 @@ static void push_small(struct access *access, struct slice key, struct list *lis
     list_put_small(access, key, list, elements, old_count + count);
 }
 
-static void push_dense(struct access *access, struct slice key, struct list *list,
-                       enum list_end end, const struct slice *values, size_t count)
+static void push_by_position(struct access *access, struct slice key, struct list *list,
+                             enum list_end end, const struct slice *values, size_t count)
 {
     uint64_t id = list->object.id;
     if (list_is_inline(list))
         id = spread(access, list, list->elements, list->count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t position = end == LIST_LEFT ? --list->head : list->head + list->count;
+        uint64_t position = end == LIST_LEFT  ? --list->head
+                            : list->is_sparse ? ++list->tail
+                                              : list->head + list->count;
         list_put_element(access, list, id, position, values[i]);
         list->count++;
     }
     list_put_header(access, key, list, id);
 }
 
-void list_push_found(struct access *access, struct slice key, struct list *list, enum list_end end,
-                     const struct slice *values, size_t count)
+enum status list_plan_push(struct access *access, struct list *list, enum list_end end,
+                           size_t count, struct list_edit *edit)
 {
-    if (list_is_inline(list) && list->count + count <= LIST_INLINE_COUNT_MAX)
+    if (!list->is_sparse)
+        return STATUS_OK;
+    list_edit_make_way(list, end, count, edit);
+    return list_edit_plan(access, list, 0, edit);
+}
+
+void list_push_planned(struct access *access, struct slice key, struct list *list,
+                       enum list_end end, const struct slice *values, size_t count,
+                       const struct list_edit *edit)
+{
+    if (list_is_inline(list) && list->count + count <= LIST_INLINE_COUNT_MAX) {
         push_small(access, key, list, end, values, count);
-    else
-        push_dense(access, key, list, end, values, count);
-    access_fact(access, 'l', end == LIST_LEFT ? "lpush" : "rpush", key);
+        return;
+    }
+    if (list->is_sparse)
+        list_edit_apply(access, list, edit);
+    push_by_position(access, key, list, end, values, count);
+}
+
+static enum status push_sparse(struct access *access, struct slice key, struct list *list,
+                               enum list_end end, const struct slice *values, size_t count)
+{
+    struct list_edit edit = {0};
+    enum status status = list_plan_push(access, list, end, count, &edit);
+    if (!status)
+        list_push_planned(access, key, list, end, values, count, &edit);
+    list_edit_release(&edit);
+    return status;
 }
 
 enum status list_push(struct access *access, struct slice key, enum list_end end,
@@ -116,21 +134,60 @@ enum status list_push(struct access *access, struct slice key, enum list_end end
     if (status && (status != STATUS_NOT_FOUND || only_existing))
         return status;
     *length = list.count + count;
-    list_push_found(access, key, &list, end, values, count);
+    if (!list.is_sparse)
+        list_push_planned(access, key, &list, end, values, count, NULL);
+    else if ((status = push_sparse(access, key, &list, end, values, count)) != STATUS_OK)
+        return status;
+    access_fact(access, 'l', end == LIST_LEFT ? "lpush" : "rpush", key);
     return STATUS_OK;
 }
 
-/* ---- Popping. -------------------------------------------------------------------------------- */
+/* ---- Taking off the ends. -------------------------------------------------------------------- */
 
-void list_pop_found(struct access *access, struct slice key, struct list *list, enum list_end end,
-                    uint64_t count, uint64_t weight)
+enum status list_plan_cut(struct access *access, struct list *list, uint64_t left, uint64_t right,
+                          struct list_edit *edit)
 {
-    list->count -= count;
+    if (left + right == list->count) {
+        list->count = 0;
+        return STATUS_OK;
+    }
+    if (list_is_inline(list)) {
+        list->count -= left + right;
+        if (left > 0)
+            memmove(list->elements, list->elements + left, list->count * sizeof *list->elements);
+        return STATUS_OK;
+    }
+    enum status status = list_edit_cut(access, list, left, right, edit);
+    return status || !list->is_sparse ? status : list_edit_plan(access, list, 0, edit);
+}
+
+void list_put_cut(struct access *access, struct slice key, struct list *list,
+                  const struct list_edit *edit)
+{
+    if (list->count == 0) {
+        keyspace_remove(access, key, &list->object);
+    } else if (list_is_inline(list)) {
+        list_put_inline(access, key, list, list->elements, list->count);
+    } else {
+        if (list->is_sparse)
+            list_edit_apply(access, list, edit);
+        list_put_reclaimed(access, key, list);
+    }
+}
+
+enum status list_plan_pop(struct access *access, struct list *list, enum list_end end,
+                          uint64_t count, uint64_t weight, struct list_edit *edit)
+{
+    bool from_left = end == LIST_LEFT;
     if (!list_is_inline(list))
-        *(end == LIST_LEFT ? &list->low_weight : &list->high_weight) += weight;
-    list_put_shrunk(access, key, list, end == LIST_LEFT ? count : 0);
+        *(from_left ? &list->low_weight : &list->high_weight) += weight;
+    return list_plan_cut(access, list, from_left ? count : 0, from_left ? 0 : count, edit);
+}
+
+void list_note_pop(struct access *access, struct slice key, enum list_end end, bool is_last)
+{
     access_fact(access, 'l', end == LIST_LEFT ? "lpop" : "rpop", key);
-    if (list->count == 0)
+    if (is_last)
         access_fact(access, 'g', "del", key);
 }
 
@@ -138,18 +195,71 @@ enum status list_pop(struct access *access, struct slice key, enum list_end end,
                      const struct list_visitor *visitor)
 {
     struct list list;
+    struct list_edit edit; /* of a sparse one */
     uint64_t weight = 0;
     assert(count_max > 0);
     enum status status = list_find(access, key, &list);
     if (status)
         return status;
+    bool is_sparse = list.is_sparse;
+    if (is_sparse)
+        edit = (struct list_edit){0};
     uint64_t count = count_max < list.count ? count_max : list.count;
     status = list_walk(access, &list, end == LIST_LEFT ? 0 : list.count - 1, count,
                        end == LIST_RIGHT, visitor, &weight);
+    if (!status)
+        status = list_plan_pop(access, &list, end, count, weight, &edit);
+    if (!status) {
+        list_put_cut(access, key, &list, &edit);
+        list_note_pop(access, key, end, list.count == 0);
+    }
+    if (is_sparse)
+        list_edit_release(&edit);
+    return status;
+}
+
+/* LRANGE's indices, to [*first, *first + *count). */
+static void clip(uint64_t length, int64_t start, int64_t stop, uint64_t *first, uint64_t *count)
+{
+    int64_t size = (int64_t)length;
+    if (start < 0)
+        start = start + size < 0 ? 0 : start + size;
+    if (stop < 0)
+        stop += size;
+    if (stop >= size)
+        stop = size - 1;
+    *first = (uint64_t)start;
+    *count = start > stop ? 0 : (uint64_t)(stop - start) + 1;
+}
+
+enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop)
+{
+    struct list list;
+    struct list_edit edit = {0};
+    uint64_t first, count;
+    enum status status = list_find(access, key, &list);
     if (status)
-        return status;
-    list_pop_found(access, key, &list, end, count, weight);
-    return STATUS_OK;
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    clip(list.count, start, stop, &first, &count);
+    if (count < list.count) {
+        uint64_t left = count ? first : list.count, right = list.count - left - count;
+        if (!list_is_inline(&list)) {
+            /* How large the dropped ones are is not known without reading them. */
+            uint64_t each = list.has_pieces ? LIST_RECLAIM_WEIGHT : 1;
+            list.low_weight += left * each;
+            list.high_weight += right * each;
+        }
+        status = list_plan_cut(access, &list, left, right, &edit);
+        if (!status)
+            list_put_cut(access, key, &list, &edit);
+    }
+    if (!status) {
+        access_fact(access, 'l', "ltrim", key);
+        if (list.count == 0)
+            access_fact(access, 'g', "del", key);
+    }
+    list_edit_release(&edit);
+    return status;
 }
 
 /* ---- The other verbs. ------------------------------------------------------------------------ */
@@ -173,18 +283,13 @@ enum status list_object_length(const struct object *object, uint64_t *length)
     return status;
 }
 
-/* LRANGE's indices, to [*first, *first + *count). */
-static void clip(uint64_t length, int64_t start, int64_t stop, uint64_t *first, uint64_t *count)
+enum status list_object_visit(struct access *access, const struct object *object,
+                              const struct list_visitor *visitor)
 {
-    int64_t size = (int64_t)length;
-    if (start < 0)
-        start = start + size < 0 ? 0 : start + size;
-    if (stop < 0)
-        stop += size;
-    if (stop >= size)
-        stop = size - 1;
-    *first = (uint64_t)start;
-    *count = start > stop ? 0 : (uint64_t)(stop - start) + 1;
+    struct list list = {.object = *object};
+    assert(object->type == OBJECT_LIST);
+    enum status status = list_decode(&list);
+    return status ? status : list_walk(access, &list, 0, list.count, false, visitor, NULL);
 }
 
 enum status list_range(struct access *access, struct slice key, int64_t start, int64_t stop,
@@ -219,11 +324,31 @@ enum status list_index(struct access *access, struct slice key, int64_t index, s
     enum status status = list_find(access, key, &list);
     if (status)
         return status;
-    if (!take_index(&list, index, &at))
-        return STATUS_NOT_FOUND;
-    if (!list_is_inline(&list))
-        return list_read_element(access, &list, list.head + at, value);
-    *value = list.elements[at];
+    return take_index(&list, index, &at) ? list_read(access, &list, at, value) : STATUS_NOT_FOUND;
+}
+
+/* Puts another value in the place of an element by position. */
+static enum status replace(struct access *access, struct slice key, struct list *list,
+                           uint64_t index, struct slice value)
+{
+    struct list_cursor cursor;
+    uint64_t bytes, pieces = 0; /* of the old one */
+    bool had_pieces = list->has_pieces;
+    enum status status = list_cursor_open(&cursor, access, list, index, 1, false);
+    if (!status && (had_pieces || list->is_sparse))
+        status = list_cursor_move(&cursor);
+    if (!status && had_pieces)
+        status = list_record_size(cursor.record, &bytes, &pieces);
+    list_cursor_close(&cursor);
+    if (!status && cursor.key_size > LIST_KEY_BYTES)
+        status = access_reserve(access, cursor.key_size + list_element_bytes(value.size) +
+                                            cursor.key_size * (value.size / LIST_PIECE_BYTES));
+    if (status)
+        return status;
+    list_put_record(access, list, cursor.key, cursor.key_size, value);
+    list_drop_pieces(access, cursor.key, cursor.key_size, list_pieces_of(value.size), pieces);
+    if (list->has_pieces != had_pieces)
+        list_put_header(access, key, list, list->object.id);
     return STATUS_OK;
 }
 
@@ -242,119 +367,9 @@ enum status list_set(struct access *access, struct slice key, int64_t index, str
         list.elements[at] = value;
         list_put_small(access, key, &list, list.elements, list.count);
     } else {
-        uint64_t pieces = 0; /* of the old element */
-        bool had_pieces = list.has_pieces;
-        if (had_pieces)
-            status = list_count_pieces(access, &list, list.head + at, &pieces);
-        if (status)
-            return status;
-        list_put_element(access, &list, list.object.id, list.head + at, value);
-        list_drop_pieces(access, &list, list.head + at, value.size, pieces);
-        if (list.has_pieces != had_pieces)
-            list_put_header(access, key, &list, list.object.id);
+        status = replace(access, key, &list, at, value);
     }
-    access_fact(access, 'l', "lset", key);
-    return STATUS_OK;
-}
-
-enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop)
-{
-    struct list list;
-    uint64_t first, count;
-    enum status status = list_find(access, key, &list);
-    if (status)
-        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-    clip(list.count, start, stop, &first, &count);
-    uint64_t dropped_high = count ? list.count - first - count : 0;
-    if (count < list.count) {
-        /* How large the dropped ones are is not known without reading them. */
-        uint64_t each = !list_is_inline(&list) && list.has_pieces ? LIST_RECLAIM_WEIGHT : 1;
-        if (!list_is_inline(&list)) {
-            list.low_weight += first ? first * each : 0;
-            list.high_weight += dropped_high * each;
-        }
-        list.count = count;
-        list_put_shrunk(access, key, &list, first);
-    }
-    access_fact(access, 'l', "ltrim", key);
-    if (list.count == 0)
-        access_fact(access, 'g', "del", key);
-    return STATUS_OK;
-}
-
-/* ---- For checks. ----------------------------------------------------------------------------- */
-
-enum status list_object_bounds(const struct object *object, struct list_bounds *bounds)
-{
-    struct list list = {.object = *object};
-    enum status status = list_decode(&list);
     if (!status)
-        *bounds = (struct list_bounds){.has_pieces = list.has_pieces,
-                                       .head = list.head,
-                                       .count = list.count,
-                                       .low_weight = list.low_weight,
-                                       .high_weight = list.high_weight};
+        access_fact(access, 'l', "lset", key);
     return status;
-}
-
-/* ---- For repairs. ---------------------------------------------------------------------------- */
-
-enum status list_object_visit(struct access *access, const struct object *object,
-                              const struct list_visitor *visitor)
-{
-    struct list list = {.object = *object};
-    enum status status = list_decode(&list);
-    return status ? status : list_walk(access, &list, 0, list.count, false, visitor, NULL);
-}
-
-/* Copies until the batch is full or the list is at its end. */
-static enum status rebuild_elements(struct access *access, struct list *list,
-                                    struct list_rebuild *rebuild)
-{
-    uint64_t room = LIST_REBUILD_BYTES + rebuild->bytes_needed;
-    rebuild->bytes_needed = 0;
-    for (; rebuild->next < list->count; rebuild->next++) {
-        struct slice value;
-        enum status status = list_read_element(access, list, list->head + rebuild->next, &value);
-        if (status && status != STATUS_CORRUPT)
-            return status;
-        if (status) {
-            rebuild->lost++;
-            continue;
-        }
-        uint64_t bytes = 64 + value.size + value.size / 512;
-        if (bytes > room) {
-            rebuild->bytes_needed = bytes;
-            return STATUS_OK;
-        }
-        room -= bytes;
-        list_put_element(access, list, rebuild->id, POSITION_MIDDLE + rebuild->kept, value);
-        rebuild->kept++;
-    }
-    return STATUS_OK;
-}
-
-enum status list_rebuild_step(struct access *access, struct slice key, struct list_rebuild *rebuild,
-                              bool *done)
-{
-    struct list list;
-    enum status status = list_find(access, key, &list);
-    *done = status == STATUS_NOT_FOUND; /* its time has come */
-    if (status)
-        return *done ? STATUS_OK : status;
-    assert(!list_is_inline(&list));
-    if (rebuild->id == 0)
-        rebuild->id = access_new_id(access);
-    status = rebuild_elements(access, &list, rebuild);
-    if (status || rebuild->next < list.count)
-        return status;
-    *done = true;
-    list.head = POSITION_MIDDLE;
-    list.count = rebuild->kept;
-    list.low_weight = list.high_weight = 0;
-    if (list.count == 0)
-        keyspace_remove(access, key, &list.object);
-    else
-        list_put_header(access, key, &list, rebuild->id);
-    return STATUS_OK;
 }

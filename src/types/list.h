@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists. A small one (LIST_INLINE_BYTES_MAX) sits in the key's header; a larger one has an element
  * a record in TREE_PARTS, keyed by a position that counts from the middle of 64 bits, so that both
- * ends grow and the n-th element is a point read. Bytes, and what later kinds of change (LINSERT,
- * LREM) do to positions: ENCODING.md. Keys and failing reads as in keyspace.h. */
+ * ends grow and the n-th element is a point read. LINSERT and LREM leave the others where they are: a
+ * position may then have no element or several, and the n-th one is found in O(log n). Bytes: ENCODING.md.
+ * Keys and failing reads as in keyspace.h. */
 #ifndef TYPES_LIST_H
 #define TYPES_LIST_H
 
@@ -62,6 +63,13 @@ enum status list_set(struct access *access, struct slice key, int64_t index, str
 enum status list_move(struct access *access, struct slice from, enum list_end from_end,
                       struct slice to, enum list_end to_end, const struct list_visitor *visitor);
 
+/* A walk over many elements asks now and then whether to go on, with the bytes looked at so far; another
+ * status ends it, and nothing was written. `check` may be NULL. */
+struct list_patience {
+    enum status (*check)(void *context, uint64_t bytes);
+    void *context;
+};
+
 /* LPOS: which elements are equal to `value`. */
 struct list_search {
     struct slice value;
@@ -69,48 +77,61 @@ struct list_search {
     uint64_t count_max; /* of matches; 0: all */
     uint64_t looked_max; /* elements compared; 0: all */
     void (*found)(void *context, uint64_t index);
-    /* Asked now and then, with the bytes looked at so far: another status ends the search. */
-    enum status (*check)(void *context, uint64_t bytes);
     void *context;
+    struct list_patience patience;
 };
 /* STATUS_NOT_FOUND (no key), _WRONG_TYPE. O(elements looked at). */
 enum status list_find_elements(struct access *access, struct slice key,
-                               const struct list_search *search);
+                               const struct list_search *options);
+
+/* LINSERT: a value before or behind the first element that is equal to the pivot. */
+struct list_insertion {
+    bool is_before;
+    struct slice pivot, value;
+    struct list_patience patience;
+};
+/* *length is the new one; 0: the pivot is not there. STATUS_NOT_FOUND (no key), _WRONG_TYPE, _TOO_LARGE,
+ * _INVALID (tens of thousands of elements were inserted there, each between the last two). Reads the
+ * elements up to the pivot, and writes one. Fact "linsert", l. */
+enum status list_insert(struct access *access, struct slice key,
+                        const struct list_insertion *options, uint64_t *length);
+
+/* LREM: count > 0: the first so many elements that are equal to `value`, < 0: the last ones, 0: all. */
+struct list_removal {
+    int64_t count;
+    struct slice value;
+    struct list_patience patience;
+};
+/* STATUS_NOT_FOUND, _WRONG_TYPE, or of access_reserve. Reads until it has found them, and deletes these.
+ * Facts, if there are any: "lrem", l; "del", g. */
+enum status list_remove(struct access *access, struct slice key, const struct list_removal *options,
+                        uint64_t *removed);
 /* LTRIM: keeps that range. O(1). A missing key is STATUS_OK. STATUS_WRONG_TYPE. Facts "ltrim", l;
  * "del", g. */
 enum status list_trim(struct access *access, struct slice key, int64_t start, int64_t stop);
-
-/* ---- For checks. ----------------------------------------------------------------------------- */
-
-/* What the header says of a list that is not inline: elements have the positions head ..
- * head + count - 1. */
-struct list_bounds {
-    bool has_pieces;
-    uint64_t head, count;
-    uint64_t low_weight, high_weight; /* of what waits below and above to be given back */
-};
-/* STATUS_CORRUPT, _UNSUPPORTED. Of an inline list count alone is set. */
-enum status list_object_bounds(const struct object *object, struct list_bounds *bounds);
-
-/* ---- For repairs. ---------------------------------------------------------------------------- */
 
 /* All elements of a found object; STATUS_CORRUPT where one is missing. */
 enum status list_object_visit(struct access *access, const struct object *object,
                               const struct list_visitor *visitor);
 
+/* ---- For repairs. ---------------------------------------------------------------------------- */
+
 enum { LIST_REBUILD_BYTES = 4 << 20 };
 
 /* How far a list was copied; zeroed at first. */
 struct list_rebuild {
-    uint64_t id;   /* of the new list */
-    uint64_t next; /* index in the old one */
+    uint64_t id;          /* of the new list */
+    struct buffer behind; /* the key of the element copied last; empty: none was */
+    bool is_copied;       /* to the end; kept and lost are known: */
     uint64_t kept, lost;
     uint64_t bytes_needed; /* by the next step, besides LIST_REBUILD_BYTES */
 };
 
-/* Copies a piece of a list that is not inline, without the elements that are missing, to a new id;
- * the last step (*done) puts it in the old one's place, or removes the key when nothing is left. */
+/* Copies a piece of a list that is not inline, without the elements that are missing, to a new id, dense;
+ * the last step (*done) puts it in the old one's place, or removes the key when nothing is left. Goes by the
+ * elements' records: what the slots of a sparse list say is not asked. */
 enum status list_rebuild_step(struct access *access, struct slice key, struct list_rebuild *rebuild,
                               bool *done);
+void list_rebuild_release(struct list_rebuild *rebuild);
 
 #endif

@@ -2,8 +2,8 @@
 /* Elements as records of their own: whole, or a length and pieces. */
 #include "types/list_state.h"
 
-struct slice list_element_key(uint8_t at[LIST_PIECE_KEY_BYTES], const struct access *access,
-                              uint64_t id, uint64_t position)
+struct slice list_element_key(uint8_t at[LIST_KEY_BYTES], const struct access *access, uint64_t id,
+                              uint64_t position)
 {
     object_prefix_store(at, access->generation, id);
     at[OBJECT_PREFIX_BYTES] = TAG_LIST;
@@ -11,50 +11,40 @@ struct slice list_element_key(uint8_t at[LIST_PIECE_KEY_BYTES], const struct acc
     return slice_make(at, LIST_KEY_BYTES);
 }
 
+bool list_key_parse(struct slice key, struct list_key *parsed)
+{
+    if (key.size < LIST_KEY_BYTES || key.data[OBJECT_PREFIX_BYTES] != TAG_LIST)
+        return false;
+    struct slice rest = slice_skip(key, LIST_KEY_BYTES);
+    parsed->position = be64_load(key.data + OBJECT_PREFIX_BYTES + 1);
+    if (!list_label_take(&rest, &parsed->label))
+        return false;
+    parsed->is_piece = rest.size > 0;
+    return rest.size == 0 || rest.size == LIST_PIECE_BYTES_MORE;
+}
+
+/* ---- Pieces. --------------------------------------------------------------------------------- */
+
 /* Extends an element's key, in place. */
-static struct slice piece_key(uint8_t at[LIST_PIECE_KEY_BYTES], uint64_t index)
+static struct slice piece_key(uint8_t *key, size_t key_size, uint64_t index)
 {
-    at[LIST_KEY_BYTES] = 0;
-    be32_store(at + LIST_KEY_BYTES + 1, (uint32_t)index);
-    return slice_make(at, LIST_PIECE_KEY_BYTES);
+    key[key_size] = 0;
+    be32_store(key + key_size + 1, (uint32_t)index);
+    return slice_make(key, key_size + LIST_PIECE_BYTES_MORE);
 }
 
-static uint64_t pieces_of(uint64_t size)
-{
-    return (size + LIST_PIECE_BYTES - 1) / LIST_PIECE_BYTES;
-}
-
-static void put_pieces(struct access *access, uint8_t key[LIST_PIECE_KEY_BYTES], struct slice value)
+static void put_pieces(struct access *access, uint8_t *key, size_t key_size, struct slice value)
 {
     for (uint64_t index = 0; value.size > 0; index++) {
         size_t size = value.size < LIST_PIECE_BYTES ? value.size : LIST_PIECE_BYTES;
-        access_put(access, TREE_PARTS, piece_key(key, index), slice_make(value.data, size));
+        access_put(access, TREE_PARTS, piece_key(key, key_size, index),
+                   slice_make(value.data, size));
         value = slice_skip(value, size);
     }
 }
 
-void list_put_element(struct access *access, struct list *list, uint64_t id, uint64_t position,
-                      struct slice value)
-{
-    uint8_t key[LIST_PIECE_KEY_BYTES];
-    struct buffer *record = &access->scratch_value;
-    struct slice at = list_element_key(key, access, id, position);
-    buffer_clear(record);
-    if (value.size <= LIST_PIECE_BYTES) {
-        buffer_append_byte(record, ELEMENT_WHOLE);
-        buffer_append_slice(record, value);
-    } else {
-        buffer_append_byte(record, ELEMENT_PIECES);
-        buffer_append_varint(record, value.size);
-        list->has_pieces = true;
-    }
-    access_put(access, TREE_PARTS, at, buffer_slice(record));
-    if (value.size > LIST_PIECE_BYTES)
-        put_pieces(access, key, value);
-}
-
-static enum status read_pieces(struct access *access, uint8_t key[LIST_PIECE_KEY_BYTES],
-                               uint64_t size, struct slice *value)
+static enum status read_pieces(struct access *access, uint8_t *key, size_t key_size, uint64_t size,
+                               struct slice *value)
 {
     struct buffer *whole = &access->scratch_large;
     buffer_clear(whole);
@@ -62,7 +52,7 @@ static enum status read_pieces(struct access *access, uint8_t key[LIST_PIECE_KEY
     for (uint64_t index = 0; whole->size < size && !status; index++) {
         struct slice piece;
         uint64_t left = size - whole->size;
-        status = access_get(access, TREE_PARTS, piece_key(key, index), &piece);
+        status = access_get(access, TREE_PARTS, piece_key(key, key_size, index), &piece);
         if (!status && piece.size == (left < LIST_PIECE_BYTES ? left : LIST_PIECE_BYTES))
             buffer_append_slice(whole, piece);
         else if (!status || status == STATUS_NOT_FOUND)
@@ -73,54 +63,68 @@ static enum status read_pieces(struct access *access, uint8_t key[LIST_PIECE_KEY
     return status;
 }
 
-enum status list_decode_pieces(struct access *access, uint8_t key[LIST_PIECE_KEY_BYTES],
-                               struct slice record, struct slice *value)
+void list_drop_pieces(struct access *access, uint8_t *key, size_t key_size, uint64_t from,
+                      uint64_t pieces)
+{
+    uint8_t end[LIST_KEY_BYTES_MAX];
+    if (from >= pieces)
+        return;
+    memcpy(end, key, key_size);
+    access_delete_range(access, TREE_PARTS, piece_key(key, key_size, from),
+                        piece_key(end, key_size, pieces));
+}
+
+/* ---- Elements. ------------------------------------------------------------------------------- */
+
+void list_put_record(struct access *access, struct list *list, uint8_t *key, size_t key_size,
+                     struct slice value)
+{
+    struct buffer *record = &access->scratch_value;
+    buffer_clear(record);
+    if (value.size <= LIST_PIECE_BYTES) {
+        buffer_append_byte(record, ELEMENT_WHOLE);
+        buffer_append_slice(record, value);
+    } else {
+        buffer_append_byte(record, ELEMENT_PIECES);
+        buffer_append_varint(record, value.size);
+        list->has_pieces = true;
+    }
+    access_put(access, TREE_PARTS, slice_make(key, key_size), buffer_slice(record));
+    if (value.size > LIST_PIECE_BYTES)
+        put_pieces(access, key, key_size, value);
+}
+
+void list_put_element(struct access *access, struct list *list, uint64_t id, uint64_t position,
+                      struct slice value)
+{
+    uint8_t key[LIST_KEY_BYTES + LIST_PIECE_BYTES_MORE];
+    (void)list_element_key(key, access, id, position);
+    list_put_record(access, list, key, LIST_KEY_BYTES, value);
+}
+
+enum status list_record_size(struct slice record, uint64_t *bytes, uint64_t *pieces)
 {
     uint8_t kind;
+    if (!slice_take_byte(&record, &kind) || kind > ELEMENT_PIECES)
+        return STATUS_CORRUPT;
+    if (kind == ELEMENT_WHOLE) {
+        *bytes = record.size;
+        *pieces = 0;
+        return STATUS_OK;
+    }
     uint64_t size;
-    if (!slice_take_byte(&record, &kind) || kind != ELEMENT_PIECES ||
-        !slice_take_varint(&record, &size) || record.size || size > LIST_ELEMENT_BYTES_MAX)
+    if (!slice_take_varint(&record, &size) || record.size || size > LIST_ELEMENT_BYTES_MAX ||
+        size <= LIST_PIECE_BYTES)
         return STATUS_CORRUPT;
-    return read_pieces(access, key, size, value);
-}
-
-enum status list_read_element(struct access *access, const struct list *list, uint64_t position,
-                              struct slice *value)
-{
-    uint8_t key[LIST_PIECE_KEY_BYTES];
-    struct slice record;
-    enum status status = access_get(
-        access, TREE_PARTS, list_element_key(key, access, list->object.id, position), &record);
-    if (status == STATUS_NOT_FOUND)
-        return STATUS_CORRUPT;
-    return status ? status : list_decode_element(access, key, record, value);
-}
-
-enum status list_count_pieces(struct access *access, const struct list *list, uint64_t position,
-                              uint64_t *pieces)
-{
-    uint8_t key[LIST_PIECE_KEY_BYTES], kind;
-    struct slice record;
-    uint64_t size = 0;
-    enum status status = access_get(
-        access, TREE_PARTS, list_element_key(key, access, list->object.id, position), &record);
-    if (status)
-        return status == STATUS_NOT_FOUND ? STATUS_CORRUPT : status;
-    if (!slice_take_byte(&record, &kind) ||
-        (kind != ELEMENT_WHOLE && !slice_take_varint(&record, &size)))
-        return STATUS_CORRUPT;
-    *pieces = pieces_of(size);
+    *bytes = size;
+    *pieces = list_pieces_of(size);
     return STATUS_OK;
 }
 
-void list_drop_pieces(struct access *access, const struct list *list, uint64_t position,
-                      uint64_t value_bytes, uint64_t pieces)
+enum status list_decode_pieces(struct access *access, uint8_t *key, size_t key_size,
+                               struct slice record, struct slice *value)
 {
-    uint8_t from[LIST_PIECE_KEY_BYTES], to[LIST_PIECE_KEY_BYTES];
-    uint64_t kept = value_bytes > LIST_PIECE_BYTES ? pieces_of(value_bytes) : 0;
-    if (kept >= pieces)
-        return;
-    (void)list_element_key(from, access, list->object.id, position);
-    (void)list_element_key(to, access, list->object.id, position);
-    access_delete_range(access, TREE_PARTS, piece_key(from, kept), piece_key(to, pieces));
+    uint64_t bytes, pieces;
+    enum status status = list_record_size(record, &bytes, &pieces);
+    return status ? status : read_pieces(access, key, key_size, bytes, value);
 }

@@ -6,25 +6,53 @@
 struct move {
     struct slice from, to;
     enum list_end from_end, to_end;
-    struct list source, target;
+    struct list source, target; /* target: not when it is the same */
+    struct list_edit source_edit, target_edit;
     struct slice value;
 };
 
-static enum status read_value(struct access *access, struct move *move)
+static enum status find_both(struct access *access, struct move *move, bool is_same)
 {
-    const struct list *list = &move->source;
-    uint64_t index = move->from_end == LIST_LEFT ? 0 : list->count - 1;
-    if (!list_is_inline(list))
-        return list_read_element(access, list, list->head + index, &move->value);
-    move->value = list->elements[index];
-    return STATUS_OK;
+    enum status status = list_find(access, move->from, &move->source);
+    if (status || is_same)
+        return status;
+    status = list_find(access, move->to, &move->target);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status show_value(const struct move *move, const struct list_visitor *visitor)
+/* Reads the value, shows it, and makes room for it. */
+static enum status take_value(struct access *access, struct move *move,
+                              const struct list_visitor *visitor)
 {
+    const struct list *list = &move->source;
+    enum status status =
+        list_read(access, list, move->from_end == LIST_LEFT ? 0 : list->count - 1, &move->value);
+    if (!status)
+        status = access_reserve(access, list_element_bytes(move->value.size));
+    if (status)
+        return status;
     visitor->element(visitor->context, move->value);
     return visitor->check ? visitor->check(visitor->context) : STATUS_OK;
 }
+
+/* ---- To another list. ------------------------------------------------------------------------ */
+
+/* The push first: the value may lie in the header or record that the pop writes anew. */
+static enum status move_between(struct access *access, struct move *move)
+{
+    struct list *source = &move->source, *target = &move->target;
+    enum status status = list_plan_push(access, target, move->to_end, 1, &move->target_edit);
+    if (!status)
+        status = list_plan_pop(access, source, move->from_end, 1, list_weight(move->value.size),
+                               &move->source_edit);
+    if (status)
+        return status;
+    list_push_planned(access, move->to, target, move->to_end, &move->value, 1, &move->target_edit);
+    list_put_cut(access, move->from, source, &move->source_edit);
+    return STATUS_OK;
+}
+
+/* ---- Within one list. ------------------------------------------------------------------------ */
 
 static void rotate_small(struct access *access, struct move *move)
 {
@@ -36,53 +64,61 @@ static void rotate_small(struct access *access, struct move *move)
     list_put_inline(access, move->from, list, list->elements, list->count);
 }
 
-static void rotate(struct access *access, struct move *move)
+static enum status rotate(struct access *access, struct move *move)
 {
     struct list *list = &move->source;
+    struct list_edit *edit = &move->source_edit;
     bool from_left = move->from_end == LIST_LEFT;
-    if (list->count == 1 || move->from_end == move->to_end)
-        return;
-    if (list_is_inline(list)) {
-        rotate_small(access, move);
-        return;
-    }
-    list_put_element(access, list, list->object.id,
-                     from_left ? list->head + list->count : list->head - 1, move->value);
+    uint64_t position;
     *(from_left ? &list->low_weight : &list->high_weight) += list_weight(move->value.size);
-    list_put_shrunk(access, move->from, list, from_left ? 1 : UINT64_MAX);
+    enum status status = list_edit_cut(access, list, from_left, !from_left, edit);
+    if (status)
+        return status;
+    list_edit_make_way(list, move->to_end, 1, edit);
+    status = list_edit_plan(access, list, 0, edit);
+    if (status)
+        return status;
+    if (!from_left)
+        position = --list->head;
+    else
+        position = list->is_sparse ? ++list->tail : list->head + list->count;
+    list_put_element(access, list, list->object.id, position, move->value);
+    list->count++;
+    list_edit_apply(access, list, edit);
+    list_put_reclaimed(access, move->from, list);
+    return STATUS_OK;
 }
 
-static enum status find_both(struct access *access, struct move *move, bool is_same)
+static enum status move_within(struct access *access, struct move *move)
 {
-    enum status status = list_find(access, move->from, &move->source);
-    if (status || is_same)
-        return status;
-    status = list_find(access, move->to, &move->target);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    if (move->source.count == 1 || move->from_end == move->to_end)
+        return STATUS_OK;
+    if (!list_is_inline(&move->source))
+        return rotate(access, move);
+    rotate_small(access, move);
+    return STATUS_OK;
 }
 
 enum status list_move(struct access *access, struct slice from, enum list_end from_end,
                       struct slice to, enum list_end to_end, const struct list_visitor *visitor)
 {
-    struct move move = {.from = from, .to = to, .from_end = from_end, .to_end = to_end};
+    struct move move;
     bool is_same = slice_equal(from, to);
+    move.from = from;
+    move.to = to;
+    move.from_end = from_end;
+    move.to_end = to_end;
+    move.source_edit = move.target_edit = (struct list_edit){0};
     enum status status = find_both(access, &move, is_same);
     if (!status)
-        status = read_value(access, &move);
+        status = take_value(access, &move, visitor);
     if (!status)
-        status = access_reserve(access, list_element_bytes(move.value.size));
-    if (!status)
-        status = show_value(&move, visitor);
-    if (status)
-        return status;
-    /* The push first: the value may lie in the header that the pop writes anew. */
-    if (is_same) {
-        rotate(access, &move);
+        status = is_same ? move_within(access, &move) : move_between(access, &move);
+    if (!status) {
         access_fact(access, 'l', to_end == LIST_LEFT ? "lpush" : "rpush", to);
-        access_fact(access, 'l', from_end == LIST_LEFT ? "lpop" : "rpop", from);
-        return STATUS_OK;
+        list_note_pop(access, from, from_end, move.source.count == 0);
     }
-    list_push_found(access, to, &move.target, to_end, &move.value, 1);
-    list_pop_found(access, from, &move.source, from_end, 1, list_weight(move.value.size));
-    return STATUS_OK;
+    list_edit_release(&move.source_edit);
+    list_edit_release(&move.target_edit);
+    return status;
 }

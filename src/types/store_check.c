@@ -54,13 +54,12 @@ static void note_id(struct check *check, const struct object *object)
 
 static enum status check_body(const struct object *object)
 {
-    struct list_bounds bounds;
     uint64_t length;
     switch (object->type) {
     case OBJECT_STRING:
         return string_length(object, &length);
     case OBJECT_LIST:
-        return list_object_bounds(object, &bounds);
+        return list_object_length(object, &length);
     case OBJECT_STREAM:
         break; /* stream_check decodes the rest */
     }

@@ -27,7 +27,7 @@ enum {
 };
 
 /* What is wrong with a key. */
-enum ailment { HEALTHY, HEADER_DAMAGED, TIME_NOT_IN_INDEX, LIST_WITH_GAPS, ENTRY_WITHOUT_KEY };
+enum ailment { HEALTHY, HEADER_DAMAGED, TIME_NOT_IN_INDEX, LIST_DAMAGED, ENTRY_WITHOUT_KEY };
 
 struct repair {
     struct store *store;
@@ -71,12 +71,6 @@ static void note(struct repair *repair, enum ailment ailment, struct slice key)
     repair->found_count++;
 }
 
-static void ignore_element(void *context, struct slice value)
-{
-    (void)context;
-    (void)value;
-}
-
 /* Entries that are lost leave the header's counts as they were. */
 static enum status examine_stream(struct repair *repair, struct slice key,
                                   const struct object *object)
@@ -97,13 +91,13 @@ static enum status examine_stream(struct repair *repair, struct slice key,
 static enum status examine_parts(struct repair *repair, struct slice key,
                                  const struct object *object, enum ailment *ailment)
 {
-    const struct list_visitor visitor = {.element = ignore_element};
+    const char *fault;
     uint64_t missing = 0;
     enum status status = STATUS_OK;
     if (object->type == OBJECT_LIST) {
-        status = list_object_visit(&repair->reading, object, &visitor);
+        status = list_check(&repair->reading, object, &fault);
         if (status == STATUS_CORRUPT)
-            *ailment = LIST_WITH_GAPS;
+            *ailment = LIST_DAMAGED;
     } else if (object->type == OBJECT_STRING) {
         status = string_count_missing(&repair->reading, object, &missing);
         if (missing && repair->is_first_pass)
@@ -267,9 +261,12 @@ static void end_write(struct repair *repair)
 static enum status mend_list(struct repair *repair, struct slice tree_key)
 {
     struct slice key = slice_skip(tree_key, TREE_KEY_PREFIX_BYTES);
+    struct store *store = repair->store;
     struct list_rebuild rebuild = {0};
     bool done = false;
     enum status status = STATUS_OK;
+    if (repair->greatest_id >= store->next_id) /* the record of the ids is lost or old */
+        store->next_id = store->reserved_id = repair->greatest_id + 1;
     while (!done && !status) {
         status = begin_write(repair, LIST_REBUILD_BYTES + rebuild.bytes_needed + 4 * key.size);
         if (!status) {
@@ -277,11 +274,19 @@ static enum status mend_list(struct repair *repair, struct slice tree_key)
             end_write(repair);
         }
     }
-    if (rebuild.lost == 0) /* its time had come */
+    list_rebuild_release(&rebuild);
+    if (!rebuild.is_copied) /* its time had come */
         return status;
-    char what[80];
-    snprintf(what, sizeof what, "%" PRIu64 " elements of the list are lost, %" PRIu64 " are left",
-             rebuild.lost, rebuild.kept);
+    char what[100];
+    if (rebuild.lost > 0)
+        snprintf(what, sizeof what,
+                 "%" PRIu64 " elements of the list are lost, %" PRIu64 " are left", rebuild.lost,
+                 rebuild.kept);
+    else
+        snprintf(what, sizeof what,
+                 "the list's records do not fit together; its %" PRIu64
+                 " elements are written anew",
+                 rebuild.kept);
     say_key(repair, key, what);
     return status;
 }
@@ -315,7 +320,7 @@ static enum status mend_found(struct repair *repair)
     enum status status = STATUS_OK;
     while (!status && slice_take_byte(&found, &ailment) && slice_take_sized(&found, &key)) {
         status =
-            ailment == LIST_WITH_GAPS ? mend_list(repair, key) : mend_record(repair, ailment, key);
+            ailment == LIST_DAMAGED ? mend_list(repair, key) : mend_record(repair, ailment, key);
         headers += ailment == HEADER_DAMAGED;
     }
     if (headers)

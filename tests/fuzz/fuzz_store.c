@@ -16,6 +16,7 @@ static const char setup[] =
     "RPUSH few a b c\r\nRPUSH many 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20\r\n"
     "LPOP many 2\r\nSELECT 1\r\nSET other 1\r\nSWAPDB 0 1\r\nSWAPDB 0 1\r\nSELECT 0\r\nSET l "
     "1\r\nDEL l\r\n"
+    "RPUSH gaps 1 2 3 4 5 6 7 8 9 10 11 12\r\n"
     "XADD plain 5-1 f v\r\nXADD plain 6-1 f v g w\r\nXADD s 900-0 f v\r\n";
 
 static const char script[] =
@@ -34,6 +35,12 @@ static const char script[] =
     "XTRIM s MAXLEN ~ 10\r\nXADD s MAXLEN 5 * f v\r\nLOG.WRITE log TS 10 -- late\r\nLOG.WRITE log "
     "-- now\r\n"
     "XTRIM log MAXLEN 3\r\nLOG.RANGE log - +\r\n"
+    "LRANGE gaps 0 -1\r\nLINDEX gaps 3\r\nLINDEX gaps -2\r\nLPOS gaps b RANK -1\r\n"
+    "LINSERT gaps BEFORE c d\r\nLSET gaps 1 e\r\nLREM gaps -1 9\r\nLMOVE gaps gaps LEFT "
+    "RIGHT\r\n"
+    "LPUSH gaps f g\r\nRPUSH gaps h\r\nLTRIM gaps 1 -2\r\nLMOVE gaps many RIGHT LEFT\r\nLPOP gaps "
+    "3\r\n"
+    "LPUSH gaps i\r\nLREM gaps 0 i\r\nLRANGE gaps 0 -1\r\n"
     "RPUSH many z\r\nLPUSH many y\r\nRPOP many 3\r\nLPOP many 2\r\nLTRIM many 1 -2\r\nLPUSH few "
     "q\r\n"
     "LRANGE many 0 -1\r\nSET small there KEEPTTL\r\nPERSIST small\r\nEXPIRE {t}n 5\r\nRENAME few "
@@ -70,6 +77,11 @@ static struct vfs *make_store(void)
     append_command(&commands, "SET large", 0, large, sizeof large);
     append_command(&commands, "RPUSH many", 0, large, 40000);
     append_command(&commands, "RPUSH many", 0, large, 600);
+    append_command(&commands, "RPUSH gaps", 0, large, 600);
+    append_command(&commands, "LINSERT gaps AFTER 5", 0, large, 40000);
+    buffer_append_text(&commands,
+                       "LINSERT gaps AFTER 5 a\r\nLINSERT gaps AFTER 5 b\r\nLREM gaps 0 7\r\n"
+                       "LREM gaps 0 8\r\nLINSERT gaps BEFORE 11 c\r\nLPOP gaps 6\r\n");
     for (unsigned i = 0; i < 60; i++)
         append_command(&commands, "XADD s %u-0 f", 910 + i, "v", 1);
     for (unsigned i = 0; i < 60; i += 7)

@@ -9,6 +9,8 @@
 #include "types/store_check.h"
 #include "types/string.h"
 
+#include <stdlib.h>
+
 enum { OBJECTS = 4, ITEMS_MAX = 700, STEPS_MAX = 300, VALUE_BYTES_MAX = 70000 };
 
 /* A value is a number; its bytes follow from that. */
@@ -136,6 +138,12 @@ static void visit_element(void *context, struct slice value)
     visit->at += visit->step;
 }
 
+static void ignore_element(void *context, struct slice value)
+{
+    (void)context;
+    (void)value;
+}
+
 static void list_push_step(struct slice *input, unsigned index, enum list_end end)
 {
     struct slice values[20];
@@ -231,12 +239,125 @@ static void list_read_step(unsigned index, int64_t start, int64_t stop)
     memory_store_end(ms);
 }
 
+/* LINSERT and LREM of a value that the list has, LSET; values may be the same by chance. */
+static size_t list_find_value(unsigned index, struct slice value)
+{
+    size_t i = 0;
+    while (i < world.lists[index].count &&
+           !slice_equal(value_of(world.lists[index].items[i]), value))
+        i++;
+    return i;
+}
+
+static void list_insert_step(struct slice *input, unsigned index)
+{
+    static uint8_t pivot[VALUE_BYTES_MAX];
+    uint32_t *items = world.lists[index].items, value = draw_value(input);
+    size_t *count = &world.lists[index].count;
+    uint64_t length = 0;
+    struct list_insertion options = {.is_before = value & 1};
+    if (*count == ITEMS_MAX)
+        return;
+    if (*count > 0) {
+        options.pivot = value_of(items[fuzz_number(input) % *count]);
+        memcpy(pivot, options.pivot.data, options.pivot.size);
+        options.pivot.data = pivot;
+    }
+    size_t at = list_find_value(index, options.pivot) + !options.is_before;
+    options.value = value_of(value);
+    memory_store_write(ms);
+    require_status(list_insert(&ms->access, key_of('l', index), &options, &length),
+                   *count ? STATUS_OK : STATUS_NOT_FOUND);
+    memory_store_end(ms);
+    if (*count == 0)
+        return;
+    memmove(items + at + 1, items + at, (*count - at) * sizeof *items);
+    items[at] = value;
+    fuzz_require(length == ++*count);
+}
+
+static void list_remove_step(struct slice *input, unsigned index)
+{
+    uint32_t *items = world.lists[index].items;
+    size_t *count = &world.lists[index].count, kept = 0, old = *count;
+    uint64_t removed = 0;
+    struct list_removal options = {.count = (int8_t)fuzz_byte(input) / 32};
+    static uint8_t bytes[VALUE_BYTES_MAX];
+    options.value = value_of(old ? items[fuzz_number(input) % old] : 1);
+    memcpy(bytes, options.value.data, options.value.size);
+    options.value.data = bytes;
+    memory_store_write(ms);
+    require_status(list_remove(&ms->access, key_of('l', index), &options, &removed),
+                   old ? STATUS_OK : STATUS_NOT_FOUND);
+    memory_store_end(ms);
+    uint64_t left = options.count ? (uint64_t)llabs(options.count) : UINT64_MAX;
+    bool backwards = options.count < 0;
+    for (size_t i = 0; i < old; i++) { /* what stays gathers where the walk begins */
+        uint32_t item = items[backwards ? old - 1 - i : i];
+        if (left > 0 && slice_equal(value_of(item), options.value)) {
+            left--;
+            removed--;
+        } else {
+            items[backwards ? old - 1 - kept : kept] = item;
+            kept++;
+        }
+    }
+    if (backwards)
+        memmove(items, items + old - kept, kept * sizeof *items);
+    fuzz_require(removed == 0);
+    *count = kept;
+}
+
+static void list_set_step(struct slice *input, unsigned index)
+{
+    size_t count = world.lists[index].count, at = count ? fuzz_number(input) % count : 0;
+    uint32_t value = draw_value(input);
+    memory_store_write(ms);
+    require_status(list_set(&ms->access, key_of('l', index), (int64_t)at, value_of(value)),
+                   count ? STATUS_OK : STATUS_NOT_FOUND);
+    memory_store_end(ms);
+    if (count)
+        world.lists[index].items[at] = value;
+}
+
+static void list_turn_step(struct slice *input, unsigned index)
+{
+    static const struct list_visitor ignoring = {.element = ignore_element};
+    uint32_t *items = world.lists[index].items;
+    size_t count = world.lists[index].count;
+    bool from_left = fuzz_byte(input) & 1;
+    memory_store_write(ms);
+    require_status(list_move(&ms->access, key_of('l', index), from_left ? LIST_LEFT : LIST_RIGHT,
+                             key_of('l', index), from_left ? LIST_RIGHT : LIST_LEFT, &ignoring),
+                   count ? STATUS_OK : STATUS_NOT_FOUND);
+    memory_store_end(ms);
+    if (count == 0)
+        return;
+    uint32_t moved = items[from_left ? 0 : count - 1];
+    memmove(items + !from_left, items + from_left, (count - 1) * sizeof *items);
+    items[from_left ? count - 1 : 0] = moved;
+}
+
 static void list_step(struct slice *input, unsigned index)
 {
     uint32_t *items = world.lists[index].items;
     size_t *count = &world.lists[index].count;
     int64_t start, stop, first, last;
-    switch (fuzz_below(input, 7)) {
+    switch (fuzz_below(input, 13)) {
+    case 7:
+    case 8:
+        list_insert_step(input, index);
+        break;
+    case 9:
+    case 10:
+        list_remove_step(input, index);
+        break;
+    case 11:
+        list_set_step(input, index);
+        break;
+    case 12:
+        list_turn_step(input, index);
+        break;
     case 0:
     case 1:
         list_push_step(input, index, LIST_RIGHT);

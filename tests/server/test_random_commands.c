@@ -29,9 +29,9 @@ struct world {
     struct resp_client clients[2];
     struct random random;
     unsigned database;
-    uint64_t clock; /* grows; streams' IDs come from it */
-    bool gentle;    /* nothing is cut or removed at once, so that objects grow */
-    uint64_t times; /* of expiry, given so far */
+    uint64_t clock;  /* grows; streams' IDs come from it */
+    bool gentle;     /* nothing is cut or removed at once, so that objects grow */
+    uint64_t times;  /* of expiry, given so far */
     uint64_t queued; /* commands until the end of the transaction that is open; 0: none is */
     uint64_t done;
 };
@@ -226,8 +226,19 @@ static void pop_command(struct world *world, struct command *command)
 
 static void list_change_command(struct world *world, struct command *command)
 {
-    CHOOSE(world, command, "LSET", "LPOS", "LPOS", "LINDEX");
+    CHOOSE(world, command, "LSET", "LPOS", "LPOS", "LINDEX", "LINSERT", "LINSERT", "LREM", "LREM");
     key(world, command, 'l');
+    if (command->words[0][1] == 'I' && command->words[0][3] == 'S') {
+        CHOOSE(world, command, "BEFORE", "AFTER");
+        word(command, "v%u", (unsigned)below(world, 4));
+        few_values(world, command);
+        return;
+    }
+    if (command->words[0][1] == 'R') {
+        word(command, "%d", (int)below(world, 5) - 2);
+        word(command, "v%u", (unsigned)below(world, 4));
+        return;
+    }
     if (command->words[0][1] == 'P') {
         word(command, "v%u", (unsigned)below(world, 4));
         if (one_in(world, 2))
@@ -384,15 +395,14 @@ static void transaction_command(struct world *world, struct command *command)
 static void make_command(struct world *world, struct command *command)
 {
     static void (*const families[])(struct world *, struct command *) = {
-        set_command,        keys_command,         keys_command,         expire_command,
-        push_command,       push_command,         pop_command,          list_range_command,
-        list_range_command, add_entry_command,    add_entry_command,    add_entry_command,
-        add_entry_command,  stream_range_command, stream_range_command, stream_read_command,
-        stream_cut_command, append_command,   set_range_command,    get_range_command,
-        get_range_command,  set_variant_command,  get_variant_command,  many_strings_command,
-        list_change_command, list_move_command,
-        number_command,     bit_command,          bit_command,          combine_command,
-        field_command,      lcs_command,
+        set_command,         keys_command,         keys_command,         expire_command,
+        push_command,        push_command,         pop_command,          list_range_command,
+        list_range_command,  add_entry_command,    add_entry_command,    add_entry_command,
+        add_entry_command,   stream_range_command, stream_range_command, stream_read_command,
+        stream_cut_command,  append_command,       set_range_command,    get_range_command,
+        get_range_command,   set_variant_command,  get_variant_command,  many_strings_command,
+        list_change_command, list_move_command,    number_command,       bit_command,
+        bit_command,         combine_command,      field_command,        lcs_command,
     };
 
     command->count = 0;
@@ -502,8 +512,8 @@ static void kill_ours(struct world *world)
     world->queued = 0;
     assert_string_equal(resp_client_ask(&world->clients[SERVER_REDIS], &shown, "RESET"), "+RESET");
     snprintf(database, sizeof database, "%u", world->database);
-    assert_string_equal(
-        resp_client_ask(&world->clients[SERVER_REDIS], &shown, "SELECT", database), "+OK");
+    assert_string_equal(resp_client_ask(&world->clients[SERVER_REDIS], &shown, "SELECT", database),
+                        "+OK");
     resp_client_close(&world->clients[SERVER_CORDWOOD]);
     test_server_kill(&world->servers[SERVER_CORDWOOD]);
     test_server_start(&world->servers[SERVER_CORDWOOD], small_memory);

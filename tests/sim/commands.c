@@ -447,6 +447,70 @@ static void make_push(struct maker *m)
         value(m);
 }
 
+/* Of an element of the list that the first key names, mostly of a near one. */
+static void element(struct maker *m)
+{
+    struct model_command *c = m->command;
+    const struct model_slot *slot = model_slot(m->model, m->database, c->keys[0]);
+    if (!slot->value || slot->value->kind != MODEL_LIST || slot->value->count == 0 ||
+        one_in(m, 8)) {
+        value(m);
+        return;
+    }
+    size_t reach = slot->value->count > 40 && !one_in(m, 4) ? 40 : slot->value->count;
+    const struct model_bytes *bytes = slot->value->items[below(m, reach)].bytes;
+    c->bytes[c->count] = model_bytes_make(bytes->data, bytes->size, bytes->size);
+    word_slice(m, slice_make(bytes->data, bytes->size));
+    c->count++;
+}
+
+/* Between the ends of a list, or from one to another. */
+static void make_list_change(struct maker *m)
+{
+    struct model_command *c = m->command;
+    switch (below(m, 7)) {
+    case 0:
+        c->kind = MODEL_LSET;
+        word(m, "LSET");
+        key(m, 1);
+        pick_number(m, &c->first);
+        value(m);
+        break;
+    case 1:
+        c->kind = MODEL_LMOVE;
+        c->flags = (one_in(m, 2) ? MODEL_LEFT : 0) | (one_in(m, 2) ? MODEL_REVERSE : 0);
+        word(m, "LMOVE");
+        key(m, 1);
+        key(m, 1);
+        word(m, c->flags & MODEL_LEFT ? "LEFT" : "RIGHT");
+        word(m, c->flags & MODEL_REVERSE ? "LEFT" : "RIGHT");
+        break;
+    case 2:
+    case 3:
+        c->kind = MODEL_LREM;
+        word(m, "LREM");
+        key(m, 1);
+        c->first = (int64_t)below(m, 5) - 2;
+        word(m, "%" PRId64, c->first);
+        element(m);
+        break;
+    default:
+        c->kind = MODEL_LINSERT;
+        c->flags = one_in(m, 2) ? MODEL_LEFT : 0;
+        word(m, "LINSERT");
+        key(m, 1);
+        word(m, c->flags & MODEL_LEFT ? "BEFORE" : "AFTER");
+        element(m);
+        if (one_in(m, 10)) { /* twice the same */
+            c->bytes[1] = model_bytes_make(c->bytes[0]->data, c->bytes[0]->size, c->bytes[0]->size);
+            word_slice(m, slice_make(c->bytes[0]->data, c->bytes[0]->size));
+            c->count++;
+        } else {
+            value(m);
+        }
+    }
+}
+
 static void make_list_command(struct maker *m)
 {
     struct model_command *c = m->command;
@@ -770,11 +834,12 @@ void sim_command_make(struct random *random, const struct model *model, const st
                       unsigned database, bool json, struct model_command *command)
 {
     static void (*const families[])(struct maker *) = {
-        make_set,       make_set,        make_key_command, make_key_command,   make_expire,
-        make_push,      make_push,       make_push,        make_list_command,  make_list_command,
-        make_xadd,      make_xadd,       make_xadd,        make_stream_cut,    make_xrange,
-        make_xrange,    make_xread,      make_xread,       make_log_write,     make_log_write,
-        make_log_range, make_write_part, make_bits,        make_whole_strings,
+        make_set,         make_set,        make_key_command, make_key_command,   make_expire,
+        make_push,        make_push,       make_push,        make_list_command,  make_list_command,
+        make_xadd,        make_xadd,       make_xadd,        make_stream_cut,    make_xrange,
+        make_xrange,      make_xread,      make_xread,       make_log_write,     make_log_write,
+        make_log_range,   make_write_part, make_bits,        make_whole_strings, make_list_change,
+        make_list_change,
     };
     struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
     struct maker *m = &maker;

@@ -713,6 +713,109 @@ static void run_lindex(struct run *run)
         resp_null(&run->reply);
 }
 
+static bool is_same(const struct model_bytes *a, const struct model_bytes *b)
+{
+    return slice_equal(slice_make(a->data, a->size), slice_make(b->data, b->size));
+}
+
+static void run_lset(struct run *run)
+{
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_LIST, &slot))
+        return;
+    int64_t count = slot ? (int64_t)slot->value->count : 0, at = run->command->first;
+    at = at < 0 ? at + count : at;
+    if (!slot || at < 0 || at >= count) {
+        resp_error(&run->reply, slot ? "ERR index out of range" : "ERR no such key");
+        return;
+    }
+    struct model_value *value = value_own(slot);
+    value_cut(value, (size_t)at, 1);
+    value_insert(value, (size_t)at,
+                 (struct model_item){.bytes = bytes_ref(run->command->bytes[0])});
+    touch(run->model, slot);
+    resp_simple(&run->reply, "OK");
+}
+
+/* The first bytes are the pivot. */
+static void run_linsert(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_LIST, &slot))
+        return;
+    size_t at = 0;
+    while (slot && at < slot->value->count && !is_same(slot->value->items[at].bytes, c->bytes[0]))
+        at++;
+    if (!slot || at == slot->value->count) {
+        resp_integer(&run->reply, slot ? -1 : 0);
+        return;
+    }
+    struct model_value *value = value_own(slot);
+    value_insert(value, c->flags & MODEL_LEFT ? at : at + 1,
+                 (struct model_item){.bytes = bytes_ref(c->bytes[1])});
+    touch(run->model, slot);
+    resp_integer(&run->reply, (int64_t)value->count);
+}
+
+static void run_lrem(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    if (!look_typed(run, 0, true, MODEL_LIST, &slot))
+        return;
+    int64_t removed = 0, left = c->first < 0 ? -c->first : c->first ? c->first : INT64_MAX;
+    size_t count = slot ? slot->value->count : 0;
+    for (size_t seen = 0; seen < count && left > 0; seen++) {
+        /* From the left those before were removed already; from the right they do not matter. */
+        size_t at = c->first < 0 ? count - 1 - seen : seen - (size_t)removed;
+        if (!is_same(slot->value->items[at].bytes, c->bytes[0]))
+            continue;
+        value_cut(value_own(slot), at, 1);
+        removed++;
+        left--;
+    }
+    if (removed > 0)
+        touch(run->model, slot);
+    if (slot && slot->value->count == 0)
+        slot_clear(run->model, slot);
+    resp_integer(&run->reply, removed);
+}
+
+static void run_lmove(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *from, *to;
+    bool from_left = c->flags & MODEL_LEFT, to_left = c->flags & MODEL_REVERSE;
+    if (!look_typed(run, 0, true, MODEL_LIST, &from))
+        return;
+    if (!from) {
+        resp_null(&run->reply);
+        return;
+    }
+    if (!look_typed(run, 1, true, MODEL_LIST, &to))
+        return;
+    size_t at = from_left ? 0 : from->value->count - 1;
+    struct model_bytes *bytes = bytes_ref(from->value->items[at].bytes);
+    show_bytes(run, bytes);
+    if (from == to && (from->value->count == 1 || from_left == to_left)) {
+        model_bytes_unref(bytes); /* all stays as it is */
+        return;
+    }
+    value_cut(value_own(from), at, 1);
+    if (!to) {
+        to = slot_of(run, 1);
+        to->value = value_make(MODEL_LIST);
+        to->expire_ms = 0;
+    }
+    struct model_value *value = value_own(to);
+    value_insert(value, to_left ? 0 : value->count, (struct model_item){.bytes = bytes});
+    touch(run->model, to);
+    touch(run->model, from);
+    if (from->value->count == 0)
+        slot_clear(run->model, from);
+}
+
 static void run_length(struct run *run, enum model_kind kind)
 {
     struct model_slot *slot;
@@ -1142,6 +1245,18 @@ static enum model_reply run_command(struct model *model, unsigned *database,
         break;
     case MODEL_LLEN:
         run_length(run, MODEL_LIST);
+        break;
+    case MODEL_LSET:
+        run_lset(run);
+        break;
+    case MODEL_LINSERT:
+        run_linsert(run);
+        break;
+    case MODEL_LREM:
+        run_lrem(run);
+        break;
+    case MODEL_LMOVE:
+        run_lmove(run);
         break;
     case MODEL_LINDEX:
         run_lindex(run);

@@ -64,32 +64,40 @@ struct model {
 };
 
 enum model_command_kind {
-#define MODEL_COMMANDS(X)                                                                          \
-    X(SET) X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(COPY)       \
-    X(MOVE) X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT)                           \
-    X(WRITE_PART) X(GETRANGE) X(MSET) X(INCRBY) X(GETDEL) X(SETBIT) X(BITCOUNT) X(BITOP)           \
-    X(PUSH) X(POP) X(LTRIM) X(LRANGE) X(LLEN) X(LINDEX)                                            \
-    X(XADD) X(XDEL) X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE)                 \
-    X(LOG_RANGE) X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)
+#define MODEL_COMMANDS(X)                                                                       \
+    X(SET)                                                                                      \
+    X(GET) X(DEL) X(EXISTS) X(TYPE) X(PEXPIREAT) X(PERSIST) X(PTTL) X(RENAME) X(COPY) X(MOVE)   \
+        X(DBSIZE) X(SCAN) X(FLUSHDB) X(FLUSHALL) X(SWAPDB) X(SELECT) X(WRITE_PART) X(GETRANGE)  \
+            X(MSET) X(INCRBY) X(GETDEL) X(SETBIT) X(BITCOUNT) X(BITOP) X(PUSH) X(POP) X(LTRIM)  \
+                X(LRANGE) X(LLEN) X(LINDEX) X(LSET) X(LINSERT) X(LREM) X(LMOVE) X(XADD) X(XDEL) \
+                    X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE) X(LOG_RANGE) \
+                        X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)
 #define MODEL_COMMAND_ENUM(name) MODEL_##name,
     MODEL_COMMANDS(MODEL_COMMAND_ENUM)
 #undef MODEL_COMMAND_ENUM
-    MODEL_COMMAND_COUNT
+        MODEL_COMMAND_COUNT
 };
 extern const char *const model_command_names[MODEL_COMMAND_COUNT];
 
 enum model_flags {
-    MODEL_NX = 1, MODEL_XX = 2, MODEL_GET_OLD = 4, MODEL_KEEPTTL = 8, MODEL_GT = 16, MODEL_LT = 32,
-    MODEL_LEFT = 64,      /* of a list's ends */
-    MODEL_ONLY_IF = 128,  /* LPUSHX, NOMKSTREAM */
-    MODEL_COUNTED = 256,  /* POP with a count */
-    MODEL_REVERSE = 512,
-    MODEL_BLOCKS = 1024,  /* XREAD BLOCK */
-    MODEL_NEWEST = 2048,  /* XREAD ... $: `id` is resolved by the host */
-    MODEL_AUTO_ID = 4096, MODEL_AUTO_SEQ = 8192,
-    MODEL_MAXLEN = 1 << 14, MODEL_MINID = 1 << 15, /* XADD's and XTRIM's trimming */
+    MODEL_NX = 1,
+    MODEL_XX = 2,
+    MODEL_GET_OLD = 4,
+    MODEL_KEEPTTL = 8,
+    MODEL_GT = 16,
+    MODEL_LT = 32,
+    MODEL_LEFT = 64,     /* of a list's ends; LINSERT BEFORE */
+    MODEL_ONLY_IF = 128, /* LPUSHX, NOMKSTREAM */
+    MODEL_COUNTED = 256, /* POP with a count */
+    MODEL_REVERSE = 512, /* LMOVE: to the left end */
+    MODEL_BLOCKS = 1024, /* XREAD BLOCK */
+    MODEL_NEWEST = 2048, /* XREAD ... $: `id` is resolved by the host */
+    MODEL_AUTO_ID = 4096,
+    MODEL_AUTO_SEQ = 8192,
+    MODEL_MAXLEN = 1 << 14,
+    MODEL_MINID = 1 << 15, /* XADD's and XTRIM's trimming */
     MODEL_REPLACE = 1 << 17,
-    MODEL_TIMED = 1 << 16, /* LOG.WRITE TS, JSON timestamp, SET PXAT */
+    MODEL_TIMED = 1 << 16,  /* LOG.WRITE TS, JSON timestamp, SET PXAT */
     MODEL_AT_END = 1 << 18, /* WRITE_PART: APPEND, not SETRANGE; `first` is the offset */
 };
 
@@ -98,25 +106,26 @@ struct model_command {
     unsigned flags;
     unsigned keys[MODEL_ARGUMENTS_MAX]; /* also databases of SWAPDB and SELECT */
     size_t key_count;
-    int64_t first, last;                /* indexes, count, maxlen; the database of COPY and MOVE, -1: the same */
+    int64_t first, last; /* indexes, count, maxlen; the database of COPY and MOVE, -1: the same */
     uint64_t time_ms, time_end_ms;
     struct stream_id id, end_id;
     struct stream_id ids[MODEL_ARGUMENTS_MAX];
     struct model_bytes *bytes[MODEL_ARGUMENTS_MAX]; /* values, fields of entries */
     size_t count;                                   /* of ids or bytes */
     uint64_t timeout_ms;
-    bool timed_out;        /* XREAD BLOCK: the host let the time pass */
+    bool timed_out; /* XREAD BLOCK: the host let the time pass */
     /* EXEC: what it runs, owned; how many. */
     struct model_command *queued;
     size_t queued_count;
-    struct slice refusal; /* of a queued one: the reply of the store, which did nothing; empty: it ran */
+    struct slice
+        refusal; /* of a queued one: the reply of the store, which did nothing; empty: it ran */
     struct buffer request; /* as it is sent */
 };
 
 /* How a reply is to be compared. */
 enum model_reply {
     MODEL_EXACT,
-    MODEL_KEY_SET, /* SCAN: `expected` has the keys' bulks in the order of the table */
+    MODEL_KEY_SET,  /* SCAN: `expected` has the keys' bulks in the order of the table */
     MODEL_NO_REPLY, /* it blocks */
 };
 

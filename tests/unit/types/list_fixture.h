@@ -20,7 +20,9 @@ static struct buffer seen;
 static inline int list_setup(void **state)
 {
     (void)state;
-    memory_store_open(&ms, &(struct store_options){0});
+    memory_store_open(&ms, &(struct store_options){.memtable_bytes = 4 << 20,
+                                                   .block_cache_bytes = 1 << 20,
+                                                   .wal_segment_bytes = 1 << 20});
     return 0;
 }
 

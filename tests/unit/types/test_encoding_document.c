@@ -58,6 +58,14 @@ static void run_words(char **word, int count)
         assert_int_equal(list_pop(&ms.access, key, LIST_LEFT, 1,
                                   &(struct list_visitor){.element = ignore_element}),
                          0);
+    } else if (strcmp(word[0], "LINSERT") == 0) {
+        struct list_insertion insertion = {.is_before = strcmp(word[2], "BEFORE") == 0,
+                                           .pivot = slice_from(word[3]),
+                                           .value = slice_from(word[4])};
+        assert_int_equal(list_insert(&ms.access, key, &insertion, &length), 0);
+    } else if (strcmp(word[0], "LREM") == 0) {
+        struct list_removal removal = {.count = atoi(word[2]), .value = slice_from(word[3])};
+        assert_int_equal(list_remove(&ms.access, key, &removal, &length), 0);
     } else if (strcmp(word[0], "FLUSHDB") == 0) {
         assert_int_equal(keyspace_flush(&ms.access, (unsigned)atoi(word[1])), 0);
     } else {

@@ -480,21 +480,12 @@ static void a_list_keeps_its_time(void **state)
 
 /* ---- Damage. --------------------------------------------------------------------------------- */
 
-static void see_nothing(void *context, struct slice value)
-{
-    (void)context;
-    (void)value;
-}
-
-/* By key, and as repairs do. */
 static enum status read_of(const char *body, size_t size, uint64_t id)
 {
-    const struct list_visitor silent = {.element = see_nothing};
     struct object object = {.type = OBJECT_LIST, .id = id, .body = slice_make(body, size)};
     memory_store_write(&ms);
     memory_store_plant(&ms, slice_from("key"), &object);
     enum status status = list_range(&ms.access, slice_from("key"), 0, -1, &visitor);
-    assert_int_equal(list_object_visit(&ms.access, &object, &silent), status);
     memory_store_end(&ms);
     return status;
 }
@@ -521,8 +512,35 @@ static void damaged_headers_are_refused(void **state)
                      STATUS_CORRUPT); /* too many */
     assert_int_equal(read_of("\1\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1\2\0\0", 14, 9),
                      STATUS_CORRUPT); /* beyond 64 bits */
-    assert_int_equal(read_of("\2\0\1\0\0", 5, 9), STATUS_UNSUPPORTED);
+    assert_int_equal(read_of("\2\0\2\2\0\0\2\0\0\0", 10, 0),
+                     STATUS_CORRUPT); /* sparse without id */
+    assert_int_equal(read_of("\3\0\1\0\0", 5, 9), STATUS_UNSUPPORTED);
     assert_int_equal(read_of("\x21\0\1\0\0", 5, 9), STATUS_UNSUPPORTED);
+}
+
+/* form, head, width, count, weights, low, its width, dead ones. */
+static void damaged_headers_of_sparse_lists_are_refused(void **state)
+{
+    static const struct {
+        const char *body;
+        size_t size;
+    } bodies[] = {
+        {"\2\0\2\2\0\0\2\0\0", 9},     /* something is missing */
+        {"\2\0\2\2\0\0\2\0\0\0x", 11}, /* something behind */
+        {"\2\0\2\0\0\0\2\0\0\0", 10},  /* no element */
+        {"\2\0\2\1\0\0\2\0\0\0", 10},  /* fewer than lie outside of the zone */
+        {"\2\0\2\4\0\0\6\0\0\0", 10},  /* not as many, all of which lie below it */
+        {"\2\0\2\4\0\0\3\0\0\0", 10},  /* or above */
+        {"\2\0\2\2\0\0\2\0\1\0", 10},  /* dead ones below a head that is below the zone */
+        {"\2\0\2\2\0\0\2\0\0\1", 10},  /* above a tail that is above it */
+        {"\2\0\2\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0\0\2\0\0\0", 19}, /* too many */
+        {"\2\0\x80\x80\x80\x80\x80\x80\x80\x40\2\0\0\2\0\0\0", 17},       /* too wide */
+        {"\2\0\2\2\0\0\2\x80\x80\x80\x80\x80\x80\x80\x40\0\0", 17},       /* a zone that is */
+        {"\2\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1\2\2\0\0\2\0\0\0", 19}, /* beyond 64 bits */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        assert_int_equal(read_of(bodies[i].body, bodies[i].size, 9), STATUS_CORRUPT);
 }
 
 static enum status read_element(const char *record, size_t size)
@@ -589,6 +607,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_list_keeps_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_headers_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_headers_of_sparse_lists_are_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(damaged_elements_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_element_is_not_replaced, setup, teardown),
     };

@@ -244,6 +244,113 @@ static void step_trim(unsigned database, int index)
     model_remove(key, 0, (int)first);
 }
 
+/* Beside any element of the list, or nothing. */
+static void step_insert(unsigned database, int index)
+{
+    static struct buffer bytes[2];
+    struct model_key *key = &model[database][index];
+    uint64_t length = 0;
+    int at = key->kind == LIST ? (int)below((uint64_t)key->count) : 0, found = 0;
+    struct value value = value_new(), pivot = key->kind == LIST ? key->list[at] : value;
+    struct list_insertion options = {.is_before = below(2)};
+    if (key->kind == LIST && key->count == LIST_MAX)
+        return;
+    for (int i = 0; i < 2; i++) {
+        buffer_clear(&bytes[i]);
+        value_fill(i ? value : pivot, &bytes[i]);
+    }
+    options.pivot = buffer_slice(&bytes[0]);
+    options.value = buffer_slice(&bytes[1]);
+    enum status status = list_insert(&ms.access, key_of(index), &options, &length);
+    assert_int_equal(status, key->kind == LIST ? STATUS_OK
+                             : key->kind       ? STATUS_WRONG_TYPE
+                                               : STATUS_NOT_FOUND);
+    if (status)
+        return;
+    while (!value_is(key->list[found], options.pivot)) /* another may look the same */
+        found++;
+    found += !options.is_before;
+    memmove(&key->list[found + 1], &key->list[found],
+            (size_t)(key->count - found) * sizeof *key->list);
+    key->list[found] = value;
+    key->count++;
+    assert_int_equal(length, key->count);
+}
+
+static void step_remove(unsigned database, int index)
+{
+    static struct buffer bytes;
+    struct model_key *key = &model[database][index];
+    uint64_t removed = 0, expected = 0;
+    struct value value = key->kind == LIST ? key->list[below((uint64_t)key->count)] : value_new();
+    struct list_removal options = {.count = (int64_t)below(4) - 1};
+    buffer_clear(&bytes);
+    value_fill(value, &bytes);
+    options.value = buffer_slice(&bytes);
+    enum status status = list_remove(&ms.access, key_of(index), &options, &removed);
+    assert_int_equal(status, key->kind == LIST ? STATUS_OK
+                             : key->kind       ? STATUS_WRONG_TYPE
+                                               : STATUS_NOT_FOUND);
+    if (status)
+        return;
+    uint64_t wanted = options.count == 0 ? UINT64_MAX : (uint64_t)llabs(options.count);
+    int at = options.count < 0 ? key->count - 1 : 0;
+    while (key->kind == LIST && at >= 0 && at < key->count && expected < wanted) {
+        bool is_it = value_is(key->list[at], options.value);
+        if (is_it)
+            model_remove(key, at, 1);
+        expected += is_it;
+        at += options.count < 0 ? -1 : !is_it;
+    }
+    assert_int_equal(removed, expected);
+}
+
+static void step_replace(unsigned database, int index)
+{
+    static struct buffer bytes;
+    struct model_key *key = &model[database][index];
+    struct value value = value_new();
+    int at = key->kind == LIST ? (int)below((uint64_t)key->count) : 0;
+    buffer_clear(&bytes);
+    value_fill(value, &bytes);
+    enum status status = list_set(&ms.access, key_of(index), at, buffer_slice(&bytes));
+    assert_int_equal(status, key->kind == LIST ? STATUS_OK
+                             : key->kind       ? STATUS_WRONG_TYPE
+                                               : STATUS_NOT_FOUND);
+    if (!status)
+        key->list[at] = value;
+}
+
+static void step_move(unsigned database, int index)
+{
+    struct model_key *key = &model[database][index];
+    int to_index = (int)below(KEYS);
+    struct model_key *to = &model[database][to_index];
+    bool from_left = below(2), to_left = below(2);
+    struct expected expected = {key, from_left ? 0 : key->count - 1, 0, 1};
+    if (to->kind == LIST && to->count == LIST_MAX)
+        return;
+    enum status status = list_move(&ms.access, key_of(index), from_left ? LIST_LEFT : LIST_RIGHT,
+                                   key_of(to_index), to_left ? LIST_LEFT : LIST_RIGHT,
+                                   &(struct list_visitor){NULL, check_element, &expected, NULL});
+    assert_int_equal(status, key->kind == MISSING                        ? STATUS_NOT_FOUND
+                             : key->kind == STRING || to->kind == STRING ? STATUS_WRONG_TYPE
+                                                                         : STATUS_OK);
+    if (status)
+        return;
+    struct value value = key->list[from_left ? 0 : key->count - 1];
+    uint64_t expire_ms = key->expire_ms;
+    model_remove(key, from_left ? 0 : key->count - 1, 1);
+    if (to == key && key->kind == MISSING) {
+        *key = (struct model_key){.kind = LIST, .expire_ms = expire_ms};
+    }
+    to = model_list(database, to_index);
+    if (to_left)
+        memmove(&to->list[1], &to->list[0], (size_t)to->count * sizeof *to->list);
+    to->list[to_left ? 0 : to->count] = value;
+    to->count++;
+}
+
 static void step_flush_or_swap(unsigned database, int index)
 {
     unsigned other = (unsigned)index % DATABASES;
@@ -409,9 +516,10 @@ static int read_mark(void)
 static void one_step(int number)
 {
     static void (*const steps[])(unsigned, int) = {
-        step_set,    step_set,    step_set,    step_push,       step_push, step_push,
-        step_push,   step_push,   step_push,   step_pop,        step_pop,  step_trim,
-        step_delete, step_rename, step_expire, step_expire_due,
+        step_set,    step_set,    step_set,     step_push,       step_push,   step_push,
+        step_push,   step_push,   step_push,    step_pop,        step_pop,    step_trim,
+        step_delete, step_rename, step_expire,  step_expire_due, step_insert, step_insert,
+        step_remove, step_remove, step_replace, step_move,
     };
     unsigned database = (unsigned)below(DATABASES);
     int index = (int)below(KEYS);

@@ -56,6 +56,32 @@ static void fill_strings_and_lists(void)
     memory_store_end(&ms);
 }
 
+/* Of 600 elements, every tenth of which is the same; inserted ones behind 50, and removed ones. */
+static void fill_sparse_list(void)
+{
+    uint64_t length;
+    char text[16];
+    memory_store_write(&ms);
+    for (int i = 0; i <= 600; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        struct slice value = slice_from(i == 600 ? "end" : i % 10 == 9 ? "same" : text);
+        assert_int_equal(
+            list_push(&ms.access, slice_from("sparse"), LIST_RIGHT, &value, 1, false, &length),
+            STATUS_OK);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(list_insert(&ms.access, slice_from("sparse"),
+                                     &(struct list_insertion){.pivot = slice_from("50"),
+                                                              .value = slice_from("in")},
+                                     &length),
+                         STATUS_OK);
+    assert_int_equal(list_remove(&ms.access, slice_from("sparse"),
+                                 &(struct list_removal){.count = -5, .value = slice_from("same")},
+                                 &length),
+                     STATUS_OK);
+    memory_store_end(&ms);
+}
+
 /* Late entries, long runs of them, deletions over more than one node, garbage below the first one. */
 static void fill_stream(void)
 {
@@ -89,6 +115,7 @@ static void open_filled(const struct store_options *options)
 {
     memory_store_open(&ms, options);
     fill_strings_and_lists();
+    fill_sparse_list();
     fill_stream();
     memory_store_work(&ms, true);
 }
@@ -133,13 +160,6 @@ static enum status read_the_list_backwards_in_parts(void)
     return status ? status : list_index(&ms.access, slice_from("list"), 47, &value);
 }
 
-static enum status visit_the_list(void)
-{
-    struct object object;
-    enum status status = keyspace_find(&ms.access, slice_from("list"), &object);
-    return status ? status : list_object_visit(&ms.access, &object, &visitor);
-}
-
 static enum status pop_elements(void)
 {
     return list_pop(&ms.access, slice_from("list"), LIST_LEFT, 10, &visitor);
@@ -177,6 +197,84 @@ static enum status move_a_large_element(void)
 static enum status replace_a_large_element(void)
 {
     return list_set(&ms.access, slice_from("list"), 87, slice_from("small"));
+}
+
+/* ---- A sparse list, of slots in two levels. */
+
+static enum status read_the_sparse_list(void)
+{
+    return list_range(&ms.access, slice_from("sparse"), 0, -1, &visitor);
+}
+
+static enum status read_it_in_places(void)
+{
+    struct slice value;
+    enum status status = list_range(&ms.access, slice_from("sparse"), -3, -2, &visitor);
+    if (!status)
+        status = list_index(&ms.access, slice_from("sparse"), 47, &value);
+    return status ? status : list_index(&ms.access, slice_from("sparse"), 301, &value);
+}
+
+static enum status insert_an_element(void)
+{
+    return list_insert(
+        &ms.access, slice_from("sparse"),
+        &(struct list_insertion){.pivot = slice_from("30"), .value = slice_from("new")}, &number);
+}
+
+static enum status insert_far_away(void)
+{
+    return list_insert(&ms.access, slice_from("sparse"),
+                       &(struct list_insertion){.pivot = slice_from("end"),
+                                                .is_before = true,
+                                                .value = slice_from("new")},
+                       &number);
+}
+
+static enum status remove_elements(void)
+{
+    return list_remove(&ms.access, slice_from("sparse"),
+                       &(struct list_removal){.count = -3, .value = slice_from("same")}, &number);
+}
+
+static enum status replace_an_inserted_element(void)
+{
+    return list_set(&ms.access, slice_from("sparse"), 51, slice_from("other"));
+}
+
+/* Half a slot, and then into what is dead. */
+static enum status pop_into_the_slots(void)
+{
+    return list_pop(&ms.access, slice_from("sparse"), LIST_LEFT, 52, &visitor);
+}
+
+static enum status push_beyond_the_slots(void)
+{
+    struct slice value = slice_from("e");
+    return list_push(&ms.access, slice_from("sparse"), LIST_LEFT, &value, 1, true, &number);
+}
+
+static enum status trim_at_both_ends(void)
+{
+    return list_trim(&ms.access, slice_from("sparse"), 200, 300);
+}
+
+static enum status turn_the_sparse_list(void)
+{
+    return list_move(&ms.access, slice_from("sparse"), LIST_LEFT, slice_from("sparse"), LIST_RIGHT,
+                     &visitor);
+}
+
+static enum status move_into_the_sparse_list(void)
+{
+    return list_move(&ms.access, slice_from("list"), LIST_LEFT, slice_from("sparse"), LIST_LEFT,
+                     &visitor);
+}
+
+static enum status move_out_of_the_sparse_list(void)
+{
+    return list_move(&ms.access, slice_from("sparse"), LIST_RIGHT, slice_from("other"), LIST_LEFT,
+                     &visitor);
 }
 
 static enum status count_keys(void)
@@ -359,13 +457,28 @@ struct verb {
     {                            \
 #name, name, true, false \
     }
+#define WRITES_MUCH(name)       \
+    {                           \
+#name, name, true, true \
+    }
 static const struct verb all_verbs[] = {
     READS(get_large),
     READS(count_missing_pieces),
     READS_MUCH(read_the_list),
     READS(read_the_list_backwards_in_parts),
-    READS_MUCH(visit_the_list),
     WRITES(replace_a_large_element),
+    READS_MUCH(read_the_sparse_list),
+    READS(read_it_in_places),
+    WRITES(insert_an_element),
+    WRITES_MUCH(insert_far_away),
+    WRITES_MUCH(remove_elements),
+    WRITES(replace_an_inserted_element),
+    WRITES(pop_into_the_slots),
+    WRITES(push_beyond_the_slots),
+    WRITES(move_into_the_sparse_list),
+    WRITES(move_out_of_the_sparse_list),
+    WRITES(trim_at_both_ends),
+    WRITES(turn_the_sparse_list),
     READS(count_keys),
     READS_MUCH(count_keys_at_last),
     READS(scan_keys),
