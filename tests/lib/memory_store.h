@@ -22,7 +22,7 @@ struct memory_store {
     struct access access;
 };
 
-/* Asserts that all goes well, as everything here does. */
+/* Asserts that all goes well, as everything here does. Without another size the log has small segments. */
 void memory_store_open(struct memory_store *ms, const struct store_options *options);
 /* In a file system in memory that it takes over; the store is in /data, if there is one. */
 void memory_store_open_in(struct memory_store *ms, struct vfs *memory,
