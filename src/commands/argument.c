@@ -100,6 +100,24 @@ bool argument_timeout_ms(struct command_context *c, size_t index, int64_t *timeo
     return true;
 }
 
+bool argument_timeout_seconds(struct command_context *c, size_t index, int64_t *timeout_ms)
+{
+    double seconds = 0;
+    const char *fault = NULL;
+    if (!slice_parse_double(c->arguments[index], &seconds))
+        fault = "ERR timeout is not a float or out of range";
+    else if (seconds * 1000 >= (double)INT64_MAX)
+        fault = "ERR timeout is out of range";
+    else if (ceil(seconds * 1000) < 0)
+        fault = "ERR timeout is negative";
+    if (fault) {
+        reply_error(c, fault);
+        return false;
+    }
+    *timeout_ms = (int64_t)ceil(seconds * 1000);
+    return true;
+}
+
 bool argument_is(const struct command_context *c, size_t index, const char *option)
 {
     return index < c->count && slice_equal_nocase(c->arguments[index], option);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What changes how clients are served: CLIENT KILL, PAUSE, UNPAUSE, REPLY, NO-EVICT, NO-TOUCH. */
+/* What changes how clients are served: CLIENT KILL, UNBLOCK, PAUSE, UNPAUSE, REPLY, NO-EVICT, NO-TOUCH. */
 #include "commands/service_state.h"
+#include "commands/serving.h"
 
 /* ---- CLIENT KILL --------------------------------------------------------------------------------- */
 
@@ -31,10 +32,13 @@ static void kill_if_asked(void *context, struct session *session)
     if (!kill_matches(kill, session))
         return;
     kill->count++;
-    if (session == kill->c->session)
+    if (session == kill->c->session) {
         kill->kills_me = true;
-    else
-        service->host.disconnect(service->host.context, session->owner);
+        return;
+    }
+    service->host.disconnect(service->host.context, session->owner);
+    if (session_tell(session, WAITING_KILLED)) /* from now on nothing is taken for it */
+        service->host.wake(service->host.context, session->owner);
 }
 
 /* Pairs of a name and a value. false: the error is answered. */
@@ -92,6 +96,46 @@ enum status client_kill_command(struct command_context *c)
     if (!is_old_form)
         return reply_integer(c, kill.count);
     return kill.count > 0 ? reply_ok(c) : reply_error(c, "ERR No such client");
+}
+
+/* ---- CLIENT UNBLOCK ------------------------------------------------------------------------------ */
+
+struct unblock {
+    struct service *service;
+    uint64_t id;
+    enum waiting what;
+    bool is_done;
+};
+
+static void unblock_if_asked(void *context, struct session *session)
+{
+    struct unblock *unblock = context;
+    struct service *service = unblock->service;
+    if (session->id != unblock->id || !session_tell(session, unblock->what))
+        return;
+    atomic_store_explicit(&session->is_blocked, false, memory_order_relaxed);
+    service->host.wake(service->host.context, session->owner);
+    unblock->is_done = true;
+}
+
+enum status client_unblock_command(struct command_context *c)
+{
+    int64_t id = 0;
+    struct unblock unblock = {.service = c->service, .what = WAITING_TOLD_TIMEOUT};
+    if (c->count > 4)
+        return reply_errorf(c,
+                            "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
+                            "CLIENT HELP.",
+                            ARGUMENT_SHOWN(c, 1));
+    if (argument_is(c, 3, "ERROR"))
+        unblock.what = WAITING_TOLD_ERROR;
+    else if (c->count == 4 && !argument_is(c, 3, "TIMEOUT"))
+        return reply_error(c, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    if (!argument_integer(c, 2, &id))
+        return STATUS_OK;
+    unblock.id = (uint64_t)id;
+    service_each_client(c->service, unblock_if_asked, &unblock);
+    return reply_integer(c, unblock.is_done);
 }
 
 /* ---- CLIENT PAUSE -------------------------------------------------------------------------------- */

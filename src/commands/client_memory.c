@@ -4,6 +4,7 @@
  * shared counter. When all together hold more than maxmemory-clients, the host is told to close the
  * largest. */
 #include "commands/service_state.h"
+#include "commands/serving.h"
 
 enum { COUNTED_BYTES_MIN = 16 * 1024 };
 
@@ -36,6 +37,7 @@ static void evict(struct service *service, struct session *session)
             (unsigned long long)session->id, session->address, held_by(session),
             atomic_load(&service->client_bytes));
     atomic_store(&session->is_evicted, true);
+    (void)session_tell(session, WAITING_KILLED); /* from now on nothing is taken for it */
     session->evicted_bytes = held_by(session);
     atomic_fetch_sub(&service->client_bytes, session->evicted_bytes);
     atomic_fetch_add(&service->evicted_bytes, session->evicted_bytes);

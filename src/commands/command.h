@@ -143,6 +143,9 @@ bool argument_count(struct command_context *c, size_t index, int64_t *value);
 /* Milliseconds of a BLOCK or timeout: "ERR timeout is not an integer or out of range", "ERR timeout
  * is negative". */
 bool argument_timeout_ms(struct command_context *c, size_t index, int64_t *timeout_ms);
+/* A timeout of seconds with decimals, rounded up to milliseconds: "ERR timeout is not a float or out of range",
+ * "ERR timeout is out of range", "ERR timeout is negative". */
+bool argument_timeout_seconds(struct command_context *c, size_t index, int64_t *timeout_ms);
 /* How much of a client's bytes an error text shows, as Redis's %.128s: up to a NUL, `limit` at most. */
 enum { ERROR_ARGUMENT_BYTES_MAX = 128 };
 int slice_shown_bytes(struct slice text, size_t limit);
@@ -215,6 +218,11 @@ struct command_wait {
     size_t first_key, key_count; /* consecutive arguments; key_count 0: only the time */
     int64_t timeout_ms;          /* 0: for ever */
     enum status (*timed_out)(struct command_context *c);
+    /* Of a write that takes away what it waits for; NULL: of what may be shown to all. Then it waits in line
+     * (serving.h): no touch wakes it, but the writer calls this, in a batch behind its own and for the key that was
+     * touched, maybe on another thread. It replies as the handler would, or returns STATUS_NOT_FOUND if
+     * there is nothing to take; it keeps to what a handler keeps to that must not wait, and does not block. */
+    enum status (*serve)(struct command_context *c, size_t key_index);
 };
 void command_block(struct command_context *c, const struct command_wait *wait);
 /* Replaces an argument for this and later runs of this request; the bytes are copied. STATUS_NO_MEMORY. */

@@ -14,6 +14,7 @@
 #include "commands/command_build.h"
 #include "commands/notify.h"
 #include "commands/service_state.h"
+#include "commands/serving.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -132,18 +133,16 @@ static void keep_lock(struct run *run)
 static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
 {
     struct service *service = run->service;
-    service_notify(service, access, lsn);
-    tracking_invalidate(service, access, run->session, lsn);
-    for (size_t i = 0; i < access->fact_count; i++)
-        if (access->facts[i].class_letter == 'x')
-            atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
-    service_signal_facts(service, access);
-    if (run->session->touched.extent) {
+    struct touched_databases touched = run->session->touched;
+    bool all = touched.extent != TOUCHED_NONE;
+    run->session->touched.extent = TOUCHED_NONE;
+    service_handle_facts(service, access, run->session, lsn);
+    if (all) {
         waiters_signal_all(&service->waiters);
-        waiters_each(&service->watchers, transaction_flush, &run->session->touched);
+        waiters_each(&service->watchers, transaction_flush, &touched);
         tracking_invalidate_all(service, lsn);
     }
-    run->session->touched.extent = TOUCHED_NONE;
+    serving_after_batch(run->thread, all);
 }
 
 /* Of a command that names any number of keys up to its end, all of them. */
@@ -157,8 +156,7 @@ static size_t key_bytes_of(const struct command *command, const struct slice *ar
     return bytes;
 }
 
-static size_t bytes_max_of(const struct command *command, const struct slice *arguments,
-                           size_t count)
+size_t command_bytes_max(const struct command *command, const struct slice *arguments, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -178,7 +176,7 @@ static size_t transaction_bytes_max(const struct transaction *transaction)
     for (size_t i = 0; i < transaction->count; i++) {
         const struct queued_request *request = transaction->requests[i];
         if (request->command->flags & COMMAND_WRITE)
-            total += bytes_max_of(request->command, request->arguments, request->count);
+            total += command_bytes_max(request->command, request->arguments, request->count);
     }
     return total;
 }
@@ -193,6 +191,27 @@ static void forget_misses(struct access *access)
     access->fact_count = kept;
 }
 
+/* Of a request that has waited before; what it takes now is not served to it as well. */
+static enum status call_waiting(struct run *run)
+{
+    struct session *session = run->session;
+    if (atomic_load(&session->waiting) >= WAITING_TOLD_TIMEOUT) {
+        session->wait_asked = true; /* to be answered, or closed, when it is resumed */
+        return STATUS_OK;
+    }
+    enum status status = call(run);
+    if (!status && !session->wait_asked) {
+        (void)session_stop_waiting(session);
+        session->passes_on = true;
+    }
+    return status;
+}
+
+static enum status call_under_lock(struct run *run)
+{
+    return run->session->waiter_count > 0 ? call_waiting(run) : call(run);
+}
+
 /* One try under the lock, which is held. */
 static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
 {
@@ -205,7 +224,7 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
         return status;
     begin_context(run, access);
     notify_choose_facts(run->service, access);
-    status = call(run);
+    status = call_under_lock(run);
     if (status == STATUS_WOULD_BLOCK)
         forget_misses(access);
     lsn_t lsn = access_end(access);
@@ -276,7 +295,7 @@ static enum status run_command(struct run *run)
     if (!(flags & COMMAND_WRITE))
         return run_read(run);
     if (!is_exec)
-        return run_write(run, bytes_max_of(c->command, c->arguments, c->count));
+        return run_write(run, command_bytes_max(c->command, c->arguments, c->count));
     if (run->nowait && !transaction_is_quick(&run->context, service_thread_access(run->thread)))
         return STATUS_WOULD_BLOCK;
     return run_write(run, transaction_bytes_max(&run->session->transaction));
@@ -429,9 +448,15 @@ static bool register_waiters(struct session *session, unsigned database)
     if (!session->waiters)
         return false;
     session->waiter_count = wait->key_count;
-    for (size_t i = 0; i < wait->key_count; i++)
-        waiters_add(&session->service->waiters, &session->waiters[i], database,
-                    session->request.arguments[wait->first_key + i], session->owner);
+    for (size_t i = 0; i < wait->key_count; i++) {
+        struct waiter *waiter = &session->waiters[i];
+        struct slice key = session->request.arguments[wait->first_key + i];
+        if (wait->serve)
+            waiters_add_in_line(&session->service->waiters, waiter, database, key, session->owner,
+                                session);
+        else
+            waiters_add(&session->service->waiters, waiter, database, key, session->owner);
+    }
     return true;
 }
 
@@ -532,9 +557,14 @@ static enum status start_waiting(struct run *run)
     assert(run->writer.out->size == run->start);
     if (!session_hold_request(session))
         return STATUS_NO_MEMORY;
-    if (session->waiters || session->wait.key_count == 0)
-        return STATUS_WOULD_BLOCK;
-    return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
+    bool has_keys = session->wait.key_count > 0;
+    int state = atomic_load(&session->waiting);
+    if (state == WAITING_NOT) {
+        atomic_store(&session->waiting, has_keys ? WAITING_LOOKS : WAITING_SERVABLE);
+        if (has_keys)
+            return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
+    }
+    return state == WAITING_AGAIN ? STATUS_OK : STATUS_WOULD_BLOCK;
 }
 
 /* CLIENT CACHING is meant for the request behind it, other subcommands of CLIENT left out. */
@@ -576,7 +606,7 @@ static enum execution execute(struct session *session, struct service_thread *th
     if (!session->json && transaction_takes(&run.context))
         return EXECUTION_DONE;
     session->taken_lsn = 0;
-    if (nowait && is_paused(&run))
+    if (nowait && !session->resumed && is_paused(&run))
         return EXECUTION_BLOCKED;
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
     if (!session->json)
@@ -584,6 +614,7 @@ static enum execution execute(struct session *session, struct service_thread *th
     uint64_t began_us = thread->clock_us ? thread->clock_us : env_monotonic_us(run.service->env);
     for (;;) {
         session->wait_asked = false;
+        (void)session_look(session);
         enum status status = session->json ? run_json(&run) : run_command(&run);
         if (session->json && thread->json)
             json_request_end(thread->json);
@@ -633,18 +664,40 @@ enum execution session_execute(struct session *session, struct service_thread *t
     return execution;
 }
 
-void session_execute_timeout(struct session *session, struct service_thread *thread,
-                             struct buffer *out)
+static void answer_served(struct run *run)
+{
+    struct session *session = run->session;
+    struct buffer *out = run->writer.out;
+    buffer_append_slice(out, buffer_slice(&session->served));
+    if (out->failed) {
+        out->size = run->start;
+        session_lose_reply(session);
+    }
+    out->failed = false;
+    raise_lsn(run, session->served_lsn);
+}
+
+void session_execute_end(struct session *session, struct service_thread *thread, enum waiting end,
+                         struct buffer *out, lsn_t *lsn)
 {
     struct run run;
     if (!run_begin(&run, session, thread, true, out))
         return;
     run.context.command = atomic_load_explicit(&session->last_command, memory_order_relaxed);
-    if (session->wait.timed_out)
+    if (end == WAITING_SERVED)
+        answer_served(&run);
+    else if (end == WAITING_TOLD_ERROR)
+        reply_error(&run.context, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    else if (session->wait.timed_out)
         session->wait.timed_out(&run.context);
     else
         resp_null_array(&run.writer);
+    raise_lsn(&run, *lsn);
+    *lsn = run.lsn;
     count_result(&run);
+    monitor_feed(&run.context);
+    if (session->replies != SESSION_REPLIES_ON)
+        session_drop_reply(session, out, run.start);
 }
 
 void session_execute_half_line(struct session *session, struct service_thread *thread,
@@ -667,6 +720,7 @@ void command_block(struct command_context *c, const struct command_wait *wait)
     assert(c->may_block);
     session->wait = *wait;
     session->wait_asked = true;
+    session_found_nothing(session);
     if (session->deadline_us == 0 && wait->timeout_ms > 0 && wait->timeout_ms < TIMEOUT_MS_MAX)
         session->deadline_us =
             env_monotonic_us(c->service->env) + (uint64_t)wait->timeout_ms * 1000;

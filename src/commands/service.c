@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What sessions share. Lock order: a shard of waiters, clients_mutex, threads_mutex, errors_mutex
  * and rates_mutex are leaves; none is taken while another is held. The engine's write lock may be
- * held when a leaf is taken, never the other way round. */
+ * held when a leaf is taken, never the other way round. serving_mutex stands between: it is taken
+ * under the write lock, or alone. */
 #include "commands/service.h"
 
 #include "base/memory.h"
@@ -73,6 +74,7 @@ struct service *service_create(const struct env *env, struct store *store, struc
     tracking_init(&service->tracking);
     atomic_init(&service->last_save_ms, service->started_ms);
     pthread_mutex_init(&service->threads_mutex, NULL);
+    pthread_mutex_init(&service->serving_mutex, NULL);
     pthread_mutex_init(&service->clients_mutex, NULL);
     pthread_mutex_init(&service->errors_mutex, NULL);
     pthread_mutex_init(&service->rates_mutex, NULL);
@@ -102,6 +104,7 @@ void service_destroy(struct service *service)
         close_access(thread);
         if (thread->json)
             json_request_destroy(thread->json);
+        buffer_release(&thread->ready);
         for (size_t i = 0; i < COMMANDS_MAX; i++)
             memory_free(atomic_load(&thread->histograms[i]));
         memory_free(atomic_load(&thread->iterations));
@@ -113,6 +116,7 @@ void service_destroy(struct service *service)
     tracking_release(&service->tracking);
     timing_release(&service->timing);
     pthread_mutex_destroy(&service->threads_mutex);
+    pthread_mutex_destroy(&service->serving_mutex);
     pthread_mutex_destroy(&service->clients_mutex);
     pthread_mutex_destroy(&service->errors_mutex);
     pthread_mutex_destroy(&service->rates_mutex);
@@ -283,8 +287,14 @@ static void signal_facts(struct waiters *waiters, const struct access *access)
     }
 }
 
-void service_signal_facts(struct service *service, const struct access *access)
+void service_handle_facts(struct service *service, const struct access *access,
+                          const struct session *writer, lsn_t lsn)
 {
+    service_notify(service, access, lsn);
+    tracking_invalidate(service, access, writer, lsn);
+    for (size_t i = 0; writer && i < access->fact_count; i++)
+        if (access->facts[i].class_letter == 'x')
+            atomic_fetch_add_explicit(&service->stats.expired_keys, 1, memory_order_relaxed);
     signal_facts(&service->waiters, access);
     signal_facts(&service->watchers, access);
 }
@@ -300,9 +310,7 @@ static enum status expire_batch(struct service *service, struct access *access, 
     if (status == STATUS_OK) {
         status = keyspace_expire_due(access, EXPIRE_KEYS_A_BATCH, &expired, more);
         lsn_t lsn = access_end(access);
-        service_signal_facts(service, access);
-        service_notify(service, access, lsn);
-        tracking_invalidate(service, access, NULL, lsn);
+        service_handle_facts(service, access, NULL, lsn);
     }
     lsm_unlock(engine);
     atomic_fetch_add_explicit(&service->stats.expired_keys, expired, memory_order_relaxed);

@@ -44,7 +44,8 @@ struct service_thread {
     atomic_ullong duration_us[COMMANDS_MAX];
     _Atomic(struct timing_histogram *) histograms[COMMANDS_MAX];
     _Atomic(struct iteration_times *) iterations; /* NULL: not a loop's thread */
-    atomic_uint iteration_resets; /* up to which `iterations` was cleared; the service counts them */
+    struct buffer ready; /* { varint database, sized key } whose line is to be served; may fail */
+    atomic_uint iteration_resets; /* up to which `iterations` was cleared; the service counts */
 };
 
 struct error_kind {
@@ -60,6 +61,7 @@ struct service {
     struct service_host host;
     struct service_stats stats;
     struct waiters waiters;
+    pthread_mutex_t serving_mutex; /* held while a session is SERVING (serving.h) */
     struct timing timing;
     struct pubsub pubsub;
     struct tracking tracking;
@@ -135,8 +137,10 @@ void service_remove_client(struct service *service, struct session *session);
 /* Under the clients mutex, oldest first. */
 void service_each_client(struct service *service,
                          void (*each)(void *context, struct session *session), void *context);
-/* Wakes who waits for what a batch touched. */
-void service_signal_facts(struct service *service, const struct access *access);
+/* After a batch: notifications, invalidations, and wakes for who waits for what it touched. `writer` NULL:
+ * active expiry, which counts its keys itself. */
+void service_handle_facts(struct service *service, const struct access *access,
+                          const struct session *writer, lsn_t lsn);
 void service_count_error(struct service *service, struct slice reply);
 void service_totals(struct service *service, struct service_totals *totals);
 struct command_totals {

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "commands/service_state.h"
+#include "commands/serving.h"
 
 #include <assert.h>
 
@@ -67,6 +68,7 @@ struct session *session_create(struct service *service, const struct session_opt
     session->authenticated = config_integer(service->config, CONFIG_requirepass) == 0;
     arena_init(&session->set_arguments, SET_ARGUMENT_CHUNK_BYTES);
     session->output.may_fail = session->work_output.may_fail = session->held.may_fail = true;
+    session->served.may_fail = true;
     service_add_client(service, session);
     if (!session->is_local && session->authenticated &&
         config_integer(service->config, CONFIG_protected_mode))
@@ -74,13 +76,28 @@ struct session *session_create(struct service *service, const struct session_opt
     return session;
 }
 
-void session_request_end(struct session *session)
+/* Whoever is behind it in line is told, unless it was served or nothing was there for it. */
+static void end_waiting(struct session *session)
 {
+    enum waiting state = session_stop_waiting(session);
+    bool passes_on = session->passes_on ||
+                     (state != WAITING_NOT && state != WAITING_SERVABLE && state != WAITING_SERVED);
     for (size_t i = 0; i < session->waiter_count; i++)
         waiters_remove(&session->service->waiters, &session->waiters[i]);
+    if (passes_on && session->waiter_count > 0 && session->wait.serve)
+        serving_pass_on(session);
     memory_free(session->waiters);
     session->waiters = NULL;
     session->waiter_count = 0;
+    session->passes_on = false;
+    if (session->served.capacity > 0)
+        service_release_buffer(session->service, &session->served);
+}
+
+void session_request_end(struct session *session)
+{
+    if (atomic_load(&session->waiting) != WAITING_NOT || session->waiter_count > 0)
+        end_waiting(session);
     session->resumed = false;
     session->deadline_us = 0;
     if (session->set_arguments.chunks)
@@ -549,6 +566,33 @@ static void take_work(struct session *session)
     settle(session, session->work_result);
 }
 
+/* A request that waits ends with what has come of it, or the time being over. */
+static void end_blocked(struct session *session, struct feed *feed, enum waiting end)
+{
+    if (end == WAITING_KILLED)
+        session->closing = true;
+    else
+        session_execute_end(session, feed->thread, end, &session->output, &feed->lsn);
+    settle(session, EXECUTION_DONE);
+}
+
+/* It was woken. */
+static void go_on(struct session *session, struct feed *feed)
+{
+    enum waiting state = WAITING_NOT;
+    if (session->waits_for_pause)
+        session->deadline_us = 0;
+    else
+        state = session_look(session);
+    if (state == WAITING_SERVED || state >= WAITING_TOLD_TIMEOUT) {
+        end_blocked(session, feed, state);
+        return;
+    }
+    session->resumed = !session->waits_for_pause;
+    session->waits_for_pause = false;
+    settle(session, session_execute(session, feed->thread, true, &session->output, &feed->lsn));
+}
+
 enum session_state session_resume(struct session *session)
 {
     struct feed feed = feed_begin(session);
@@ -557,9 +601,7 @@ enum session_state session_resume(struct session *session)
             return session->state;
         take_work(session);
     } else if (session->state == SESSION_BLOCKED) {
-        session->resumed = !session->waits_for_pause;
-        session->waits_for_pause = false;
-        settle(session, session_execute(session, feed.thread, true, &session->output, &feed.lsn));
+        go_on(session, &feed);
     }
     if (session->state == SESSION_READY)
         feed_bytes(session, &feed, slice_make(NULL, 0));
@@ -639,8 +681,11 @@ enum session_state session_timeout(struct session *session)
     if (session->waits_for_pause)
         return session_resume(session);
     struct feed feed = feed_begin(session);
-    session_execute_timeout(session, feed.thread, &session->output);
-    settle(session, EXECUTION_DONE);
+    enum waiting state = session_stop_waiting(session);
+    bool has_end = state == WAITING_SERVED || state >= WAITING_TOLD_TIMEOUT;
+    session->passes_on =
+        state == WAITING_LOOKS || state == WAITING_AGAIN || state >= WAITING_TOLD_TIMEOUT;
+    end_blocked(session, &feed, has_end ? state : WAITING_TOLD_TIMEOUT);
     if (session->state == SESSION_READY)
         feed_bytes(session, &feed, slice_make(NULL, 0));
     return feed_end(session, &feed);

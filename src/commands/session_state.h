@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "commands/command.h"
 #include "commands/pubsub.h"
+#include "commands/serving.h"
 #include "commands/tracking.h"
 #include "commands/transaction.h"
 #include "commands/waiters.h"
@@ -119,6 +120,10 @@ struct session {
     struct command_wait wait;
     struct waiter *waiters; /* registered ones */
     size_t waiter_count;
+    atomic_int waiting;   /* enum waiting, serving.h */
+    struct buffer served; /* the reply of who has served it; written while it is SERVING */
+    lsn_t served_lsn;     /* what that reveals */
+    bool passes_on;       /* at its end the next in line is told */
     uint64_t deadline_us; /* 0: none */
 
     /* Output. */
@@ -155,9 +160,12 @@ size_t session_line_bytes_max(const struct session *session);
 void session_drop_reply(struct session *session, struct buffer *out, size_t start);
 /* A request of the context is answered: counts it for INFO. */
 void command_count(const struct command_context *c, size_t reply_start);
-/* Ends the blocked request with its answer for "time is over". */
-void session_execute_timeout(struct session *session, struct service_thread *thread,
-                             struct buffer *out);
+/* Ends the blocked request: SERVED, or TOLD_TIMEOUT (the time is over, too) or _ERROR. */
+void session_execute_end(struct session *session, struct service_thread *thread, enum waiting end,
+                         struct buffer *out, lsn_t *lsn);
+/* What the request's batch may take, of a command that writes. */
+size_t command_bytes_max(const struct command *command, const struct slice *arguments,
+                         size_t count);
 /* JSON: the error reply for what a peer left unfinished. */
 void session_execute_half_line(struct session *session, struct service_thread *thread,
                                struct buffer *out);

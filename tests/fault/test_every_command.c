@@ -105,6 +105,7 @@ static const struct step {
     {2, "LSET list 1 z", false},
     {2, "LMOVE list list LEFT RIGHT", false},
     {2, "LMPOP 1 list LEFT", false},
+    {2, "BLMOVE list list LEFT RIGHT 0", false},
     {13, "MOVE copied 1", false},
     {14, "COPY list listed REPLACE", .needs = 2 + 1},
     {2, "LINSERT list AFTER d i", false},

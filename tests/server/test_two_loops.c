@@ -37,14 +37,15 @@ static int teardown(void **state)
 
 static void start(struct fixture *f, const char *appendfsync)
 {
-    test_server_start(&f->server, (const char *const[]){"--io-threads", "3", "--appendfsync",
-                                                        appendfsync, NULL});
+    test_server_start(
+        &f->server, (const char *const[]){"--io-threads", "3", "--appendfsync", appendfsync, NULL});
 }
 
 struct writer {
     struct test_server *server;
     unsigned number;
     bool ok;
+    unsigned taken; /* by take_all */
 };
 
 /* Own keys and a common list; reads back what it wrote. */
@@ -110,7 +111,8 @@ static void a_reader_is_woken_by_a_writer_of_another_loop(void **state)
         assert_true(resp_client_send(&readers[i], slice_from("XREAD BLOCK 0 STREAMS s 0\r\n")));
     }
     test_server_connect(&f->server, &writer);
-    assert_string_equal(resp_client_ask(&writer, &f->shown, "XADD", "s", "1-1", "f", "v"), "\"1-1\"");
+    assert_string_equal(resp_client_ask(&writer, &f->shown, "XADD", "s", "1-1", "f", "v"),
+                        "\"1-1\"");
     for (int i = 0; i < 3; i++) {
         struct resp_reply reply = {0};
         assert_true(resp_client_read(&readers[i], &reply));
@@ -119,6 +121,91 @@ static void a_reader_is_woken_by_a_writer_of_another_loop(void **state)
         resp_client_close(&readers[i]);
     }
     resp_client_close(&writer);
+}
+
+static void wait_until_blocked(struct fixture *f, struct resp_client *client, unsigned count)
+{
+    char expected[40];
+    snprintf(expected, sizeof(expected), "blocked_clients:%u\\r", count);
+    while (!strstr(resp_client_ask(client, &f->shown, "INFO", "clients"), expected))
+        ;
+}
+
+/* Whatever loop they are on, they are served in the order in which they came. */
+static void who_waits_is_served_by_a_writer_of_another_loop(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    struct resp_client waiting[4], writer;
+    test_server_connect(&f->server, &writer);
+    for (unsigned i = 0; i < 4; i++) {
+        test_server_connect(&f->server, &waiting[i]);
+        assert_true(resp_client_send(&waiting[i], slice_from("BLPOP k none 0\r\n")));
+        wait_until_blocked(f, &writer, i + 1);
+    }
+    assert_string_equal(resp_client_ask(&writer, &f->shown, "RPUSH", "k", "0", "1", "2", "3"),
+                        ":4");
+    assert_string_equal(resp_client_ask(&writer, &f->shown, "EXISTS", "k"), ":0");
+    for (unsigned i = 0; i < 4; i++) {
+        char expected[20];
+        struct resp_reply reply = {0};
+        snprintf(expected, sizeof(expected), "[\"k\", \"%u\"]", i);
+        assert_true(resp_client_read(&waiting[i], &reply));
+        assert_true(resp_reply_is(&reply, expected));
+        resp_reply_release(&reply);
+        resp_client_close(&waiting[i]);
+    }
+    resp_client_close(&writer);
+}
+
+/* Takes what the others push, until it meets an end. */
+static void *take_all(void *context)
+{
+    struct writer *writer = context;
+    struct resp_client client;
+    struct buffer shown = {0};
+    test_server_connect(writer->server, &client);
+    for (;; writer->taken++) {
+        const char *reply =
+            resp_client_ask(&client, &shown, "BLMPOP", "0", "2", "list", "end", "LEFT");
+        if (strstr(reply, "[\"end\""))
+            break;
+        if (!strstr(reply, "[\"list\", [\"key:"))
+            writer->ok = false;
+    }
+    resp_client_close(&client);
+    buffer_release(&shown);
+    return NULL;
+}
+
+static void each_element_comes_to_one_client_of_any_loop(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    pthread_t threads[2 * THREADS];
+    struct writer writers[2 * THREADS];
+    struct resp_client client;
+    unsigned taken = 0;
+    for (unsigned i = 0; i < 2 * THREADS; i++) {
+        writers[i] = (struct writer){.server = &f->server, .number = i, .ok = true};
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, i < THREADS ? take_all : write_and_read, &writers[i]),
+            0);
+    }
+    for (unsigned i = THREADS; i < 2 * THREADS; i++)
+        pthread_join(threads[i], NULL);
+    test_server_connect(&f->server, &client);
+    for (unsigned i = 0; i < THREADS; i++)
+        resp_client_ask(&client, &f->shown, "RPUSH", "end", "x");
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < 2 * THREADS; i++) {
+        assert_true(writers[i].ok);
+        taken += writers[i].taken;
+    }
+    assert_int_equal(taken, 2000);
+    assert_string_equal(resp_client_ask(&client, &f->shown, "EXISTS", "list", "end"), ":0");
+    resp_client_close(&client);
 }
 
 static void *reload_again_and_again(void *context)
@@ -166,6 +253,8 @@ int main(void)
         TEST(clients_of_all_loops_write_and_read_everysec),
         TEST(clients_of_all_loops_write_and_read_always),
         TEST(a_reader_is_woken_by_a_writer_of_another_loop),
+        TEST(who_waits_is_served_by_a_writer_of_another_loop),
+        TEST(each_element_comes_to_one_client_of_any_loop),
         TEST(reloads_under_load_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
