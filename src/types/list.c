@@ -347,8 +347,7 @@ static enum status replace(struct access *access, struct slice key, struct list 
         return status;
     list_put_record(access, list, cursor.key, cursor.key_size, value);
     list_drop_pieces(access, cursor.key, cursor.key_size, list_pieces_of(value.size), pieces);
-    if (list->has_pieces != had_pieces)
-        list_put_header(access, key, list, list->object.id);
+    list_put_header(access, key, list, list->object.id); /* it is as new as the elements */
     return STATUS_OK;
 }
 

@@ -331,6 +331,33 @@ static void a_replaced_element_leaves_no_pieces(void **state)
     }
 }
 
+static void ignore_element(void *context, struct slice value)
+{
+    (void)context;
+    (void)value;
+}
+
+/* What a read reveals waits for what it has seen, whichever part of the list has changed. */
+static void who_reads_a_replaced_element_waits_for_it(void **state)
+{
+    uint64_t length;
+    (void)state;
+    memory_store_write(&ms);
+    push_numbers(0, 3, 600);
+    memory_store_end(&ms);
+    memory_store_write(&ms);
+    assert_int_equal(list_set(&ms.access, slice_from("key"), 1, slice_from("x")), STATUS_OK);
+    lsn_t written = memory_store_end(&ms);
+    memory_store_read(&ms);
+    assert_int_equal(list_range(&ms.access, slice_from("key"), 0, -1,
+                                &(struct list_visitor){.element = ignore_element}),
+                     STATUS_OK);
+    assert_int_equal(memory_store_end(&ms), written);
+    memory_store_read(&ms);
+    assert_int_equal(list_length(&ms.access, slice_from("key"), &length), STATUS_OK);
+    assert_int_equal(memory_store_end(&ms), written);
+}
+
 static void a_push_to_a_missing_key_may_be_declined(void **state)
 {
     uint64_t length = 77;
@@ -597,6 +624,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(an_element_is_replaced_by_its_index, setup, teardown),
         cmocka_unit_test_setup_teardown(a_replaced_element_leaves_no_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_reads_a_replaced_element_waits_for_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_push_to_a_missing_key_may_be_declined, setup, teardown),
         cmocka_unit_test_setup_teardown(other_types_and_too_large_elements_are_refused, setup,
                                         teardown),
