@@ -34,7 +34,7 @@
 #include <stdint.h>
 
 /* What INFO and HELLO say. Clients branch on redis_version. */
-#define REDIS_VERSION    "7.2.4"
+#define REDIS_VERSION "7.2.4"
 
 enum command_flags {
     /* As COMMAND INFO shows them. */
@@ -53,9 +53,12 @@ enum command_flags {
     COMMAND_MOVABLE_KEYS = 1 << 12, /* the key positions depend on the arguments */
     COMMAND_PUBSUB = 1 << 13,       /* shown first */
     /* Our own, not shown. */
-    COMMAND_READS = 1 << 24,    /* has a read access though not shown as readonly (INFO) */
-    COMMAND_BUILDS = 1 << 26,   /* it may make a small object under the lock: OBJECT_BUILD_INLINE_BYTES */
-    COMMAND_EXPANDS = 1 << 25,  /* its records may be 16 times the size of its arguments (NDJSON) */
+    COMMAND_READS = 1 << 24, /* has a read access though not shown as readonly (INFO) */
+    COMMAND_STORES =
+        1 << 27, /* a write only with the option STORE (command_store_index), else a read */
+    COMMAND_BUILDS =
+        1 << 26, /* it may make a small object under the lock: OBJECT_BUILD_INLINE_BYTES */
+    COMMAND_EXPANDS = 1 << 25, /* its records may be 16 times the size of its arguments (NDJSON) */
 };
 
 /* Where a command's keys stand, as Redis's key specifications say it. */
@@ -64,6 +67,7 @@ enum command_keys_kind {
     KEYS_RANGE_KIND,   /* arguments[first], every `step`, up to `last` (negative: from the end) */
     KEYS_KEYWORD_KIND, /* behind `keyword`, searched from `first`; half of what follows (`limit` 2) */
     KEYS_COUNT_KIND,   /* arguments[first] is their number, they follow it */
+    KEYS_SORT_KIND,    /* arguments[first], and the one behind the last STORE option of SORT */
 };
 
 struct command_keys {
@@ -105,6 +109,9 @@ const struct command *command_find_top(struct slice name, bool *has_subcommands)
 bool command_each_key(const struct command *command, const struct slice *arguments, size_t count,
                       void (*each)(void *context, size_t index), void *context);
 
+/* The index of the destination of SORT ... STORE; 0: there is none. */
+size_t command_store_index(const struct slice *arguments, size_t count);
+
 /* redis-compat.md, appended. */
 void command_print_document(struct buffer *out);
 
@@ -115,18 +122,19 @@ struct command_context {
     struct service *service;
     struct access *access; /* NULL without access flags; access->now_ms is the command's time */
     struct resp_writer *reply;
-    struct slice *arguments; /* valid until the command has ended (also over parking and blocking) */
+    struct slice
+        *arguments; /* valid until the command has ended (also over parking and blocking) */
     size_t count;
-    unsigned database; /* selected */
-    uint64_t now_ms;   /* unix, the access' own; 0 without access (but for JSON lines) */
-    bool nowait;       /* false: on a worker thread, may wait */
-    bool resumed;      /* it has blocked before: it runs again after a wake */
-    bool may_block;    /* false: inside something that cannot wait; answer as after a timeout */
+    unsigned database;  /* selected */
+    uint64_t now_ms;    /* unix, the access' own; 0 without access (but for JSON lines) */
+    bool nowait;        /* false: on a worker thread, may wait */
+    bool resumed;       /* it has blocked before: it runs again after a wake */
+    bool may_block;     /* false: inside something that cannot wait; answer as after a timeout */
     size_t reply_start; /* where the reply begins in reply->out */
     bool reply_is_too_large; /* command_reply_check has said so ... */
     bool has_no_memory;      /* ... or that other clients' replies take it up */
     enum status (*prepare)(struct command_context *c); /* command_prepare; NULL: not asked for */
-    struct command_build *build; /* command_build.h; NULL: none */
+    struct command_build *build;                       /* command_build.h; NULL: none */
 };
 
 /* ---- Arguments. Those that return bool have answered the error when they return false. -------- */
@@ -150,8 +158,8 @@ bool argument_timeout_seconds(struct command_context *c, size_t index, int64_t *
 enum { ERROR_ARGUMENT_BYTES_MAX = 128 };
 int slice_shown_bytes(struct slice text, size_t limit);
 /* Two arguments for "%.*s". */
-#define ARGUMENT_SHOWN(c, index)                                                                   \
-    slice_shown_bytes((c)->arguments[index], ERROR_ARGUMENT_BYTES_MAX),                            \
+#define ARGUMENT_SHOWN(c, index)                                        \
+    slice_shown_bytes((c)->arguments[index], ERROR_ARGUMENT_BYTES_MAX), \
         (const char *)(c)->arguments[index].data
 /* The argument is this option name (ASCII case ignored). false without an error beyond the end. */
 bool argument_is(const struct command_context *c, size_t index, const char *option);
@@ -163,9 +171,9 @@ enum status reply_ok(struct command_context *c);
 enum status reply_error(struct command_context *c, const char *text); /* with its code: "ERR ..." */
 enum status reply_errorf(struct command_context *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-enum status reply_syntax_error(struct command_context *c);    /* ERR syntax error */
+enum status reply_syntax_error(struct command_context *c); /* ERR syntax error */
 enum status reply_not_an_integer(struct command_context *c);
-enum status reply_wrong_arity(struct command_context *c);     /* ERR wrong number of arguments ... */
+enum status reply_wrong_arity(struct command_context *c); /* ERR wrong number of arguments ... */
 enum status reply_integer(struct command_context *c, int64_t value);
 enum status reply_bulk(struct command_context *c, struct slice value); /* STATUS_NO_MEMORY */
 enum status reply_null(struct command_context *c);
@@ -230,8 +238,8 @@ enum status command_set_argument(struct command_context *c, size_t index, struct
 
 /* ---- Handlers: every name in the last column of commands.def is one ------------------------------ */
 
-#define COMMAND(name, arity, flags, keys, group, categories, since, syntax, summary, complexity,     \
-                differences, handler)                                                              \
+#define COMMAND(name, arity, flags, keys, group, categories, since, syntax, summary, complexity, \
+                differences, handler)                                                            \
     command_handler handler;
 #define CONTAINER(name, arity, flags, group, categories, since, summary, complexity, differences)
 #include "commands/commands.def"

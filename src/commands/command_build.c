@@ -23,8 +23,9 @@ static void forget(struct command_build *build)
     object_build_release(&build->object);
     lsm_snapshot_release(build->snapshot);
     build->snapshot = NULL;
-    build->is_made = false;
+    build->is_made = build->has_parts = false;
     build->reply_bytes = 0;
+    build->count = 0;
     buffer_clear(&build->body);
 }
 
@@ -68,7 +69,7 @@ enum status command_build_spill(struct command_build *build)
 {
     if (atomic_load(&build->c->service->is_stopping))
         build->error = "ERR the server is stopping";
-    else if (!client_memory_build(build->c->session, 0))
+    else if (atomic_load(&build->c->session->is_evicted))
         build->error = "ERR the client is being closed";
     if (build->error)
         return STATUS_BUSY;
@@ -113,7 +114,7 @@ void command_build_link(struct command_context *c, struct object *object)
     assert(build->is_made);
     object->type = build->type;
     object->body = buffer_slice(&build->body);
-    object->id = build->object.store ? object_build_link(&build->object, c->access) : 0;
+    object->id = build->has_parts ? object_build_link(&build->object, c->access) : 0;
 }
 
 void command_build_destroy(struct command_build *build)

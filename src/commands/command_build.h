@@ -30,7 +30,9 @@ struct command_build {
     size_t source_count; /* keys that were there and were read, where there may be several */
     enum object_type type;
     struct buffer body; /* of the header, or all of a value that needs no parts made before */
-    struct object_build object; /* not begun: the value has no parts */
+    uint64_t count;     /* what the handler answers, if it is one */
+    bool has_parts;     /* in what follows */
+    struct object_build object;
 };
 
 /* In `prepare`: forgets an earlier attempt. Makes c->build if there is none. */

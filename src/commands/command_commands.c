@@ -119,15 +119,16 @@ static void reply_key_specs(struct resp_writer *w, const struct command_keys *ke
 
 static void reply_info(struct resp_writer *w, const struct command *command)
 {
-    bool has_range = command->keys.kind == KEYS_RANGE_KIND;
+    bool is_sort = command->keys.kind == KEYS_SORT_KIND;
+    bool has_range = is_sort || command->keys.kind == KEYS_RANGE_KIND;
     size_t subcommands = subcommand_count(command);
     resp_array(w, 10);
     resp_bulk_text(w, command->name);
     resp_integer(w, command->arity);
     reply_flags(w, command->flags);
     resp_integer(w, has_range ? command->keys.first : 0);
-    resp_integer(w, has_range ? command->keys.last : 0);
-    resp_integer(w, has_range ? command->keys.step : 0);
+    resp_integer(w, is_sort ? 1 : has_range ? command->keys.last : 0);
+    resp_integer(w, is_sort ? 1 : has_range ? command->keys.step : 0);
     reply_words(w, command->categories);
     resp_set(w, 0);
     reply_key_specs(w, &command->keys);

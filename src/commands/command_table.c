@@ -24,6 +24,7 @@ enum {
     READS = COMMAND_READS,
     EXPANDS = COMMAND_EXPANDS,
     BUILDS = COMMAND_BUILDS,
+    STORES = COMMAND_STORES,
 };
 
 #define KEYS_NONE              \
@@ -42,6 +43,11 @@ enum {
 #define KEYS_COUNT(index_, flags_)                                           \
     {                                                                        \
         .kind = KEYS_COUNT_KIND, .first = index_, .step = 1, .flags = flags_ \
+    }
+
+#define KEYS_SORT(flags_)                                   \
+    {                                                       \
+        .kind = KEYS_SORT_KIND, .first = 1, .flags = flags_ \
     }
 
 #define COMMAND(name_, arity_, flags_, keys_, group_, categories_, since_, syntax_, summary_, \
@@ -201,6 +207,20 @@ static bool each_in_range(size_t from, size_t end, size_t step,
     return from < end;
 }
 
+size_t command_store_index(const struct slice *arguments, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 2; i < count; i++) {
+        if (slice_equal_nocase(arguments[i], "LIMIT"))
+            i += 2;
+        else if (slice_equal_nocase(arguments[i], "GET") || slice_equal_nocase(arguments[i], "BY"))
+            i++;
+        else if (slice_equal_nocase(arguments[i], "STORE") && i + 1 < count)
+            found = ++i;
+    }
+    return found;
+}
+
 bool command_each_key(const struct command *command, const struct slice *arguments, size_t count,
                       void (*each)(void *context, size_t index), void *context)
 {
@@ -224,6 +244,13 @@ bool command_each_key(const struct command *command, const struct slice *argumen
             return each_in_range(i + 1, i + 1 + key_count, 1, each, context);
         }
         return false;
+    case KEYS_SORT_KIND: {
+        size_t store = command_store_index(arguments, count);
+        each(context, first);
+        if (store)
+            each(context, store);
+        return true;
+    }
     case KEYS_COUNT_KIND: {
         uint64_t key_count = 0;
         if (first >= count || !slice_parse_unsigned(arguments[first], &key_count))

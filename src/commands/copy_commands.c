@@ -63,6 +63,7 @@ static enum status prepare_copy(struct command_context *c, unsigned database)
     access_end(c->access);
     if (has_parts && !status)
         status = copy_batches(c, &copy);
+    build->has_parts = has_parts;
     build->is_made = has_parts && !status;
     object_copy_release(&copy);
     return status == STATUS_NOT_FOUND || status == STATUS_CONFLICT ? STATUS_OK : status;

@@ -292,7 +292,8 @@ static enum status run_command(struct run *run)
         resp_error(&run->writer, "LOADING Cordwood is loading the dataset from disk");
         return STATUS_OK;
     }
-    if (!(flags & COMMAND_WRITE))
+    bool stores = !(flags & COMMAND_STORES) || command_store_index(c->arguments, c->count) > 0;
+    if (!(flags & COMMAND_WRITE) || !stores)
         return run_read(run);
     if (!is_exec)
         return run_write(run, command_bytes_max(c->command, c->arguments, c->count));

@@ -143,7 +143,9 @@ static enum status run_request(struct command_context *c, const struct queued_re
         status = own.command->run(&own);
     if (own.prepare) { /* it would be built without the lock that this batch holds */
         c->reply->out->size = start;
-        status = reply_error(&own, "ERR an object above 64 KiB is not copied inside a transaction");
+        status = reply_error(
+            &own,
+            "ERR a value above 64 KiB is not copied, sorted or restored inside a transaction");
     }
     if (status == STATUS_WOULD_BLOCK)
         return status;

@@ -51,6 +51,7 @@ static const struct {
     {"listed", "LRANGE listed 0 -1"},
     {"parts", "GET parts"},
     {"bits", "BITCOUNT bits"},
+    {"sorted", "LRANGE sorted 0 -1"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
@@ -82,6 +83,7 @@ static const struct step {
     {5, "{\"action\":\"write_many\",\"log\":\"json\",\"entries\":[&]}", true, true},
     {8, "RPUSH elements $ small", false},
     {14, "COPY elements listed", .needs = 8 + 1},
+    {17, "SORT elements ALPHA STORE sorted", .needs = 8 + 1},
     {8, "RPOPLPUSH elements elements", false, true},
     {8, "LINSERT elements BEFORE small $", false, true},
     {8, "LINSERT elements BEFORE small x", false, true},
@@ -110,6 +112,7 @@ static const struct step {
     {14, "COPY list listed REPLACE", .needs = 2 + 1},
     {2, "LINSERT list AFTER d i", false},
     {2, "LREM list 0 a", false},
+    {17, "SORT list ALPHA DESC STORE sorted", .needs = 2 + 1},
     {NO_KEY, "compact", false},
     {9, "RPUSH many end", false, true},
     {9, "LINSERT many BEFORE end x", false, true},

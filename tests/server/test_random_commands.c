@@ -207,6 +207,31 @@ static void copy_command(struct world *world, struct command *command)
         word(command, "REPLACE");
 }
 
+/* With ALPHA no two weights are the same unless the elements are: what comes first is not said. */
+static void sort_command(struct world *world, struct command *command)
+{
+    bool may_store = one_in(world, 2);
+    word(command, may_store ? "SORT" : "SORT_RO");
+    key(world, command, 'l');
+    bool by_weights = one_in(world, 5);
+    if (by_weights)
+        word(command, "BY"), word(command, "none-*");
+    else if (!one_in(world, 5))
+        word(command, "ALPHA");
+    if (!by_weights && one_in(world, 3))
+        word(command, "BY"), word(command, "nosort");
+    if (one_in(world, 2))
+        word(command, "DESC");
+    if (one_in(world, 3))
+        word(command, "LIMIT"), number(world, command), number(world, command);
+    for (uint64_t left = one_in(world, 3) ? below(world, 3) : 0; left > 0; left--) {
+        word(command, "GET");
+        CHOOSE(world, command, "#", "none-*", "s*", "s1");
+    }
+    if (may_store && !world->gentle && one_in(world, 2))
+        word(command, "STORE"), key(world, command, 'l');
+}
+
 static void push_command(struct world *world, struct command *command)
 {
     CHOOSE(world, command, "LPUSH", "RPUSH");
@@ -419,6 +444,8 @@ static void make_command(struct world *world, struct command *command)
         rename_command(world, command);
     else if (one_in(world, 60))
         copy_command(world, command);
+    else if (one_in(world, 60))
+        sort_command(world, command);
     else
         families[below(world, sizeof families / sizeof *families)](world, command);
 }

@@ -314,8 +314,8 @@ static void a_large_object_is_not_copied_inside(void **state)
     fixture_feed(f->a, "MULTI\r\nSET k 1\r\nCOPY k k2\r\nCOPY l l2\r\nINCR k\r\nEXEC\r\n");
     fixture_settle(f->a);
     const char *replies = fixture_take(f, f->a);
-    assert_non_null(strstr(replies, "*4\r\n+OK\r\n:1\r\n-ERR an object above 64 KiB is not copied "
-                                    "inside a transaction\r\n:2\r\n"));
+    assert_non_null(strstr(replies, "*4\r\n+OK\r\n:1\r\n-ERR a value above 64 KiB is not copied, "
+                                    "sorted or restored inside a transaction\r\n:2\r\n"));
     assert_reply(f, f->b, "EXISTS l2 k2", ":1");
 }
 
