@@ -7,8 +7,10 @@
 #include "base/memory.h"
 #include "commands/service.h"
 #include "lib/fault_campaign.h"
+#include "lib/rdb_text.h"
 #include "lib/resp_reply.h"
 #include "lib/seed.h"
+#include "types/rdb_reader.h"
 #include "types/store.h"
 #include "vfs/vfs_memory.h"
 
@@ -52,11 +54,12 @@ static const struct {
     {"parts", "GET parts"},
     {"bits", "BITCOUNT bits"},
     {"sorted", "LRANGE sorted 0 -1"},
+    {"restored", "LRANGE restored 0 -1"},
 };
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]), ALL_KEYS = -1, NO_KEY = -2 };
 
 /* A word $ stands for a value of LARGE_BYTES, # for MANY words, ~ for as many IDs, ^ for NDJSON with a line
- * of many fields and escapes; in JSON lines $ is text with escapes, # members, and & entries. */
+ * of many fields and escapes, = for a dumped list with an element of LARGE_BYTES; in JSON lines $ is text with escapes, # members, and & entries. */
 static const struct step {
     int key; /* which it changes */
     const char *command;
@@ -84,6 +87,7 @@ static const struct step {
     {8, "RPUSH elements $ small", false},
     {14, "COPY elements listed", .needs = 8 + 1},
     {17, "SORT elements ALPHA STORE sorted", .needs = 8 + 1},
+    {18, "RESTORE restored 0 ="},
     {8, "RPOPLPUSH elements elements", false, true},
     {8, "LINSERT elements BEFORE small $", false, true},
     {8, "LINSERT elements BEFORE small x", false, true},
@@ -301,6 +305,18 @@ static void append_ndjson(struct buffer *into)
     buffer_append_text(into, "\"}\n{\"message\":\"last\",\"timestamp\":1500}");
 }
 
+static void append_payload(struct buffer *into)
+{
+    struct buffer value = {0}, element = {0};
+    append_large(&element, "");
+    rdb_text_from_hex("01 02", &value);
+    rdb_put_string(&value, buffer_slice(&element));
+    rdb_put_string(&value, slice_from("small"));
+    rdb_text_seal(buffer_slice(&value), 10, into);
+    buffer_release(&element);
+    buffer_release(&value);
+}
+
 static void append_word(struct buffer *into, struct slice word)
 {
     struct buffer bytes = {0};
@@ -314,6 +330,8 @@ static void append_word(struct buffer *into, struct slice word)
         append_large(&bytes, "");
     else if (letter == '^')
         append_ndjson(&bytes);
+    else if (letter == '=')
+        append_payload(&bytes);
     else
         buffer_append_slice(&bytes, word);
     if (letter != '#' && letter != '~')

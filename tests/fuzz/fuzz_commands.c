@@ -8,6 +8,7 @@
  *
  * Both give the same replies, and both keep the invariants of the engine and the store. */
 #include "fuzz/session_world.h"
+#include "lib/rdb_text.h"
 
 enum { COMMANDS_MAX = 200, GROUP_MAX = 6, WORDS_MAX = 40 };
 
@@ -123,6 +124,11 @@ static const char *const templates[] = {
     "LMOVE %k %k %e %e",
     "RPOPLPUSH %k %k",
     "LMPOP 2 %k %k %e COUNT %i",
+    "DUMP %k",
+    "RESTORE %k %n %r",
+    "RESTORE %k 0 %r REPLACE",
+    "RESTORE %k 10%i %r ABSTTL REPLACE",
+    "MEMORY USAGE %k SAMPLES %n",
     "SORT %k",
     "SORT %k ALPHA DESC LIMIT %s %s",
     "SORT %k BY nosort GET # GET * STORE %k",
@@ -271,6 +277,24 @@ static void put_json_text(struct slice *input, struct buffer *out)
     }
 }
 
+/* A string, a list and a stream, and one that is cut; now and then anything. */
+static void put_payload(struct slice *input, struct buffer *out)
+{
+    static const char *const values[] = {
+        "00 0161", "01 03 0162 c005 0161",
+        "13 01 10 00000000000000010000000000000001"
+        "   1d 1d0000000a0001010001010181660200010201000100018176020401ff 01 0101 0101 0000 01 00",
+        "12 01 02 0a 0a0000000100816202"};
+    struct buffer value = {0};
+    rdb_text_from_hex(CHOICE(input, values), &value);
+    if (fuzz_byte(input) >= 0xf0) {
+        buffer_clear(&value);
+        buffer_append_slice(&value, fuzz_bytes(input));
+    }
+    rdb_text_seal(buffer_slice(&value), 10, out);
+    buffer_release(&value);
+}
+
 static void put_word(char letter, struct slice *input, struct buffer *out)
 {
     static const char *const keys[] = {"a", "b", "c", "{a}1", "l", "s"};
@@ -315,6 +339,9 @@ static void put_word(char letter, struct slice *input, struct buffer *out)
         break;
     case '*':
         buffer_append_text(out, CHOICE(input, ids));
+        break;
+    case 'r':
+        put_payload(input, out);
         break;
     case 't':
         put_time(input, out);

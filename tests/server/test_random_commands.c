@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Random commands, the same to our server and to redis-server 7: the replies must be the same. On
- * the way ours flushes and compacts (its memtable is small), and is killed with -9 and started
- * again. Repeat a run with SEED=; longer with COMMANDS=. */
+/* Random commands, the same to our server and to redis-server 7: the replies
+ * must be the same. On the way ours flushes and compacts (its memtable is
+ * small), and is killed with -9 and started again. Repeat a run with SEED=;
+ * longer with COMMANDS=. */
+#include "lib/rdb_text.h"
 #include "lib/seed.h"
 #include "lib/test_server.h"
 
@@ -32,7 +34,8 @@ struct world {
     uint64_t clock;  /* grows; streams' IDs come from it */
     bool gentle;     /* nothing is cut or removed at once, so that objects grow */
     uint64_t times;  /* of expiry, given so far */
-    uint64_t queued; /* commands until the end of the transaction that is open; 0: none is */
+    uint64_t queued; /* commands until the end of the transaction that is open; 0:
+                      none is */
     uint64_t done;
 };
 
@@ -41,6 +44,7 @@ struct command {
     char words[WORDS_MAX][WORD_BYTES_MAX];
     size_t count;
     size_t large_bytes; /* of the last word, 0: as it stands */
+    unsigned version;   /* of the payload that word 3 stands for; 0: for none */
 };
 
 static void word(struct command *command, const char *format, ...)
@@ -142,7 +146,8 @@ static void trimming(struct world *world, struct command *command)
 }
 
 /* ---- Families
- * -------------------------------------------------------------------------------------- */
+ * --------------------------------------------------------------------------------------
+ */
 
 static void set_command(struct world *world, struct command *command)
 {
@@ -161,7 +166,8 @@ static void expire_command(struct world *world, struct command *command)
 {
     CHOOSE(world, command, "EXPIRE", "PEXPIRE");
     key(world, command, "slx"[below(world, 3)]);
-    /* No time comes twice, since GT and LT would then compare the servers' clocks. */
+    /* No time comes twice, since GT and LT would then compare the servers'
+   * clocks. */
     if (!world->gentle && one_in(world, 10))
         word(command, "-1");
     else
@@ -207,7 +213,8 @@ static void copy_command(struct world *world, struct command *command)
         word(command, "REPLACE");
 }
 
-/* With ALPHA no two weights are the same unless the elements are: what comes first is not said. */
+/* With ALPHA no two weights are the same unless the elements are: what comes
+ * first is not said. */
 static void sort_command(struct world *world, struct command *command)
 {
     bool may_store = one_in(world, 2);
@@ -230,6 +237,25 @@ static void sort_command(struct world *world, struct command *command)
     }
     if (may_store && !world->gentle && one_in(world, 2))
         word(command, "STORE"), key(world, command, 'l');
+}
+
+/* Another server dumps other bytes, so these are of no server. */
+static void restore_command(struct world *world, struct command *command)
+{
+    static const char families[] = "slxx";
+    static const char *const values[] = {
+        "000676302d303132", "01030276310276320130", "1300000a00000000000100",
+        "130110000000000000000100000000000000011d1d0000000a0001010001010181660200"
+        "010201000100018176"
+        "020401ff010101010100000100"};
+    size_t which = below(world, sizeof values / sizeof *values);
+    word(command, "RESTORE");
+    key(world, command, families[which]);
+    word(command, "0");
+    word(command, "%s", values[which]);
+    command->version = one_in(world, 20) ? 99 : 10;
+    if (!world->gentle && one_in(world, 2))
+        word(command, "REPLACE");
 }
 
 static void push_command(struct world *world, struct command *command)
@@ -432,6 +458,7 @@ static void make_command(struct world *world, struct command *command)
 
     command->count = 0;
     command->large_bytes = 0;
+    command->version = 0;
     if (world->queued > 1)
         world->queued--;
     else if (world->queued == 1 || one_in(world, 60)) {
@@ -446,6 +473,8 @@ static void make_command(struct world *world, struct command *command)
         copy_command(world, command);
     else if (one_in(world, 60))
         sort_command(world, command);
+    else if (one_in(world, 100))
+        restore_command(world, command);
     else
         families[below(world, sizeof families / sizeof *families)](world, command);
 }
@@ -453,7 +482,7 @@ static void make_command(struct world *world, struct command *command)
 static void encode(const struct command *command, struct buffer *out)
 {
     struct slice words[WORDS_MAX];
-    struct buffer large = {0};
+    struct buffer large = {0}, value = {0};
 
     for (size_t i = 0; i < command->count; i++)
         words[i] = slice_from(command->words[i]);
@@ -462,12 +491,19 @@ static void encode(const struct command *command, struct buffer *out)
             buffer_append_slice(&large, words[command->count - 1]);
         words[command->count - 1] = buffer_slice(&large);
     }
+    if (command->version) {
+        rdb_text_from_hex(command->words[3], &value);
+        rdb_text_seal(buffer_slice(&value), command->version, &large);
+        words[3] = buffer_slice(&large);
+    }
     resp_client_encode(out, words, command->count);
+    buffer_release(&value);
     buffer_release(&large);
 }
 
 /* ---- Comparing
- * ------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------------
+ */
 
 /* What says how Redis stores a stream is not compared. */
 static void forget_radix_tree(struct resp_reply *reply)
