@@ -76,6 +76,8 @@ struct command_keys {
     int limit;           /* KEYWORD: keys are the first 1/limit of the arguments behind it */
     const char *keyword; /* upper-case */
     const char *flags;   /* as COMMAND INFO shows them: "RW access update" */
+    const char *
+        second_flags; /* of the last of two keys, of SORT's destination; NULL: there is none such */
 };
 
 struct command_context;

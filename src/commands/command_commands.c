@@ -105,11 +105,8 @@ static void reply_find_keys(struct resp_writer *w, const struct command_keys *ke
     }
 }
 
-static void reply_key_specs(struct resp_writer *w, const struct command_keys *keys)
+static void reply_key_spec(struct resp_writer *w, const struct command_keys *keys)
 {
-    resp_set(w, keys->kind != KEYS_NONE_KIND);
-    if (keys->kind == KEYS_NONE_KIND)
-        return;
     resp_map(w, 3);
     resp_bulk_text(w, "flags");
     reply_words(w, keys->flags);
@@ -117,18 +114,55 @@ static void reply_key_specs(struct resp_writer *w, const struct command_keys *ke
     reply_find_keys(w, keys);
 }
 
+/* Of keys that stand in no place that could be told. */
+static void reply_unknown_spec(struct resp_writer *w, const char *flags)
+{
+    static const char *const steps[] = {"begin_search", "find_keys"};
+    resp_map(w, 3);
+    resp_bulk_text(w, "flags");
+    reply_words(w, flags);
+    for (size_t i = 0; i < 2; i++) {
+        resp_bulk_text(w, steps[i]);
+        resp_map(w, 2);
+        resp_bulk_text(w, "type");
+        resp_bulk_text(w, "unknown");
+        resp_bulk_text(w, "spec");
+        resp_map(w, 0);
+    }
+}
+
+static void reply_key_specs(struct resp_writer *w, const struct command_keys *keys)
+{
+    struct command_keys one = *keys;
+    bool has_second = keys->second_flags != NULL, is_sort = keys->kind == KEYS_SORT_KIND;
+    resp_set(w, keys->kind == KEYS_NONE_KIND ? 0 : 1 + (size_t)is_sort + (size_t)has_second);
+    if (keys->kind == KEYS_NONE_KIND)
+        return;
+    if (has_second)
+        one.last = one.first;
+    reply_key_spec(w, &one);
+    if (is_sort)
+        reply_unknown_spec(w, "RO access"); /* what BY and GET name */
+    if (is_sort && has_second)
+        reply_unknown_spec(w, keys->second_flags);
+    if (is_sort || !has_second)
+        return;
+    one.first = one.last = keys->last;
+    one.flags = keys->second_flags;
+    reply_key_spec(w, &one);
+}
+
 static void reply_info(struct resp_writer *w, const struct command *command)
 {
-    bool is_sort = command->keys.kind == KEYS_SORT_KIND;
-    bool has_range = is_sort || command->keys.kind == KEYS_RANGE_KIND;
+    bool has_range = command->keys.kind == KEYS_RANGE_KIND || command->keys.kind == KEYS_SORT_KIND;
     size_t subcommands = subcommand_count(command);
     resp_array(w, 10);
     resp_bulk_text(w, command->name);
     resp_integer(w, command->arity);
     reply_flags(w, command->flags);
     resp_integer(w, has_range ? command->keys.first : 0);
-    resp_integer(w, is_sort ? 1 : has_range ? command->keys.last : 0);
-    resp_integer(w, is_sort ? 1 : has_range ? command->keys.step : 0);
+    resp_integer(w, has_range ? command->keys.last : 0);
+    resp_integer(w, has_range ? command->keys.step : 0);
     reply_words(w, command->categories);
     resp_set(w, 0);
     reply_key_specs(w, &command->keys);
@@ -313,17 +347,38 @@ enum status command_list_command(struct command_context *c)
 
 struct key_list {
     struct command_context *c;
+    const struct command *command;
+    bool has_flags;
     size_t count;
 };
+
+/* What the request wants of its next key. */
+static const char *flags_of_next(const struct key_list *list)
+{
+    const struct command_keys *keys = &list->command->keys;
+    const struct command_context *c = list->c;
+    if (keys->second_flags && list->count > 0)
+        return keys->second_flags;
+    if (!strstr(keys->flags, "variable_flags"))
+        return keys->flags;
+    for (size_t i = 5; i < c->count; i++) /* SET */
+        if (argument_is(c, i, "GET"))
+            return "RW access update";
+    return "OW update";
+}
 
 static void reply_key(void *context, size_t index)
 {
     struct key_list *list = context;
+    if (list->has_flags)
+        resp_array(list->c->reply, 2);
     resp_bulk(list->c->reply, list->c->arguments[2 + index]);
+    if (list->has_flags)
+        reply_words(list->c->reply, flags_of_next(list));
     list->count++;
 }
 
-enum status command_getkeys_command(struct command_context *c)
+static enum status reply_keys(struct command_context *c, bool has_flags)
 {
     struct slice second = c->count > 3 ? c->arguments[3] : slice_make(NULL, 0);
     const struct command *command = command_find(c->arguments[2], second);
@@ -334,7 +389,7 @@ enum status command_getkeys_command(struct command_context *c)
     size_t count = c->count - 2;
     if (command->arity >= 0 ? count != (size_t)command->arity : count < (size_t)-command->arity)
         return reply_error(c, "ERR Invalid number of arguments specified for command");
-    struct key_list list = {.c = c};
+    struct key_list list = {.c = c, .command = command, .has_flags = has_flags};
     size_t start = c->reply->out->size, mark = resp_deferred(c->reply);
     if (!command_each_key(command, c->arguments + 2, count, reply_key, &list)) {
         c->reply->out->size = start;
@@ -342,6 +397,16 @@ enum status command_getkeys_command(struct command_context *c)
     }
     resp_deferred_array(c->reply, mark, list.count);
     return STATUS_OK;
+}
+
+enum status command_getkeys_command(struct command_context *c)
+{
+    return reply_keys(c, false);
+}
+
+enum status command_getkeysandflags_command(struct command_context *c)
+{
+    return reply_keys(c, true);
 }
 
 enum status command_help_command(struct command_context *c)
@@ -363,6 +428,8 @@ enum status command_help_command(struct command_context *c)
         "    commands are returned.",
         "GETKEYS <full-command>",
         "    Return the keys from a full Redis command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys and the access flags from a full Redis command.",
         NULL,
     };
     return reply_help(c, lines);

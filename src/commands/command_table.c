@@ -45,9 +45,16 @@ enum {
         .kind = KEYS_COUNT_KIND, .first = index_, .step = 1, .flags = flags_ \
     }
 
-#define KEYS_SORT(flags_)                                   \
-    {                                                       \
-        .kind = KEYS_SORT_KIND, .first = 1, .flags = flags_ \
+/* Two keys, of which other things are wanted. */
+#define KEYS_TWO(flags_, second_flags_)                                             \
+    {                                                                               \
+        .kind = KEYS_RANGE_KIND, .first = 1, .last = 2, .step = 1, .flags = flags_, \
+        .second_flags = second_flags_                                               \
+    }
+#define KEYS_SORT(flags_, second_flags_)                                           \
+    {                                                                              \
+        .kind = KEYS_SORT_KIND, .first = 1, .last = 1, .step = 1, .flags = flags_, \
+        .second_flags = second_flags_                                              \
     }
 
 #define COMMAND(name_, arity_, flags_, keys_, group_, categories_, since_, syntax_, summary_, \
@@ -245,7 +252,7 @@ bool command_each_key(const struct command *command, const struct slice *argumen
         }
         return false;
     case KEYS_SORT_KIND: {
-        size_t store = command_store_index(arguments, count);
+        size_t store = keys->second_flags ? command_store_index(arguments, count) : 0;
         each(context, first);
         if (store)
             each(context, store);

@@ -171,6 +171,7 @@ static const char *const templates[] = {
     "LOG.REVRANGE %k %t %t LEVEL %l NOVALUES",
     "LOG.REVRANGE %k + - MAXSIZE %i WITHCURSOR CURSOR %c",
     "COMMAND GETKEYS %w %k %k %k %d",
+    "COMMAND GETKEYSANDFLAGS %w %k %k %k %d",
     "COMMAND INFO %w",
     "CONFIG SET proto-max-bulk-len %i",
     "CONFIG GET %p",
