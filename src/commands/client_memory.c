@@ -2,7 +2,7 @@
 /* What clients make the server keep: requests that are not complete or wait, replies that were not
  * taken. Every session counts its own; small ones as nothing, so that the common case touches no
  * shared counter. When all together hold more than maxmemory-clients, the host is told to close the
- * largest. */
+ * largest. maxmemory bounds that and what the engine is given; beyond, nothing is added. */
 #include "commands/service_state.h"
 #include "commands/serving.h"
 
@@ -93,6 +93,31 @@ bool client_memory_build(struct session *session, size_t bytes)
     size_t limit = limit_of(service);
     bool is_room = limit == 0 || bytes == 0 || atomic_load(&service->evicted_bytes) <= limit;
     return is_room && !atomic_load(&session->is_evicted);
+}
+
+uint64_t service_memory_bytes(const struct service *service)
+{
+    const struct config *config = service->config;
+    return (uint64_t)config_integer(config, CONFIG_memtable_size) +
+           (uint64_t)config_integer(config, CONFIG_block_cache_size) +
+           atomic_load_explicit(&service->client_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&service->evicted_bytes, memory_order_relaxed);
+}
+
+bool service_is_out_of_memory(const struct service *service)
+{
+    uint64_t maximum = (uint64_t)config_integer(service->config, CONFIG_maxmemory);
+    return maximum > 0 && service_memory_bytes(service) > maximum;
+}
+
+void service_warn_of_memory(const struct service *service)
+{
+    if (service_is_out_of_memory(service))
+        env_log(service->env, LOG_WARNING,
+                "maxmemory is %lld bytes, memtable-size, block-cache-size and clients have %llu: "
+                "commands that add data are refused (OOM)",
+                (long long)config_integer(service->config, CONFIG_maxmemory),
+                (unsigned long long)service_memory_bytes(service));
 }
 
 void client_memory_forget(struct session *session)

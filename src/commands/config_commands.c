@@ -43,6 +43,9 @@ enum status config_set_command(struct command_context *c)
     buffer_release(&error);
     if (!is_set)
         return STATUS_OK;
+    for (size_t i = 2; i < c->count; i += 2)
+        if (argument_is(c, i, config_name_text(CONFIG_maxmemory)))
+            service_warn_of_memory(c->service);
     const struct service_host *host = &c->service->host;
     for (size_t i = 2; i < c->count && host->config_changed; i += 2)
         for (int name = 0; name < CONFIG_COUNT; name++)

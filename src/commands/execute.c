@@ -321,6 +321,10 @@ static enum status run_json(struct run *run)
     case JSON_ACCESS_READ:
         return run->service->store ? run_read(run) : STATUS_READ_ONLY;
     case JSON_ACCESS_WRITE:
+        if (service_is_out_of_memory(run->service)) {
+            json_reply_out_of_memory(&run->context);
+            return STATUS_OK;
+        }
         return run->service->store ? run_write(run, json_request_bytes_max(run->thread->json))
                                    : STATUS_READ_ONLY;
     }
@@ -363,6 +367,27 @@ static bool is_for_subscribers(const struct command *command)
            run == reset_command;
 }
 
+/* Of a transaction's commands, those that make it smaller at once. */
+static bool ends_transaction(const struct command *command)
+{
+    command_handler *run = command->run;
+    return run == exec_command || run == discard_command || run == reset_command ||
+           run == quit_command;
+}
+
+/* Above maxmemory: what adds data, and in a transaction all that goes on with it. */
+static bool is_refused_for_memory(const struct run *run)
+{
+    const struct session *session = run->session;
+    const struct command *command = run->context.command;
+    if (!run->nowait || !service_is_out_of_memory(run->service)) /* a worker has begun with it */
+        return false;
+    if (session->transaction.is_open && !ends_transaction(command))
+        return true;
+    return (command->flags & COMMAND_DENYOOM) ||
+           (command->run == exec_command && transaction_adds_data(session));
+}
+
 /* NULL: the error is answered. */
 static const struct command *check_command(struct run *run)
 {
@@ -390,6 +415,10 @@ static const struct command *check_command(struct run *run)
     }
     if (!(c->command->flags & COMMAND_NO_AUTH) && !session_is_authenticated(run->session)) {
         resp_error(c->reply, "NOAUTH Authentication required.");
+        return NULL;
+    }
+    if (is_refused_for_memory(run)) {
+        resp_error(c->reply, "OOM command not allowed when used memory > 'maxmemory'.");
         return NULL;
     }
     if (c->reply->protocol == 2 && session_is_subscribed(run->session) &&

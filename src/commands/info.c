@@ -167,6 +167,7 @@ static void info_memory(struct info *info)
     number(info, "maxmemory", config_number(info, CONFIG_maxmemory));
     human(info, "maxmemory_human", config_number(info, CONFIG_maxmemory));
     field(info, "maxmemory_policy", "noeviction");
+    number(info, "maxmemory_counted", service_memory_bytes(info->service));
     field(info, "mem_fragmentation_ratio", "1.00");
     field(info, "mem_allocator", "libc");
     number(info, "mem_clients_normal", atomic_load(&info->service->client_bytes));

@@ -389,6 +389,12 @@ void json_reply_status(struct command_context *c, enum status status)
     }
 }
 
+void json_reply_out_of_memory(struct command_context *c)
+{
+    reply_error_code(c, JSON_NO_MEMORY,
+                     "writes are refused while used memory is above maxmemory; reads go on");
+}
+
 void json_reply_line_too_long(struct command_context *c, size_t bytes_max)
 {
     struct json_error error = {.code = "line_too_long", .bytes_max = bytes_max};

@@ -31,6 +31,7 @@ enum status json_request_run(struct json_request *request, struct command_contex
 /* Error lines that the session itself needs. */
 void json_reply_status(struct command_context *c,
                        enum status status); /* storage_full, read_only ... */
+void json_reply_out_of_memory(struct command_context *c); /* a write, above maxmemory */
 void json_reply_line_too_long(struct command_context *c, size_t bytes_max);
 void json_reply_half_line(struct command_context *c); /* the connection ended inside a line */
 

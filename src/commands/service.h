@@ -48,6 +48,8 @@ struct service_stats { /* counters since start; INFO shows them */
 struct service *service_create(const struct env *env, struct store *store, struct config *config,
                                const struct service_host *host);
 void service_destroy(struct service *service);
+/* Logs it if maxmemory leaves no room for anything. */
+void service_warn_of_memory(const struct service *service);
 struct store *service_store(struct service *service);
 /* For reload, while no session runs on any other thread: NULL lets go of the old store (all threads'
  * readers are destroyed) so that it can be closed, then the new one. */

@@ -110,6 +110,9 @@ void client_memory_count(struct session *session);
  * it, since those who were evicted are not closed yet, or this client is one of them. */
 bool client_memory_build(struct session *session, size_t bytes);
 void client_memory_forget(struct session *session); /* at its end */
+/* What maxmemory is about: memtables and block cache in full, and what clients hold. */
+uint64_t service_memory_bytes(const struct service *service);
+bool service_is_out_of_memory(const struct service *service);
 
 /* Whether a reply may have so many bytes; if not, the context and the session know it. */
 bool command_reply_fits(struct command_context *c, size_t bytes);

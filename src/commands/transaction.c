@@ -112,8 +112,8 @@ void transaction_reject(struct command_context *c, size_t reply_start)
     if (!c->command || c->command->run != exec_command)
         return;
     struct slice error = slice_skip(buffer_slice(out), reply_start);
-    if (slice_starts_with(error, slice_make(code, sizeof code - 1)))
-        error = slice_skip(error, sizeof code - 1);
+    bool is_plain = slice_starts_with(error, slice_make(code, sizeof code - 1));
+    error = slice_skip(error, is_plain ? sizeof code - 1 : 1);
     struct buffer text = {0};
     buffer_printf(&text, "EXECABORT Transaction discarded because of: %.*s", (int)(error.size - 2),
                   (const char *)error.data); /* without the line's end */
@@ -167,6 +167,15 @@ uint32_t transaction_flags(const struct session *session)
         denies_oom |= (wants & COMMAND_DENYOOM) != 0;
     }
     return flags | (denies_oom ? COMMAND_DENYOOM : 0);
+}
+
+bool transaction_adds_data(const struct session *session)
+{
+    const struct transaction *transaction = &session->transaction;
+    for (size_t i = 0; i < transaction->count; i++)
+        if (transaction->requests[i]->command->flags & COMMAND_DENYOOM)
+            return true;
+    return false;
 }
 
 /* Looks the keys of a request up. */

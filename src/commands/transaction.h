@@ -61,6 +61,8 @@ void transaction_forget_watches(struct session *session);
 /* What EXEC needs: the flags of its requests, enum command_flags, DENYOOM only if all writes have it; 0: it will
  * execute none of them. Watches make it a write, since they must be looked at under the lock. */
 uint32_t transaction_flags(const struct session *session);
+/* Whether anything that is queued has COMMAND_DENYOOM, whatever will become of EXEC. */
+bool transaction_adds_data(const struct session *session);
 /* Whether executing it on a loop's thread holds up nobody: it is short, and the keys are in memory and have no
  * parts elsewhere. The access is not open. */
 bool transaction_is_quick(struct command_context *c, struct access *access);

@@ -389,6 +389,7 @@ struct server *server_create(const struct server_options *options, struct buffer
     bool ok = open_store(server, error);
     if (ok) {
         server->service = service_create(server->env, server->store, server->config, &host);
+        service_warn_of_memory(server->service);
         ok = init_loops(server, error) && start_threads(server, error);
     }
     if (ok) {
