@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* INFO: Redis's sections and field names with our values, and a section of our own, cordwood, with
  * the engine's counters. What has no counterpart here shows the value that says so (0, or "ok"). */
+#include "commands/process_memory.h"
 #include "commands/service_state.h"
 #include "types/keyspace.h"
 
@@ -118,19 +119,6 @@ static void info_clients(struct info *info)
     number(info, "json_clients", counts.json);
 }
 
-/* From /proc/self/statm; 0 where there is none. */
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages_all = 0, pages_resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%llu %llu", &pages_all, &pages_resident) != 2)
-        pages_resident = 0;
-    fclose(file);
-    return pages_resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void human(struct info *info, const char *name, uint64_t bytes)
 {
     static const char units[] = "BKMGTP";
@@ -148,22 +136,20 @@ static void human(struct info *info, const char *name, uint64_t bytes)
 
 static void info_memory(struct info *info)
 {
-    struct rusage usage = {0};
-    uint64_t resident = resident_bytes();
-    getrusage(RUSAGE_SELF, &usage);
-    uint64_t peak = (uint64_t)usage.ru_maxrss * 1024;
-    uint64_t system = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct process_memory memory;
+    process_memory_read(&memory);
+    uint64_t resident = memory.resident_bytes;
     uint64_t engine = info->engine.memtable_bytes + info->engine.cache_bytes;
     number(info, "used_memory", resident);
     human(info, "used_memory_human", resident);
     number(info, "used_memory_rss", resident);
     human(info, "used_memory_rss_human", resident);
-    number(info, "used_memory_peak", peak > resident ? peak : resident);
-    human(info, "used_memory_peak_human", peak > resident ? peak : resident);
+    number(info, "used_memory_peak", memory.peak_bytes);
+    human(info, "used_memory_peak_human", memory.peak_bytes);
     number(info, "used_memory_overhead", resident > engine ? resident - engine : 0);
     number(info, "used_memory_dataset", engine);
-    number(info, "total_system_memory", system);
-    human(info, "total_system_memory_human", system);
+    number(info, "total_system_memory", memory.system_bytes);
+    human(info, "total_system_memory_human", memory.system_bytes);
     number(info, "maxmemory", config_number(info, CONFIG_maxmemory));
     human(info, "maxmemory_human", config_number(info, CONFIG_maxmemory));
     field(info, "maxmemory_policy", "noeviction");

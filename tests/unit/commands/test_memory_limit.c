@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* maxmemory where a transcript against redis-server cannot look: clients that hold memory, JSON, what the log says. */
+/* maxmemory where a transcript against redis-server cannot look: clients that hold memory, JSON, what the log says. And
+ * what MEMORY tells of it. */
 #include "commands/service_state.h"
 #include "unit/commands/session_fixture.h"
+
+#include <stdlib.h>
 
 enum { STORE_BYTES = 2 * (64 << 20), ROOM_BYTES = 1 << 20, HELD_BYTES = 2 << 20 };
 
@@ -85,6 +88,64 @@ static void a_limit_that_leaves_no_room_is_logged(void **state)
     assert_non_null(strstr(logged, "refused (OOM)"));
 }
 
+/* ---- MEMORY ------------------------------------------------------------------------------------- */
+
+static uint64_t figure(struct session_fixture *f, const char *name)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\", :", name);
+    const char *at = strstr(fixture_ask(f, f->a, "MEMORY STATS"), quoted);
+    assert_non_null(at);
+    return strtoull(at + strlen(quoted), NULL, 10);
+}
+
+static void memory_stats_are_about_this_process(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_int_equal(figure(f, "keys.count"), 0);
+    assert_int_equal(figure(f, "keys.bytes-per-key"), 0);
+    uint64_t empty = figure(f, "memtables.bytes");
+    for (int i = 0; i < 20; i++) /* memtables take memory in pieces */
+        fixture_ask(f, f->a, "SETRANGE a 60000 v");
+    fixture_ask(f, f->a, "SELECT 1");
+    fixture_ask(f, f->a, "SET b 2");
+    hold(f->b);
+    assert_int_equal(figure(f, "keys.count"), 2);
+    assert_true(figure(f, "memtables.bytes") > empty);
+    assert_int_equal(figure(f, "dataset.bytes"),
+                     figure(f, "memtables.bytes") + figure(f, "block-cache.bytes"));
+    assert_int_equal(figure(f, "keys.bytes-per-key"), figure(f, "dataset.bytes") / 2);
+    assert_in_range(figure(f, "clients.normal"), HELD_BYTES, 3 * HELD_BYTES);
+    assert_int_equal(figure(f, "maxmemory.counted"), STORE_BYTES + figure(f, "clients.normal"));
+    assert_true(figure(f, "total.allocated") > 1 << 20);
+    assert_true(figure(f, "peak.allocated") >= HELD_BYTES);
+    fixture_feed(f->a, "HELLO 3\r\n");
+    (void)fixture_take(f, f->a);
+    assert_non_null(strstr(fixture_ask(f, f->a, "MEMORY STATS"), "\"peak.percentage\": ,"));
+}
+
+static void the_doctor_looks_at_the_limits(void **state)
+{
+    struct session_fixture *f = *state;
+    set_limit(f, 1);
+    assert_non_null(strstr(fixture_ask(f, f->a, "MEMORY DOCTOR"), "maxmemory is 1 bytes"));
+    set_limit(f, 0);
+    assert_null(strstr(fixture_ask(f, f->a, "MEMORY DOCTOR"), "maxmemory is"));
+}
+
+static void the_heap_is_left_to_a_worker(void **state)
+{
+    struct session_fixture *f = *state;
+    static const char *const lines[] = {"MEMORY PURGE\r\n", "MEMORY MALLOC-STATS\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_feed(f->a, lines[i]);
+        assert_int_equal(session_state(f->a), SESSION_PARKED);
+        fixture_settle(f->a);
+        assert_true(strlen(fixture_take(f, f->a)) >= 5);
+    }
+    assert_reply(f, f->a, "MEMORY PURGE", "+OK");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -92,6 +153,9 @@ int main(void)
         TEST(writes_are_refused_while_clients_hold_more),
         TEST(json_writes_are_refused_too),
         TEST(a_limit_that_leaves_no_room_is_logged),
+        TEST(memory_stats_are_about_this_process),
+        TEST(the_doctor_looks_at_the_limits),
+        TEST(the_heap_is_left_to_a_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
