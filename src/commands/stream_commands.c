@@ -207,9 +207,9 @@ enum status xtrim_command(struct command_context *c)
 }
 
 /* false: the error is replied. */
-static bool take_ids(struct command_context *c, size_t first, struct stream_id *ids)
+static bool take_ids(struct command_context *c, size_t first, size_t end, struct stream_id *ids)
 {
-    for (size_t i = first; i < c->count; i++) {
+    for (size_t i = first; i < end; i++) {
         if (!stream_id_parse_strict(c->arguments[i], 0, &ids[i - first])) {
             reply_error(c, STREAM_ID_ERROR);
             return false;
@@ -234,7 +234,7 @@ enum status xdel_command(struct command_context *c)
         ids = memory_ask_allocate(id_count * sizeof *ids);
     if (!ids)
         return STATUS_NO_MEMORY;
-    if (take_ids(c, 2, ids)) {
+    if (take_ids(c, 2, c->count, ids)) {
         status = stream_delete(c->access, &stream, ids, id_count, &removed);
         if (!status)
             reply_integer(c, (int64_t)removed);
@@ -242,4 +242,66 @@ enum status xdel_command(struct command_context *c)
     if (ids != on_stack)
         memory_free(ids);
     return status;
+}
+
+/* ---- XSETID --------------------------------------------------------------------------------- */
+
+/* false: the error is answered. */
+static bool take_set_option(struct command_context *c, size_t i, struct stream_set *set)
+{
+    int64_t added = 0;
+    if (argument_is(c, i, "ENTRIESADDED") && i + 1 < c->count) {
+        if (!argument_integer(c, i + 1, &added))
+            return false;
+        if (added < 0) {
+            reply_error(c, "ERR entries_added must be positive");
+            return false;
+        }
+        set->has_entries_added = true;
+        set->entries_added = (uint64_t)added;
+        return true;
+    }
+    if (argument_is(c, i, "MAXDELETEDID") && i + 1 < c->count) {
+        if (!take_ids(c, i + 1, i + 2, &set->max_deleted_id))
+            return false;
+        if (stream_id_compare(set->last_id, set->max_deleted_id) < 0) {
+            reply_error(c, "ERR The ID specified in XSETID is smaller than the provided "
+                           "max_deleted_entry_id");
+            return false;
+        }
+        set->has_max_deleted_id = stream_id_compare(set->max_deleted_id, STREAM_ID_MIN) != 0;
+        return true;
+    }
+    reply_syntax_error(c);
+    return false;
+}
+
+enum status xsetid_command(struct command_context *c)
+{
+    static const char *const errors[] = {
+        [STREAM_SET_BELOW_ENTRIES] =
+            "ERR The ID specified in XSETID is smaller than the target stream top item",
+        [STREAM_SET_ADDED_TOO_FEW] =
+            "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        [STREAM_SET_BELOW_MAX_DELETED] =
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        [STREAM_SET_BELOW_LATE] = "ERR The ID specified in XSETID is smaller than the last one, "
+                                  "which a log with late entries keeps",
+    };
+    struct stream_set set = {0};
+    struct stream stream;
+    enum stream_set_verdict verdict = STREAM_SET_DONE;
+    if (!take_ids(c, 2, 3, &set.last_id))
+        return STATUS_OK;
+    for (size_t i = 3; i < c->count; i += 2)
+        if (!take_set_option(c, i, &set))
+            return STATUS_OK;
+    enum status status = stream_find(c->access, c->arguments[1], &stream);
+    if (status == STATUS_NOT_FOUND)
+        return reply_error(c, "ERR no such key");
+    if (!status)
+        status = stream_set_ids(c->access, &stream, &set, &verdict);
+    if (status)
+        return status;
+    return verdict ? reply_error(c, errors[verdict]) : reply_ok(c);
 }

@@ -359,3 +359,55 @@ enum status stream_delete(struct access *access, struct stream *stream, const st
     memory_free(victims);
     return status;
 }
+
+/* ---- Setting IDs ---------------------------------------------------------------------------- */
+
+/* In the order in which Redis asks. */
+static enum status check_set(struct access *access, const struct stream *stream,
+                             const struct stream_set *set, enum stream_set_verdict *verdict)
+{
+    const struct stream_header *header = &stream->header;
+    struct stream_range range;
+    struct stream_entry newest;
+    *verdict = STREAM_SET_DONE;
+    if (header->length > 0) {
+        enum status status = stream_last(access, stream, &range, &newest);
+        if (!status && stream_id_compare(set->last_id, newest.id) < 0)
+            *verdict = STREAM_SET_BELOW_ENTRIES;
+        stream_range_close(&range);
+        if (status)
+            return status;
+        if (!*verdict && set->has_entries_added && set->entries_added < header->length)
+            *verdict = STREAM_SET_ADDED_TOO_FEW;
+    }
+    if (!*verdict && !set->has_max_deleted_id &&
+        stream_id_compare(set->last_id, header->max_deleted_id) < 0)
+        *verdict = STREAM_SET_BELOW_MAX_DELETED;
+    if (!*verdict && header->length > 0 && header->late.count > 0 &&
+        stream_id_compare(set->last_id, header->last_id) < 0)
+        *verdict = STREAM_SET_BELOW_LATE;
+    return STATUS_OK;
+}
+
+enum status stream_set_ids(struct access *access, struct stream *stream,
+                           const struct stream_set *set, enum stream_set_verdict *verdict)
+{
+    struct stream_header *header = &stream->header;
+    enum status status = check_set(access, stream, set, verdict);
+    if (status || *verdict)
+        return status;
+    if (header->length == 0 && stream_id_compare(set->last_id, header->last_id) < 0) {
+        *header = (struct stream_header){.entries_added = header->entries_added,
+                                         .max_deleted_id = header->max_deleted_id};
+        stream->object.id = 0;
+        stream_give_id(access, stream);
+    }
+    header->last_id = set->last_id;
+    if (set->has_entries_added)
+        header->entries_added = set->entries_added;
+    if (set->has_max_deleted_id)
+        header->max_deleted_id = set->max_deleted_id;
+    stream_save(access, stream);
+    access_fact(access, 't', "xsetid", stream->key);
+    return STATUS_OK;
+}

@@ -113,4 +113,25 @@ enum status stream_trim(struct access *access, struct stream *stream,
 enum status stream_delete(struct access *access, struct stream *stream, const struct stream_id *ids,
                           size_t id_count, uint64_t *removed);
 
+/* What XSETID sets. */
+struct stream_set {
+    struct stream_id last_id;
+    bool has_entries_added, has_max_deleted_id;
+    uint64_t entries_added;
+    struct stream_id max_deleted_id; /* at most last_id */
+};
+
+enum stream_set_verdict {
+    STREAM_SET_DONE,
+    STREAM_SET_BELOW_ENTRIES,     /* the newest entry has a higher ID */
+    STREAM_SET_ADDED_TOO_FEW,     /* there are more entries than were added */
+    STREAM_SET_BELOW_MAX_DELETED, /* an entry with a higher ID was deleted */
+    STREAM_SET_BELOW_LATE,        /* below the last ID, and there are late entries: their index may name what was above */
+};
+
+/* Changes the header, or nothing but *verdict. An empty stream whose last ID goes back gets a new object: records that
+ * trimming left behind would become visible when new IDs pass theirs. One read. */
+enum status stream_set_ids(struct access *access, struct stream *stream, const struct stream_set *set,
+                           enum stream_set_verdict *verdict);
+
 #endif

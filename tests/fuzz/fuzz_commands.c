@@ -147,6 +147,8 @@ static const char *const templates[] = {
     "XREVRANGE %k + -",
     "XDEL %k %d",
     "XDEL %k %d %d %d",
+    "XSETID %k %d",
+    "XSETID %k %d ENTRIESADDED %i MAXDELETEDID %d",
     "XTRIM %k MAXLEN %i",
     "XTRIM %k MINID %d",
     "XTRIM %k MINID ~ %d LIMIT %i",

@@ -258,6 +258,19 @@ static void restore_command(struct world *world, struct command *command)
         word(command, "REPLACE");
 }
 
+/* Mostly at the clock, where IDs are; Redis 7.0 lets it go below the highest ID that was deleted. */
+static void set_id_command(struct world *world, struct command *command)
+{
+    word(command, "XSETID");
+    key(world, command, 'x');
+    world->clock += below(world, 10);
+    word(command, "%" PRIu64 "-%u", world->clock + 10, (unsigned)below(world, 4));
+    if (one_in(world, 2))
+        word(command, "MAXDELETEDID"), stream_id(world, command);
+    if (one_in(world, 2))
+        word(command, "ENTRIESADDED"), word(command, "%u", (unsigned)below(world, 5000));
+}
+
 static void push_command(struct world *world, struct command *command)
 {
     CHOOSE(world, command, "LPUSH", "RPUSH");
@@ -475,6 +488,8 @@ static void make_command(struct world *world, struct command *command)
         sort_command(world, command);
     else if (one_in(world, 100))
         restore_command(world, command);
+    else if (one_in(world, 200))
+        set_id_command(world, command);
     else
         families[below(world, sizeof families / sizeof *families)](world, command);
 }

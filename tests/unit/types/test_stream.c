@@ -170,6 +170,11 @@ static void damaged_records_are_reported(void **state)
     assert_int_equal(stream_get(&ms.access, &stream, (struct stream_id){2, 0}, &entry),
                      STATUS_CORRUPT);
     memory_store_end(&ms);
+    const struct stream_set set = {.last_id = {3, 0}};
+    enum stream_set_verdict verdict;
+    memory_store_write(&ms);
+    assert_int_equal(stream_set_ids(&ms.access, &stream, &set, &verdict), STATUS_CORRUPT);
+    memory_store_end(&ms);
 }
 
 /* How many versions a write puts into the memtable. */
@@ -219,6 +224,91 @@ static void deleting_a_large_stream_is_constant(void **state)
     assert_string_equal(range("-", "+", false), "");
 }
 
+/* ---- XSETID ------------------------------------------------------------------------------------ */
+
+static enum stream_set_verdict set_ids(const char *last_id, const char *max_deleted, int64_t added)
+{
+    struct stream stream;
+    enum stream_set_verdict verdict;
+    struct stream_set set = {.last_id = make_id(last_id),
+                             .has_entries_added = added >= 0,
+                             .entries_added = (uint64_t)added,
+                             .has_max_deleted_id = max_deleted != NULL};
+    if (max_deleted)
+        set.max_deleted_id = make_id(max_deleted);
+    memory_store_write(&ms);
+    assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+    assert_int_equal(stream_set_ids(&ms.access, &stream, &set, &verdict), STATUS_OK);
+    memory_store_end(&ms);
+    return verdict;
+}
+
+static void the_last_id_is_set_where_it_contradicts_nothing(void **state)
+{
+    (void)state;
+    add("1-1");
+    add("5-5");
+    assert_int_equal(set_ids("5-4", NULL, -1), STREAM_SET_BELOW_ENTRIES);
+    assert_int_equal(set_ids("5-5", NULL, 1), STREAM_SET_ADDED_TOO_FEW);
+    assert_int_equal(set_ids("9-9", "7-7", 10), STREAM_SET_DONE);
+    assert_string_equal(add("9-9"), "");
+    assert_int_equal(set_ids("6-6", NULL, -1), STREAM_SET_BELOW_MAX_DELETED);
+    assert_int_equal(set_ids("6-6", "2-2", -1), STREAM_SET_DONE);
+    assert_string_equal(add("6-*"), "6-7");
+    assert_string_equal(range("-", "+", false), "1-1 5-5 6-7");
+    struct stream_header header = header_now();
+    assert_int_equal(header.entries_added, 11);
+    assert_int_equal(header.max_deleted_id.ms, 2);
+    memory_store_reopen(&ms);
+    assert_string_equal(range("-", "+", true), "6-7 5-5 1-1");
+}
+
+/* Entries that were trimmed may still lie there; no ID of theirs shows them again. */
+static void an_empty_stream_that_goes_back_shows_nothing_of_before(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        add("*");
+    trim_by(&(struct stream_trim){.kind = STREAM_TRIM_MAXLEN, .maxlen = 0});
+    assert_int_equal(set_ids("1-0", NULL, -1), STREAM_SET_DONE);
+    assert_string_equal(add("2-0"), "2-0");
+    assert_string_equal(add("1000000-2"), "1000000-2");
+    assert_string_equal(add("1000009-0"), "1000009-0");
+    assert_string_equal(range("-", "+", false), "2-0 1000000-2 1000009-0");
+    assert_int_equal(header_now().entries_added, 8);
+    memory_store_reopen(&ms);
+    assert_string_equal(range("-", "+", false), "2-0 1000000-2 1000009-0");
+}
+
+/* XDEL takes the newest entry; its ID is free again then. */
+static void behind_deleted_entries_the_last_id_goes_back(void **state)
+{
+    (void)state;
+    add("1-1");
+    add("2-2");
+    add("3-3");
+    delete_id("3-3");
+    assert_int_equal(set_ids("2-2", "1-0", -1), STREAM_SET_DONE);
+    assert_string_equal(range("-", "+", false), "1-1 2-2");
+    assert_string_equal(add("3-3"), "3-3");
+    assert_string_equal(range("-", "+", false), "1-1 2-2 3-3");
+    memory_store_reopen(&ms);
+}
+
+static void with_late_entries_the_last_id_does_not_go_back(void **state)
+{
+    (void)state;
+    write_line("on time", 0);
+    write_line("late", 1);
+    struct stream_id last = header_now().last_id;
+    char below[STREAM_ID_TEXT_MAX + 1] = {0}, above[STREAM_ID_TEXT_MAX + 1] = {0};
+    (void)stream_id_format((struct stream_id){last.ms + 5, 0}, above);
+    (void)stream_id_format((struct stream_id){last.ms + 4, 0}, below);
+    assert_int_equal(set_ids(above, NULL, -1), STREAM_SET_DONE);
+    assert_int_equal(set_ids(below, NULL, -1), STREAM_SET_BELOW_LATE);
+    memory_store_reopen(&ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +324,10 @@ int main(void)
         TEST(damaged_records_are_reported),
         TEST(adding_writes_an_entry_and_a_header),
         TEST(deleting_a_large_stream_is_constant),
+        TEST(the_last_id_is_set_where_it_contradicts_nothing),
+        TEST(an_empty_stream_that_goes_back_shows_nothing_of_before),
+        TEST(behind_deleted_entries_the_last_id_goes_back),
+        TEST(with_late_entries_the_last_id_does_not_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
