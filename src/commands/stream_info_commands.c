@@ -91,6 +91,11 @@ enum status xinfo_stream_command(struct command_context *c)
     struct stream stream;
     int64_t count = FULL_COUNT_DEFAULT;
     bool is_full = c->count > 3;
+    enum status status = command_lookup(c, stream_find(c->access, c->arguments[2], &stream));
+    if (status == STATUS_NOT_FOUND)
+        return reply_error(c, "ERR no such key");
+    if (status)
+        return status;
     bool fits = c->count == 3 || (c->count == 4 && argument_is(c, 3, "FULL")) ||
                 (c->count == 6 && argument_is(c, 3, "FULL") && argument_is(c, 4, "COUNT"));
     if (!fits)
@@ -99,11 +104,6 @@ enum status xinfo_stream_command(struct command_context *c)
             (int)c->arguments[1].size, (const char *)c->arguments[1].data);
     if (c->count == 6 && !argument_integer(c, 5, &count))
         return STATUS_OK;
-    enum status status = command_lookup(c, stream_find(c->access, c->arguments[2], &stream));
-    if (status == STATUS_NOT_FOUND)
-        return reply_error(c, "ERR no such key");
-    if (status)
-        return status;
     if (!is_full)
         return reply_short(c, &stream);
     return reply_full(c, &stream, count < 0 ? FULL_COUNT_DEFAULT : (uint64_t)count);
