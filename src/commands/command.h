@@ -135,6 +135,7 @@ struct command_context {
     size_t reply_start; /* where the reply begins in reply->out */
     bool reply_is_too_large; /* command_reply_check has said so ... */
     bool has_no_memory;      /* ... or that other clients' replies take it up */
+    size_t work_bytes; /* what the handler holds beside the reply; counts as the client's with it */
     enum status (*prepare)(struct command_context *c); /* command_prepare; NULL: not asked for */
     struct command_build *build;                       /* command_build.h; NULL: none */
 };

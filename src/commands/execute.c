@@ -461,6 +461,7 @@ static bool run_begin(struct run *run, struct session *session, struct service_t
     c->resumed = session->resumed;
     c->may_block = true;
     c->reply_is_too_large = c->has_no_memory = false;
+    c->work_bytes = 0;
     c->prepare = NULL;
     c->build = NULL;
     if (out->capacity - out->size >= REPLY_ROOM_BYTES || buffer_reserve(out, REPLY_ROOM_BYTES))

@@ -114,7 +114,7 @@ enum status command_reply_check_slowly(struct command_context *c, size_t bytes)
         return STATUS_TOO_LARGE;
     if (c->nowait)
         return bytes > REPLY_ON_A_LOOP_BYTES_MAX ? STATUS_WOULD_BLOCK : STATUS_OK;
-    if (client_memory_build(c->session, bytes))
+    if (client_memory_build(c->session, c->work_bytes + bytes))
         return STATUS_OK;
     c->has_no_memory = true;
     return STATUS_TOO_LARGE;

@@ -41,7 +41,6 @@ struct sort {
 
     bool is_locked; /* within a write: little may be done here */
     size_t lookups;
-    size_t bytes_counted; /* of the client's memory */
     struct buffer bytes, key;
     struct sort_item *items;
     size_t count, capacity;
@@ -78,6 +77,7 @@ static const uint8_t *find_star(struct slice pattern)
 static bool parse_sort(struct command_context *c, struct sort *sort)
 {
     bool may_store = c->command->flags & COMMAND_WRITE;
+    c->work_bytes = 0;
     *sort = (struct sort){.c = c, .is_sorted = true, .limit_count = -1, .bytes.may_fail = true};
     for (size_t i = 2; i < c->count; i++) {
         size_t left = c->count - i - 1;
@@ -129,9 +129,9 @@ static enum status check_work(struct sort *sort)
     if (c->nowait)
         return bytes > LOOP_BYTES_MAX || sort->lookups > LOOP_LOOKUPS_MAX ? STATUS_WOULD_BLOCK
                                                                           : STATUS_OK;
-    if (bytes < sort->bytes_counted + MEMORY_STEP_BYTES)
+    if (bytes < c->work_bytes + MEMORY_STEP_BYTES)
         return STATUS_OK;
-    sort->bytes_counted = bytes;
+    c->work_bytes = bytes;
     if (client_memory_build(c->session, bytes))
         return STATUS_OK;
     c->has_no_memory = true;

@@ -103,6 +103,7 @@ static const struct step {
     {1, "SET large shorter GET", false, true},
     {1, "DEL large", false},
     {3, "XTRIM stream MAXLEN 1", false},
+    {3, "XSETID stream 9-9 MAXDELETEDID 1-1", false},
     {NO_KEY, "flush", false},
     {6, "DEL gone", false},
     {16, "SETBIT bits 500000 1", false},
