@@ -2,6 +2,7 @@
 /* DUMP and RESTORE: values as bytes that another server takes. A payload of up to 64 KiB whose value is small too
  * is restored under the lock; others are built before (command_build.h). */
 #include "commands/command_build.h"
+#include "commands/service_state.h"
 #include "types/rdb_dump.h"
 #include "types/rdb_load.h"
 #include "types/rdb_restore.h"
@@ -150,7 +151,13 @@ static enum status restore_into(struct command_context *c, struct object_build *
     struct slice value = {0};
     enum status status = rdb_open(c->arguments[3], &value);
     uint64_t bytes_max = EXPANSION_BYTES_FREE + (uint64_t)EXPANSION_MAX * value.size;
-    return status ? status : rdb_restore(value, bytes_max, object, restored);
+    if (!status)
+        status = rdb_restore(value, bytes_max, object, restored);
+    if (!status && restored->groups_left_out > 0)
+        env_log(c->service->env, LOG_NOTICE,
+                "RESTORE: a stream comes without its %llu consumer groups, which are not there yet",
+                (unsigned long long)restored->groups_left_out);
+    return status;
 }
 
 static enum status restore_prepare(struct command_context *c)

@@ -91,6 +91,7 @@ static enum status restore_stream(void *context, const struct rdb_stream *stream
 {
     struct restore *restore = context;
     restore->restored->has_parts = true;
+    restore->restored->groups_left_out = stream->group_count;
     stream_build_end(&restore->stream, stream->last_id, stream->max_deleted_id,
                      stream->entries_added, &restore->restored->body);
     return STATUS_OK;

@@ -7,8 +7,9 @@
 
 struct rdb_restored {
     enum object_type type;
-    struct buffer body; /* of the header */
-    bool has_parts;     /* the object needs an id */
+    struct buffer body;       /* of the header */
+    bool has_parts;           /* the object needs an id */
+    uint64_t groups_left_out; /* of a stream */
 };
 
 /* `value`: of rdb_open. `object` is begun. STATUS_WRONG_TYPE: of a type that is not there. STATUS_INVALID: bad data,

@@ -231,6 +231,34 @@ static void a_transaction_restores_what_is_small(void **state)
     buffer_release(&large);
 }
 
+static char logged[200];
+
+static void keep_line(void *context, enum log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    snprintf(logged, sizeof logged, "%s", line);
+}
+
+static void of_groups_that_are_left_out_the_log_tells(void **state)
+{
+    struct session_fixture *f = *state;
+    struct buffer payload = {0};
+    static const char two_groups[] = /* of redis-server 7.0, as in test_rdb_load.c */
+        "1301100000000000000001000000000000000128280000000f0002010001010181660200010201000100"
+        "0181760204010201010100018176020401ff020201010100000202016702010202000000000000000100"
+        "000000000000012aa5aa28a201000001000000000000000200000000000000012aa5aa28a20100000102"
+        "05616c6963652aa5aa28a2010000010000000000000001000000000000000103626f622aa5aa28a20100"
+        "0001000000000000000200000000000000010168020181ffffffffffffffff00000a0055a4a77f648542"
+        "9d";
+    f->ms.env.log = keep_line;
+    rdb_text_from_hex(two_groups, &payload);
+    assert_string_equal(restore(f, "s", "0", buffer_slice(&payload), false), "+OK\r\n");
+    assert_non_null(strstr(logged, "without its 2 consumer groups"));
+    assert_reply(f, f->a, "XLEN s", ":2");
+    buffer_release(&payload);
+}
+
 /* ---- MEMORY USAGE -------------------------------------------------------------------------------- */
 
 static void memory_usage_is_about_what_was_written(void **state)
@@ -260,6 +288,7 @@ int main(void)
         TEST(a_dump_has_the_size_of_a_reply_at_most),
         TEST(without_memory_dump_and_restore_say_so),
         TEST(a_transaction_restores_what_is_small),
+        TEST(of_groups_that_are_left_out_the_log_tells),
         TEST(memory_usage_is_about_what_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
