@@ -7,6 +7,9 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#if __GLIBC_PREREQ(2, 33) /* mallinfo2; mallinfo counts in int */
+#define HAS_HEAP_FIGURES
+#endif
 #endif
 
 /* From /proc/self/statm; 0 where there is none. */
@@ -33,14 +36,17 @@ void process_memory_read(struct process_memory *memory)
     memory->system_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-#ifdef __GLIBC__
-
 void process_heap_read(struct process_heap *heap)
 {
+    *heap = (struct process_heap){0};
+#ifdef HAS_HEAP_FIGURES
     struct mallinfo2 info = mallinfo2();
     heap->used_bytes = info.uordblks + info.hblkhd;
     heap->held_bytes = info.arena + info.hblkhd;
+#endif
 }
+
+#ifdef __GLIBC__
 
 void process_heap_trim(void)
 {
@@ -63,11 +69,6 @@ bool process_heap_report(struct buffer *out)
 }
 
 #else
-
-void process_heap_read(struct process_heap *heap)
-{
-    *heap = (struct process_heap){0};
-}
 
 void process_heap_trim(void)
 {
