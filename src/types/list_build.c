@@ -8,7 +8,9 @@
 /* The first byte of a header's body (ENCODING.md). */
 enum { FORM_INLINE = 0x00, FORM_DENSE = 0x01, FORM_DENSE_WITH_PIECES = 0x11 };
 
-enum { OWN_KEY_BYTES = LIST_PIECE_KEY_BYTES - OBJECT_PREFIX_BYTES }; /* of keys behind the prefix */
+enum {
+    OWN_KEY_BYTES = LIST_KEY_BYTES + LIST_PIECE_BYTES_MORE - OBJECT_PREFIX_BYTES
+}; /* of keys behind the prefix */
 
 void list_build_begin(struct list_build *build, struct object_build *object)
 {
