@@ -86,6 +86,7 @@ bool stress_shared_begin(struct stress_shared *shared, struct shared_thread *rea
         for (unsigned r = 0; r < SHARED_READERS; r++)
             readers[r].last_number[w] = shared->stream[w].base;
     }
+    shared->pair_acked = 0;
     for (unsigned r = 0; r < SHARED_READERS; r++)
         snprintf(readers[r].last_id, sizeof(readers[r].last_id), "0-0");
     for (unsigned token = 0; is_fine && token < TOKENS; token++) {
@@ -289,6 +290,100 @@ static void take_reply(struct shared_thread *thread, const struct step *step,
     }
 }
 
+/* ---- The pair -------------------------------------------------------------------------------- */
+
+static uint64_t number_of_reply(const struct resp_reply *reply)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < reply->text.size; i++)
+        number = number * 10 + (reply->text.data[i] - '0');
+    return number;
+}
+
+/* Both numbers, equal. */
+static bool read_pair(struct stress_shared *shared, struct resp_client *connection,
+                      uint64_t *number)
+{
+    struct resp_reply reply;
+    bool has_come = resp_client_call(connection, &reply, "MGET", "pair:0", "pair:1");
+    bool is_fine = has_come && reply.count == 2 &&
+                   number_of_reply(&reply.children[0]) == number_of_reply(&reply.children[1]);
+    if (is_fine)
+        *number = number_of_reply(&reply.children[0]);
+    else if (has_come)
+        fail_with(shared, "half a transaction is seen", &reply);
+    resp_reply_release(&reply);
+    return is_fine;
+}
+
+static void note_raise(struct stress_shared *shared, uint64_t number, bool was_raised)
+{
+    pthread_mutex_lock(&shared->lock);
+    shared->raises_in_flight--;
+    shared->raises += was_raised;
+    shared->raises_in_vain += !was_raised;
+    if (was_raised && number > shared->pair_acked)
+        shared->pair_acked = number;
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static bool execute_raise(struct stress_shared *shared, struct resp_client *connection,
+                          uint64_t number)
+{
+    struct resp_reply reply;
+    char text[24], shown[48];
+    snprintf(text, sizeof(text), "%" PRIu64, number);
+    snprintf(shown, sizeof(shown), "[:%" PRIu64 ", +OK]", number);
+    bool is_fine = true;
+    const char *const lines[][4] = {
+        {"MULTI", NULL}, {"INCR", "pair:0", NULL}, {"SET", "pair:1", text, NULL}};
+    for (size_t i = 0; i < 3 && is_fine; i++) {
+        is_fine = resp_client_call_texts(connection, &reply, lines[i]);
+        resp_reply_release(&reply);
+    }
+    if (!is_fine)
+        return false;
+    pthread_mutex_lock(&shared->lock);
+    shared->raises_in_flight++;
+    pthread_mutex_unlock(&shared->lock);
+    if (!resp_client_call(connection, &reply, "EXEC"))
+        return false;
+    bool was_raised = resp_reply_is(&reply, shown);
+    bool was_stopped = reply.type == '1' || reply.type == '_';
+    if (was_raised || was_stopped)
+        note_raise(shared, number, was_raised);
+    else
+        fail_with(shared, "WATCH has not seen another's change", &reply);
+    resp_reply_release(&reply);
+    return was_raised || was_stopped;
+}
+
+/* Raises the pair's number by one unless another writer does so meanwhile. */
+static bool raise_pair(struct stress_shared *shared, struct resp_client *connection)
+{
+    struct resp_reply reply;
+    uint64_t number;
+    bool is_fine = resp_client_call(connection, &reply, "WATCH", "pair:0", "pair:1");
+    resp_reply_release(&reply);
+    return is_fine && read_pair(shared, connection, &number) &&
+           execute_raise(shared, connection, number + 1);
+}
+
+static bool check_pair(struct stress_shared *shared, struct resp_client *connection)
+{
+    uint64_t number = 0;
+    bool is_fine = read_pair(shared, connection, &number) && number >= shared->pair_acked &&
+                   number <= shared->pair_acked + shared->raises_in_flight;
+    if (!is_fine)
+        fail(shared, "the pair's number is %" PRIu64 ", acknowledged %" PRIu64 ", under way %u",
+             number, shared->pair_acked, shared->raises_in_flight);
+    shared->pair_acked = number;
+    shared->raises_in_flight = 0;
+    return is_fine;
+}
+
+/* ---- Batches --------------------------------------------------------------------------------- */
+
 /* The connection broke; a failure unless the server was to end. */
 static bool lost(struct stress_shared *shared)
 {
@@ -324,6 +419,8 @@ static bool run_batch(struct shared_thread *thread, struct resp_client *connecti
     thread->shared->operations += answered;
     bool has_failed = thread->shared->has_failed;
     pthread_mutex_unlock(&thread->shared->lock);
+    if (is_fine && random_below(&thread->random, 4) == 0)
+        is_fine = raise_pair(thread->shared, connection);
     if (!is_fine)
         return lost(thread->shared);
     return !has_failed;
@@ -571,7 +668,7 @@ bool stress_shared_check(struct stress_shared *shared)
         return false;
     }
     bool is_fine = check_streams(shared, &connection) && check_groups(shared, &connection) &&
-                   check_tokens(shared, &connection);
+                   check_tokens(shared, &connection) && check_pair(shared, &connection);
     resp_client_close(&connection);
     return is_fine;
 }

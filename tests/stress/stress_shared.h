@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off */
 /* Keys that many clients write at once, and what must hold of them whoever came first:
  *
- *   shared      a stream that grows: each writer's numbers stand in it once, in order, without a
- * gap; readers that block see just that, and what they saw is there after a kill ring        a
- * stream trimmed by MAXLEN ~: each writer's numbers are a run without a gap up to the last groups
- * a list of groups of three elements, pushed and popped whole: LRANGE never shows a torn one, none
- * is popped twice, none is lost but by pops whose replies were lost t:<i>:<p>   tokens: each is at
- * exactly one of three places, between which RENAME moves it; a single EXISTS of the three counts
- * one, always */
+ *   shared           a stream that grows: each writer's numbers stand in it once, in order, without a gap;
+ *                    readers that block see just that, and what they saw is there after a kill
+ *   ring             a stream trimmed by MAXLEN ~: each writer's numbers are a run without a gap up to the last
+ *   groups           a list of groups of three elements, pushed and popped whole: LRANGE never shows a torn one,
+ *                    none is popped twice, none is lost but by pops whose replies were lost
+ *   t:<i>:<p>        tokens: each is at exactly one of three places, between which RENAME moves it; a single
+ *                    EXISTS of the three counts one, always
+ *   pair:0, pair:1   the same number, which a transaction raises unless WATCH says that another one has */
+/* clang-format on */
 #ifndef STRESS_STRESS_SHARED_H
 #define STRESS_STRESS_SHARED_H
 
@@ -34,6 +37,9 @@ struct stress_shared {
     bool has_failed;
     struct buffer failure;
     uint64_t operations, groups_popped, entries_read;
+    uint64_t pair_acked;             /* the pair's number, at least */
+    unsigned raises_in_flight;       /* transactions that may have raised it once more each */
+    uint64_t raises, raises_in_vain; /* WATCH has stopped these */
 };
 
 struct shared_thread {

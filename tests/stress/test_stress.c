@@ -483,6 +483,8 @@ static void report(const struct run *run)
     printf("ran: %" PRIu64 " operations were under way at an end (in %" PRIu64 " lives), %" PRIu64
            " of them had happened; %" PRIu64 " times FLUSHALL, %" PRIu64 " times cordwood verify\n",
            run->in_flight, run->cut_lives, run->happened, run->flushed_all, run->verified);
+    printf("ran: transactions of the pair %" PRIu64 ", stopped by WATCH %" PRIu64 "\n",
+           run->shared.raises, run->shared.raises_in_vain);
     printf("ran: groups popped %" PRIu64 ", entries read by blocked readers %" PRIu64
            "; under load: %" PRIu64 " flushes, %" PRIu64 " compactions, %" PRIu64 " blocks read\n",
            run->shared.groups_popped, run->shared.entries_read, run->administrator.flushes,
@@ -503,6 +505,8 @@ static void expect_enough(struct run *run)
     buffer_release(&missing);
     if (was_long && (run->administrator.compactions == 0 || run->administrator.flushes == 0))
         give_up(run, "no compaction ran under load");
+    if (was_long && (run->shared.raises == 0 || run->shared.raises_in_vain == 0))
+        give_up(run, "no transaction, or none that WATCH has stopped");
     if (was_long && run->visitor.talks == 0)
         give_up(run, "no talk came to its end");
 }
