@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { STEPS = 4000, LENGTH_MAX = 12000, KINDS = 40, LARGE_BYTES_MAX = 70000 };
+enum { STEPS = 2000, LENGTH_MAX = 12000, KINDS = 40, LARGE_BYTES_MAX = 70000 };
 
 static uint32_t model[LENGTH_MAX + 64], other[64];
 static size_t length, other_length;

@@ -314,7 +314,7 @@ static struct slice node_key(uint8_t at[OBJECT_PREFIX_BYTES + 10], uint8_t level
     object_prefix_store(at, ms.access.generation, ID);
     at[OBJECT_PREFIX_BYTES] = 'i';
     at[OBJECT_PREFIX_BYTES + 1] = level;
-    be64_store(at + OBJECT_PREFIX_BYTES + 2, position >> 8 * (level + 1));
+    be64_store(at + OBJECT_PREFIX_BYTES + 2, level < 7 ? position >> 8 * (level + 1) : 0);
     return slice_make(at, OBJECT_PREFIX_BYTES + 10);
 }
 
