@@ -234,6 +234,8 @@ static enum status link_restored(struct command_context *c, struct restoring *re
     }
     object.expire_ms = request->expire_ms;
     keyspace_put(c->access, key, &object, is_new ? NULL : &old);
+    if (!is_new)
+        access_fact_new(c->access, key);
     access_fact(c->access, 'g', "restore", key);
     return STATUS_OK;
 }

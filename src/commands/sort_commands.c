@@ -315,6 +315,8 @@ static enum status sort_elements(struct sort *sort, bool *is_number)
 {
     *is_number = true;
     enum status status = read_elements(sort);
+    if (sort->store_index == 0)
+        (void)command_lookup(sort->c, status); /* the same */
     if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
     if (!status && sort->bytes.failed)
@@ -493,7 +495,7 @@ static enum status get_sorted(struct command_context *c, struct sorted_list *sor
 {
     uint64_t length;
     *sorted = (struct sorted_list){.is_number = true};
-    enum status status = list_length(c->access, c->arguments[1], &length);
+    enum status status = command_lookup(c, list_length(c->access, c->arguments[1], &length));
     if (status)
         return status == STATUS_NOT_FOUND ? STATUS_OK : status;
     if (c->build) {
