@@ -315,7 +315,7 @@ crash: $(B)/tests/fault/test_crash $(PROGRAMS) ## kill -9 under load, KILLS= tim
 	KILLS=$${KILLS:-240} $(B)/tests/fault/test_crash
 
 # A sample of it is among the fault tests.
-FAULT_CAMPAIGNS := $(call test_program,$(wildcard tests/fault/test_every_*.c))
+FAULT_CAMPAIGNS := $(call test_program,$(wildcard tests/fault/test_every_*.c) tests/unit/types/test_read_errors.c)
 .PHONY: faults
 faults: $(FAULT_CAMPAIGNS) ## every vfs call and every allocation that can fail fails in turn, all of them (SEED=)
 	@for program in $(FAULT_CAMPAIGNS); do FAULTS=all $$program || exit 1; done

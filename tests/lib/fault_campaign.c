@@ -101,12 +101,17 @@ static void note_run(const struct fault_campaign *campaign, const struct fault_p
     totals->strikes += counts->failed;
 }
 
+bool fault_campaign_is_whole(void)
+{
+    const char *faults = getenv("FAULTS");
+    return faults && strcmp(faults, "all") == 0;
+}
+
 /* Tries the plan with n of 1 .. count, all or a sample of them. */
 static void run_plan(const struct fault_campaign *campaign, struct fault_plan *plan, uint64_t count,
                      struct random *random, struct fault_totals *totals)
 {
-    const char *faults = getenv("FAULTS");
-    bool all = (faults && strcmp(faults, "all") == 0) || count <= campaign->sample;
+    bool all = fault_campaign_is_whole() || count <= campaign->sample;
     uint64_t tries = all ? count : campaign->sample;
     totals->plans++;
     for (uint64_t i = 0; i < tries; i++) {

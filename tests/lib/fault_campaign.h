@@ -47,6 +47,8 @@ struct fault_totals {
     uint64_t scripts, plans, runs, strikes, calls;
 };
 
+/* FAULTS=all: no sample. */
+bool fault_campaign_is_whole(void);
 void fault_campaign_run(const struct fault_campaign *campaign, struct fault_totals *totals);
 void fault_totals_print(const struct fault_totals *totals);
 
