@@ -26,6 +26,9 @@ enum {
     SEGMENT_BYTES = 4 << 20, /* of the log, filled with zeros first: most repairs write little */
 };
 
+/* Far from what a store can give: an id above it is damage, and not what the next ones go on from. */
+static const uint64_t ID_MAX = UINT64_MAX / 4;
+
 /* What is wrong with a key. */
 enum ailment { HEALTHY, HEADER_DAMAGED, TIME_NOT_IN_INDEX, LIST_DAMAGED, ENTRY_WITHOUT_KEY };
 
@@ -112,6 +115,8 @@ static enum status examine_parts(struct repair *repair, struct slice key,
 static enum status examine_body(const struct object *object)
 {
     uint64_t length;
+    if (object->id > ID_MAX)
+        return STATUS_CORRUPT;
     if (object->type == OBJECT_STRING)
         return string_length(object, &length);
     if (object->type == OBJECT_LIST)
@@ -220,10 +225,13 @@ static enum status examine_database(struct repair *repair)
 {
     uint32_t generation = repair->reading.generation;
     uint8_t from[OBJECT_PREFIX_BYTES], index_end[OBJECT_PREFIX_BYTES], end[4];
+    uint8_t ids_end[OBJECT_PREFIX_BYTES];
     object_prefix_store(from, generation, 0);
+    object_prefix_store(ids_end, generation, ID_MAX + 1);
     object_prefix_store(index_end, generation, 1);
     be32_store(end, generation + 1);
     struct slice first = slice_make(from, 4), last = slice_make(end, sizeof end);
+    struct slice last_id = slice_make(ids_end, sizeof ids_end);
     repair->keys = repair->expires = 0;
     repair->found_count = 0;
     buffer_clear(&repair->found);
@@ -233,9 +241,9 @@ static enum status examine_database(struct repair *repair)
         status = examine_range(repair, TREE_PARTS, slice_make(from, sizeof from),
                                slice_make(index_end, sizeof index_end), examine_entry);
     if (!status)
-        status = examine_last_id(repair, TREE_PARTS, first, last);
+        status = examine_last_id(repair, TREE_PARTS, first, last_id);
     if (!status)
-        status = examine_last_id(repair, TREE_ENTRIES, first, last);
+        status = examine_last_id(repair, TREE_ENTRIES, first, last_id);
     return status;
 }
 
@@ -353,31 +361,51 @@ static int compare_ids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The next id from `from` on that stands in the tree and is no object's; 0: none. The ids of the last
- * pass, which met every header, are sorted. */
-static enum status find_lost_id(struct repair *repair, enum store_tree tree, uint64_t from,
-                                uint64_t *lost)
+/* The end of an object's prefix. */
+static struct slice prefix_end(uint8_t at[OBJECT_PREFIX_BYTES], uint32_t generation, uint64_t id)
 {
-    uint8_t at[OBJECT_PREFIX_BYTES], end[4];
+    if (id < UINT64_MAX) {
+        object_prefix_store(at, generation, id + 1);
+        return slice_make(at, OBJECT_PREFIX_BYTES);
+    }
+    be32_store(at, generation + 1);
+    return slice_make(at, 4);
+}
+
+/* From `from` on, the next records in the tree that are no object's: those from `from` up to `end`. The ids
+ * of the last pass, which met every header, are sorted. */
+static enum status find_lost(struct repair *repair, enum store_tree tree, struct buffer *from,
+                             struct buffer *end, bool *found)
+{
+    uint8_t at[OBJECT_PREFIX_BYTES], last[4];
     const size_t count = repair->ids.size / sizeof(uint64_t);
-    enum status status = STATUS_OK;
     access_begin_read(&repair->reading, repair->reading.database, false);
     uint32_t generation = repair->reading.generation;
-    object_prefix_store(at, generation, from);
-    be32_store(end, generation + 1);
-    struct lsm_iter *iter = parts_iter_open(&repair->reading, tree, slice_make(at, sizeof at),
-                                            slice_make(end, sizeof end));
-    *lost = 0;
-    for (lsm_iter_seek_first(iter); lsm_iter_valid(iter) && *lost == 0;) {
+    be32_store(last, generation + 1);
+    struct lsm_iter *iter =
+        parts_iter_open(&repair->reading, tree, buffer_slice(from), slice_make(last, sizeof last));
+    *found = false;
+    for (lsm_iter_seek_first(iter); lsm_iter_valid(iter) && !*found;) {
         struct slice key = lsm_iter_key(iter);
-        uint64_t id = key.size >= OBJECT_PREFIX_BYTES ? be64_load(key.data + 4) : from;
-        if (count == 0 || !bsearch(&id, repair->ids.data, count, sizeof id, compare_ids))
-            *lost = id;
-        object_prefix_store(at, generation, id + 1);
-        if (*lost == 0)
-            lsm_iter_seek(iter, slice_make(at, sizeof at));
+        bool has_id = key.size >= OBJECT_PREFIX_BYTES;
+        uint64_t id = has_id ? be64_load(key.data + 4) : 0;
+        buffer_clear(end);
+        if (has_id && count > 0 && bsearch(&id, repair->ids.data, count, sizeof id, compare_ids)) {
+            lsm_iter_seek(iter, prefix_end(at, generation, id));
+            continue;
+        }
+        *found = true;
+        buffer_clear(from);
+        if (has_id) {
+            buffer_append(from, key.data, OBJECT_PREFIX_BYTES);
+            buffer_append_slice(end, prefix_end(at, generation, id));
+        } else { /* itself alone */
+            buffer_append_slice(from, key);
+            buffer_append_slice(end, key);
+            buffer_append_byte(end, 0);
+        }
     }
-    status = lsm_iter_status(iter);
+    enum status status = lsm_iter_status(iter);
     lsm_iter_close(iter);
     access_end(&repair->reading);
     return status;
@@ -387,25 +415,30 @@ static enum status find_lost_id(struct repair *repair, enum store_tree tree, uin
  * back. */
 static enum status drop_lost_parts(struct repair *repair)
 {
-    uint8_t from[OBJECT_PREFIX_BYTES], to[OBJECT_PREFIX_BYTES];
+    struct buffer from = {0}, end = {0};
     size_t dropped = 0;
     enum status status = STATUS_OK;
     if (repair->ids.size > 0)
         qsort(repair->ids.data, repair->ids.size / sizeof(uint64_t), sizeof(uint64_t), compare_ids);
     for (unsigned tree = TREE_PARTS; tree < TREE_COUNT && !status; tree++) {
-        uint64_t id = 0;
-        while (!(status = find_lost_id(repair, tree, id + 1, &id)) && id > 0) {
+        uint8_t first[OBJECT_PREFIX_BYTES];
+        bool found;
+        object_prefix_store(first, repair->reading.generation, 1);
+        buffer_clear(&from);
+        buffer_append(&from, first, sizeof first);
+        while (!(status = find_lost(repair, tree, &from, &end, &found)) && found) {
             status = begin_write(repair, 0);
             if (status)
                 break;
-            object_prefix_store(from, repair->writing.generation, id);
-            object_prefix_store(to, repair->writing.generation, id + 1);
-            access_delete_range(&repair->writing, tree, slice_make(from, sizeof from),
-                                slice_make(to, sizeof to));
+            access_delete_range(&repair->writing, tree, buffer_slice(&from), buffer_slice(&end));
             end_write(repair);
             dropped++;
+            buffer_clear(&from);
+            buffer_append_slice(&from, buffer_slice(&end));
         }
     }
+    buffer_release(&from);
+    buffer_release(&end);
     if (dropped)
         say(repair, "Database %u: the records of %zu objects belong to no key and are dropped.",
             repair->reading.database, dropped);

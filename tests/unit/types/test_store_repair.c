@@ -301,10 +301,10 @@ static void streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped(v
         access_put(&ms.access, TREE_KEYS, buffer_slice(&ms.access.tree_key), damaged[i]);
         memory_store_end(&ms);
         repair();
-        assert_string_equal(said.data,
-                            "Database 0: 1 headers of keys could not be read and are dropped.\n"
-                            "Database 0: the records of 1 objects belong to no key and are dropped.\n"
-                            "Database 0: 2 keys were counted, 1 are there.\n");
+        assert_string_equal(
+            said.data, "Database 0: 1 headers of keys could not be read and are dropped.\n"
+                       "Database 0: the records of 1 objects belong to no key and are dropped.\n"
+                       "Database 0: 2 keys were counted, 1 are there.\n");
         memory_store_write(&ms);
         assert_int_equal(stream_find(&ms.access, slice_from("damaged"), &stream), STATUS_NOT_FOUND);
         assert_int_equal(stream_find(&ms.access, slice_from("sound"), &stream), STATUS_OK);
@@ -365,6 +365,36 @@ static void headers_that_cannot_be_read_are_dropped_and_newer_ones_are_not(void 
     access_init(&ms.access, ms.store, ms.reader);
 }
 
+/* No store has given them, and none goes on from them. */
+static void ids_beyond_reach_are_damage(void **state)
+{
+    struct object object;
+    (void)state;
+    memory_store_write(&ms);
+    push("list", slice_from("a"));
+    for (int i = 0; i < 200; i++)
+        push("list", slice_from("b"));
+    assert_int_equal(keyspace_find(&ms.access, slice_from("list"), &object), STATUS_OK);
+    uint64_t id = object.id;
+    object.id = UINT64_MAX;
+    memory_store_plant(&ms, slice_from("beyond"), &object);
+    for (uint64_t i = 0; i < 3; i++) {
+        uint8_t part[OBJECT_PREFIX_BYTES];
+        object_prefix_store(part, ms.access.generation, UINT64_MAX - i);
+        access_put(&ms.access, TREE_PARTS, slice_make(part, sizeof part), slice_from("x"));
+        /* And what has no whole id. */
+        access_put(&ms.access, TREE_PARTS, slice_make(part, sizeof part - 2 - i), slice_from("x"));
+    }
+    memory_store_end(&ms);
+    repair();
+    assert_string_equal(said.data,
+                        "Database 0: 1 headers of keys could not be read and are dropped.\n"
+                        "Database 0: the records of 6 objects belong to no key and are dropped.\n");
+    memory_store_write(&ms);
+    assert_true(access_new_id(&ms.access) < id + 5000);
+    memory_store_end(&ms);
+}
+
 static void ids_and_generations_are_not_given_again(void **state)
 {
     struct buffer value = {0};
@@ -379,8 +409,9 @@ static void ids_and_generations_are_not_given_again(void **state)
     object_prefix_store(part, 3000, 1);
     access_put(&ms.access, TREE_PARTS, slice_make(part, sizeof part), slice_from("x"));
     memory_store_end(&ms);
-    memory_store_work(&ms, true); /* into tables: a memtable's own deletions leave nothing to them */
-    memory_store_write(&ms);      /* given back, and not compacted yet */
+    memory_store_work(&ms,
+                      true); /* into tables: a memtable's own deletions leave nothing to them */
+    memory_store_write(&ms); /* given back, and not compacted yet */
     uint8_t all[OBJECT_PREFIX_BYTES];
     object_prefix_store(all, ms.access.generation, 1);
     memset(part, 0xff, sizeof part);
@@ -435,6 +466,7 @@ int main(void)
             streams_are_kept_and_those_whose_header_cannot_be_read_are_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_list_with_gaps_whose_time_has_come_is_removed, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(ids_beyond_reach_are_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(ids_and_generations_are_not_given_again, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_store_is_told, setup, teardown),
     };
