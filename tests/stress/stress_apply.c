@@ -151,6 +151,23 @@ static void apply_move(struct model *model, const struct operation *o, struct ex
         slot_move(to, from);
 }
 
+static void apply_restore(const struct model *model, const struct operation *o,
+                          struct model_slot *slot, struct expectation *expected)
+{
+    int64_t after = 0, until = 0;
+    if (slot->type != TYPE_NONE && !o->xx) {
+        expect_text(expected, "-BUSYKEY Target key name already exists.");
+        return;
+    }
+    if (o->time_ms)
+        operation_deadline(o, &after, &until);
+    expect_text(expected, "+OK");
+    slot_copy(slot, &model->dumped);
+    slot_expire_at(slot, after, until);
+    for (size_t i = 0; i < slot->count; i++)
+        slot->items[i].event_ms = 0; /* a payload has no place for it */
+}
+
 static void apply_type(const struct model_slot *slot, struct expectation *expected)
 {
     static const char *const names[] = {"+none", "+string", "+list", "+stream"};
@@ -231,6 +248,7 @@ static void apply_xadd(const struct operation *o, struct model_slot *slot,
     slot->type = TYPE_STREAM;
     slot->may_linger = false;
     struct model_item *item = slot_push(slot, o->tag, false);
+    slot->entries_added++;
     if (o->id_count) {
         item->id = slot->last_id = o->ids[0];
         expect_text(expected, "");
@@ -256,6 +274,7 @@ static void apply_log_write(const struct operation *o, struct model_slot *slot,
         item->level = (uint8_t)o->level;
         item->event_ms = (uint64_t)o->time_ms;
     }
+    slot->entries_added += o->count;
     expect_new_ids(expected, slot, o->count);
 }
 
@@ -268,11 +287,38 @@ static void apply_xdel(const struct operation *o, struct model_slot *slot,
             if (is_none(o->ids[i]) || model_id_compare(slot->items[at].id, o->ids[i]) != 0)
                 continue;
             slot_remove(slot, at, 1);
+            if (model_id_compare(o->ids[i], slot->max_deleted_id) > 0)
+                slot->max_deleted_id = o->ids[i];
             removed++;
             break;
         }
     }
     expect_integer(expected, removed);
+}
+
+/* `xx`: with MAXDELETEDID. In the order in which Redis asks. */
+static void apply_xsetid(const struct operation *o, struct model_slot *slot,
+                         struct expectation *expected)
+{
+    const struct model_item *newest = slot->count ? &slot->items[slot->count - 1] : NULL;
+    const char *error = NULL;
+    if (slot->type == TYPE_NONE)
+        error = "-ERR no such key";
+    else if (newest && model_id_compare(o->ids[0], newest->id) < 0)
+        error = "-ERR The ID specified in XSETID is smaller than the target stream top item";
+    else if (newest && o->trims_length && o->length < slot->count)
+        error =
+            "-ERR The entries_added specified in XSETID is smaller than the target stream length";
+    else if (!o->xx && model_id_compare(o->ids[0], slot->max_deleted_id) < 0)
+        error = "-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+    expect_text(expected, error ? error : "+OK");
+    if (error)
+        return;
+    slot->last_id = o->ids[0];
+    if (o->xx)
+        slot->max_deleted_id = o->ids[1];
+    if (o->trims_length)
+        slot->entries_added = o->length;
 }
 
 static size_t show_range(const struct operation *o, const struct model_slot *slot,
@@ -380,6 +426,9 @@ static void apply_stream(const struct model *model, const struct operation *o,
             expect_text(expected, "-ERR no such key");
         else
             expected->kind = EXPECT_NO_ERROR;
+        break;
+    case OP_XSETID:
+        apply_xsetid(o, slot, expected);
         break;
     case OP_LOG_RANGE:
     case OP_LOG_REVRANGE:
@@ -523,6 +572,9 @@ static bool check_reply(const struct model *model, const struct operation *o,
     case EXPECT_NAMES:
         is_fine = reply && reply->type == '*' && check_names(model, o, reply, error);
         break;
+    case EXPECT_PAYLOAD:
+        is_fine = reply && reply->type == '$';
+        break;
     default:
         is_fine = reply && reply->type != '-';
         break;
@@ -540,7 +592,7 @@ static enum model_type type_of(enum operation_kind kind)
     switch (kind) {
     case OP_GET ... OP_INCRBYFLOAT:
         return TYPE_STRING;
-    case OP_LPUSH ... OP_LTRIM:
+    case OP_LPUSH ... OP_SORT:
         return TYPE_LIST;
     case OP_XADD ... OP_LOG_REVRANGE:
     case OP_JSON_WRITE ... OP_JSON_READ:
@@ -585,6 +637,14 @@ static void apply_key_command(struct model *model, const struct operation *o,
     case OP_MOVE:
         apply_move(model, o, expected);
         break;
+    case OP_DUMP:
+        expect_text(expected, "nil");
+        if (slot->type != TYPE_NONE)
+            expected->kind = EXPECT_PAYLOAD;
+        break;
+    case OP_RESTORE:
+        apply_restore(model, o, slot, expected);
+        break;
     default:
         apply_keys(model, o, expected);
         break;
@@ -625,13 +685,16 @@ static void carry_out(struct model *model, const struct operation *o, bool is_ma
     case OP_GET ... OP_INCRBYFLOAT:
         apply_string(o, slot, expected);
         break;
-    case OP_DEL ... OP_MOVE:
+    case OP_DEL ... OP_RESTORE:
         apply_key_command(model, o, slot, expected);
         break;
     case OP_LPUSH ... OP_LTRIM:
         apply_list(o, slot, expected);
         break;
-    case OP_LMOVE ... OP_LMPOP:
+    case OP_SORT_RO ... OP_SORT:
+        apply_sort(model, o, expected);
+        break;
+    case OP_LMOVE ... OP_BRPOP:
         apply_lists(model, o, expected);
         break;
     case OP_DBSIZE ... OP_SWAPDB:
@@ -666,6 +729,8 @@ static bool apply_one(struct model *model, const struct operation *o,
         carry_out(model, o, is_map, &expected);
         is_fine = check_reply(model, o, &expected, reply, line, error);
     }
+    if (is_fine && reply && expected.kind == EXPECT_PAYLOAD)
+        model_keep_dump(model, o->db, o->keys[0], buffer_slice(&reply->text));
     buffer_release(&expected.text);
     return is_fine;
 }

@@ -15,6 +15,8 @@ enum {
     GROWN_ITEMS = 120, /* then it is trimmed more often than it grows */
     TRIES = 6,
     VALUES_MAX = 5,
+    WAIT_MS = 5, /* of a blocking pop that may find nothing */
+    PAYLOAD_BYTES_MAX = 200 * 1024,
 };
 
 struct weight {
@@ -70,6 +72,8 @@ static const struct weight weights[] = {
     {OP_RENAMENX, 3, TYPE_NONE, .writes = true},
     {OP_COPY, 4, TYPE_NONE, .writes = true},
     {OP_MOVE, 4, TYPE_NONE, .writes = true},
+    {OP_DUMP, 6, TYPE_NONE, .solo = true},
+    {OP_RESTORE, 10, TYPE_NONE, .writes = true},
     {OP_LPUSH, 12, TYPE_LIST, .writes = true},
     {OP_RPUSH, 18, TYPE_LIST, .writes = true},
     {OP_LPUSHX, 4, TYPE_LIST, .writes = true},
@@ -81,10 +85,19 @@ static const struct weight weights[] = {
     {OP_LPOS, 4, TYPE_LIST},
     {OP_LRANGE, 8, TYPE_LIST},
     {OP_LSET, 5, TYPE_LIST, .writes = true},
+    {OP_LINSERT, 5, TYPE_LIST, .writes = true},
+    {OP_LREM, 5, TYPE_LIST, .writes = true},
     {OP_LTRIM, 3, TYPE_LIST, .writes = true},
+    {OP_SORT_RO, 3, TYPE_LIST},
+    {OP_SORT, 5, TYPE_LIST, .writes = true},
     {OP_LMOVE, 5, TYPE_LIST, .writes = true},
     {OP_RPOPLPUSH, 3, TYPE_LIST, .writes = true},
     {OP_LMPOP, 4, TYPE_LIST, .writes = true},
+    {OP_BLMOVE, 3, TYPE_LIST, .writes = true},
+    {OP_BRPOPLPUSH, 2, TYPE_LIST, .writes = true},
+    {OP_BLMPOP, 3, TYPE_LIST, .writes = true},
+    {OP_BLPOP, 3, TYPE_LIST, .writes = true},
+    {OP_BRPOP, 2, TYPE_LIST, .writes = true},
     {OP_XADD, 40, TYPE_STREAM, .writes = true},
     {OP_XDEL, 5, TYPE_STREAM, .writes = true},
     {OP_XLEN, 3, TYPE_STREAM},
@@ -93,6 +106,7 @@ static const struct weight weights[] = {
     {OP_XREAD, 5, TYPE_STREAM},
     {OP_XTRIM, 4, TYPE_STREAM, .writes = true},
     {OP_XINFO_STREAM, 2, TYPE_STREAM},
+    {OP_XSETID, 6, TYPE_STREAM, .writes = true},
     {OP_LOG_WRITE, 20, TYPE_STREAM, .writes = true},
     {OP_LOG_MWRITE, 6, TYPE_STREAM, .writes = true},
     {OP_LOG_RANGE, 6, TYPE_STREAM},
@@ -341,6 +355,76 @@ static uint64_t choose_element(const struct model_slot *slot, struct random *ran
     return slot->items[random_below(random, slot->count)].tag;
 }
 
+/* One after which what is known of the list holds no more may not wait for ever. */
+static void choose_wait(const struct model_slot *slot, bool may_be_solo,
+                        struct operation *operation)
+{
+    bool has_something = may_be_solo && slot->type == TYPE_LIST && !slot->expires_until;
+    operation->time_ms = has_something ? 0 : WAIT_MS;
+}
+
+static void choose_sort(struct random *random, struct operation *operation)
+{
+    operation->is_unsorted = chance(random, 4);
+    operation->is_alpha = !chance(random, 5);
+    operation->is_descending = chance(random, 2);
+    operation->get = chance(random, 4);
+    if (chance(random, 2)) {
+        operation->from = (int64_t)random_below(random, 5);
+        operation->count = 1 + random_below(random, 30);
+    }
+    if (operation->kind == OP_SORT && !chance(random, 4)) {
+        operation->keys[1] = (unsigned)random_below(random, MODEL_KEYS);
+        operation->key_count = 2;
+    }
+}
+
+/* Into a key of the kind that it comes from. */
+static void choose_restore(const struct model *model, struct random *random, int64_t now_ms,
+                           struct operation *operation)
+{
+    operation->keys[0] = (operation->keys[0] & ~1u) | (model->dumped_key & 1);
+    operation->xx = !chance(random, 3);
+    if (chance(random, 3))
+        choose_time(random, true, false, now_ms, operation);
+}
+
+/* Where the server gives the IDs, nothing may be under way: below what it gives next. Elsewhere the last one
+ * may go up, and back down when there is no entry above, so that IDs come again. */
+static void choose_xsetid(const struct model_slot *slot, struct random *random,
+                          struct operation *operation)
+{
+    struct model_id *ids = operation->ids;
+    bool is_ours = operation->keys[0] % 2 == 1;
+    ids[0] = slot->last_id;
+    if (chance(random, 3))
+        ids[0] = choose_id(slot, random);
+    else if (is_ours && slot->last_id.ms > 0)
+        ids[0] = (struct model_id){slot->last_id.ms - 1 + random_below(random, 4),
+                                   random_below(random, 8)};
+    if (ids[0].ms == 0 && ids[0].seq == 0)
+        ids[0].seq = 1;
+    operation->id_count = 1;
+    if (chance(random, 4)) {
+        operation->trims_length = true;
+        operation->length = random_below(random, 2 * GROWN_ITEMS);
+    }
+    if (is_ours && chance(random, 2)) {
+        operation->xx = true;
+        ids[1] = chance(random, 2) ? ids[0] : (struct model_id){0, 1};
+        operation->id_count = 2;
+    }
+}
+
+/* false: another one should be chosen. */
+static bool may_be_chosen(const struct model *model, bool may_be_solo,
+                          const struct operation *operation)
+{
+    if (operation->kind == OP_RESTORE)
+        return model->payload.size > 0 && model->payload.size <= PAYLOAD_BYTES_MAX;
+    return operation->kind != OP_XSETID || operation->keys[0] % 2 == 1 || may_be_solo;
+}
+
 static void choose_arguments(const struct model *model, struct random *random, bool may_be_solo,
                              int64_t now_ms, uint64_t *next_tag, struct operation *operation)
 {
@@ -472,6 +556,40 @@ static void choose_arguments(const struct model *model, struct random *random, b
         operation->from_left = chance(random, 2);
         operation->count = chance(random, 2) ? 0 : random_below(random, 20) + 1;
         break;
+    case OP_BLMOVE:
+    case OP_BRPOPLPUSH:
+        operation->from_left = operation->kind == OP_BLMOVE && chance(random, 2);
+        operation->to_left = operation->kind == OP_BRPOPLPUSH || chance(random, 2);
+        operation->keys[1] = (unsigned)random_below(random, MODEL_KEYS);
+        operation->key_count = 2;
+        choose_wait(slot, may_be_solo, operation);
+        break;
+    case OP_BLMPOP:
+        operation->count = chance(random, 2) ? 0 : random_below(random, 20) + 1;
+        __attribute__((fallthrough));
+    case OP_BLPOP:
+    case OP_BRPOP:
+        choose_more_keys(model, random, now_ms, operation);
+        operation->from_left =
+            operation->kind == OP_BLPOP || (operation->kind == OP_BLMPOP && chance(random, 2));
+        choose_wait(slot, may_be_solo, operation);
+        break;
+    case OP_SORT_RO:
+    case OP_SORT:
+        choose_sort(random, operation);
+        break;
+    case OP_RESTORE:
+        choose_restore(model, random, now_ms, operation);
+        break;
+    case OP_LINSERT:
+        choose_values(random, next_tag, 1, operation);
+        operation->from = (int64_t)choose_element(slot, random);
+        operation->to_left = chance(random, 2);
+        break;
+    case OP_LREM:
+        operation->tag = choose_element(slot, random);
+        operation->from = (int64_t)random_below(random, 5) - 2;
+        break;
     case OP_LTRIM:
         operation->from = (int64_t)random_below(random, 10);
         operation->to = slot->count > GROWN_ITEMS ? 20 : -1 - (int64_t)random_below(random, 4);
@@ -495,6 +613,9 @@ static void choose_arguments(const struct model *model, struct random *random, b
         break;
     case OP_XTRIM:
         choose_trim(slot, random, operation);
+        break;
+    case OP_XSETID:
+        choose_xsetid(slot, random, operation);
         break;
     case OP_LOG_WRITE:
     case OP_JSON_WRITE:
@@ -538,6 +659,8 @@ void operation_choose(const struct model *model, struct random *random, enum wir
             operation->db = 0;
         if (!choose_key(model, random, weight, now_ms, operation->db, &operation->keys[0]))
             continue;
+        if (!may_be_chosen(model, may_be_solo, operation))
+            continue;
         choose_arguments(model, random, may_be_solo, now_ms, next_tag, operation);
         bool is_fine = true;
         for (size_t i = 0; weight->writes && i < operation->key_count; i++) {
@@ -557,6 +680,7 @@ bool operation_is_solo(const struct operation *operation)
     case OP_SCAN:
     case OP_FLUSHDB:
     case OP_SWAPDB:
+    case OP_DUMP:
         return true;
     case OP_SET:
     case OP_SETEX:
@@ -579,14 +703,17 @@ void operation_print(const struct operation *o, FILE *file)
     for (size_t i = 0; i < o->key_count; i++)
         fprintf(file, " %u", o->keys[i]);
     fprintf(file,
-            " tag %llu count %zu time %lld%s from %lld to %lld length %zu%s%s%s%s%s%s%s%s%s%s%s%s",
+            " tag %llu count %zu time %lld%s from %lld to %lld length "
+            "%zu%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
             (unsigned long long)o->tag, o->count, (long long)o->time_ms,
             o->time_is_absolute ? " (absolute)" : "", (long long)o->from, (long long)o->to,
             o->length, o->nx ? " nx" : "", o->xx ? " xx" : "", o->gt ? " gt" : "",
             o->lt ? " lt" : "", o->get ? " get" : "", o->keep_ttl ? " keepttl" : "",
             o->no_create ? " nomkstream" : "", o->is_ndjson ? " ndjson" : "",
             o->persist ? " persist" : "", o->from_left ? " from left" : "",
-            o->to_left ? " to left" : "", o->is_broken ? " broken" : "");
+            o->to_left ? " to left" : "", o->is_alpha ? " alpha" : "",
+            o->is_descending ? " desc" : "", o->is_unsorted ? " nosort" : "",
+            o->is_broken ? " broken" : "");
     for (size_t i = 0; i < OPERATION_IDS_MAX; i++)
         fprintf(file, " %llu-%llu", (unsigned long long)o->ids[i].ms,
                 (unsigned long long)o->ids[i].seq);

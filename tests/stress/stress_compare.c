@@ -10,7 +10,8 @@ struct observed_slot {
     enum model_type type;
     int64_t ttl_ms; /* -1: none */
     struct resp_reply value;
-    struct model_id last_id;
+    struct model_id last_id, max_deleted_id;
+    uint64_t entries_added;
 };
 
 struct observation {
@@ -46,18 +47,26 @@ static enum model_type type_from(const struct resp_reply *reply)
                                              : TYPE_NONE;
 }
 
-static bool observe_last_id(struct observed_slot *slot, struct resp_client *connection,
-                            const char *key, struct buffer *error)
+/* What the stream's header says. */
+static bool observe_ids(struct observed_slot *slot, struct resp_client *connection, const char *key,
+                        struct buffer *error)
 {
     struct resp_reply reply;
     if (!call(connection, &reply, error, (const char *[]){"XINFO", "STREAM", key, NULL}))
         return false;
-    bool is_found = false;
-    for (size_t i = 0; i + 1 < reply.count; i += 2)
-        if (slice_equal(buffer_slice(&reply.children[i].text), slice_from("last-generated-id")))
-            is_found = model_id_parse(buffer_slice(&reply.children[i + 1].text), &slot->last_id);
+    unsigned found = 0;
+    for (size_t i = 0; i + 1 < reply.count; i += 2) {
+        struct slice name = buffer_slice(&reply.children[i].text);
+        const struct resp_reply *value = &reply.children[i + 1];
+        if (slice_equal(name, slice_from("last-generated-id")))
+            found += model_id_parse(buffer_slice(&value->text), &slot->last_id);
+        else if (slice_equal(name, slice_from("max-deleted-entry-id")))
+            found += model_id_parse(buffer_slice(&value->text), &slot->max_deleted_id);
+        else if (slice_equal(name, slice_from("entries-added")))
+            slot->entries_added = (uint64_t)value->integer, found++;
+    }
     resp_reply_release(&reply);
-    return is_found;
+    return found == 3;
 }
 
 static bool observe_slot(struct observed_slot *slot, struct resp_client *connection,
@@ -85,7 +94,7 @@ static bool observe_slot(struct observed_slot *slot, struct resp_client *connect
         return false;
     bool is_gone = slot->value.type == '0' || slot->ttl_ms == -2 ||
                    (slot->type == TYPE_LIST && slot->value.count == 0);
-    if (!is_gone && slot->type == TYPE_STREAM && !observe_last_id(slot, connection, key, error)) {
+    if (!is_gone && slot->type == TYPE_STREAM && !observe_ids(slot, connection, key, error)) {
         if (slot->ttl_ms < 0)
             return false;
         buffer_clear(error);
@@ -183,6 +192,11 @@ static const char *difference(const struct observation *observation, const struc
         return "another length";
     if (slot->type == TYPE_STREAM && model_id_compare(seen->last_id, slot->last_id) < 0)
         return "an older last ID";
+    if (slot->type == TYPE_STREAM &&
+        model_id_compare(seen->max_deleted_id, slot->max_deleted_id) != 0)
+        return "another ID of a deleted entry";
+    if (slot->type == TYPE_STREAM && seen->entries_added != slot->entries_added)
+        return "another number of entries that were added";
     for (size_t i = 0; i < slot->count; i++) {
         const struct resp_reply *reply = &seen->value.children[i];
         if (slot->type == TYPE_LIST ? !is_value(reply, slot->items[i].tag)

@@ -14,6 +14,7 @@ struct expectation {
         EXPECT_RANGE,     /* a number */
         EXPECT_IDS,       /* the IDs of the `ids` newest entries of `slot` */
         EXPECT_NAMES,     /* the keys of a database */
+        EXPECT_PAYLOAD,   /* of DUMP; RESTORE shows whether it is the right one */
         EXPECT_NO_ERROR,
     } kind;
     struct buffer text;
@@ -41,8 +42,12 @@ void apply_strings(struct model *model, const struct operation *operation,
 /* LPUSH to LTRIM; the slot holds a list or nothing. */
 void apply_list(const struct operation *operation, struct model_slot *slot,
                 struct expectation *expected);
-/* LMOVE, RPOPLPUSH, LMPOP. */
+/* LMOVE to BRPOP. */
 void apply_lists(struct model *model, const struct operation *operation,
                  struct expectation *expected);
+
+/* SORT, SORT_RO; the first key holds a list or nothing. */
+void apply_sort(struct model *model, const struct operation *operation,
+                struct expectation *expected);
 
 #endif

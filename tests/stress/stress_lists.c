@@ -2,6 +2,9 @@
 /* Operations on lists, carried out on the model. */
 #include "stress/stress_expectation.h"
 
+#include "base/memory.h"
+
+#include <math.h>
 #include <stdlib.h>
 
 static void apply_push(const struct operation *o, struct model_slot *slot,
@@ -103,6 +106,45 @@ static void apply_lpos(const struct operation *o, const struct model_slot *slot,
         buffer_append_text(&expected->text, "nil");
 }
 
+/* The first that has the bytes of `tag`; slot->count: none has. */
+static size_t find(const struct model_slot *slot, uint64_t tag)
+{
+    size_t at = 0;
+    while (at < slot->count && !is_same_value(slot->items[at].tag, tag))
+        at++;
+    return at;
+}
+
+static void apply_linsert(const struct operation *o, struct model_slot *slot,
+                          struct expectation *expected)
+{
+    size_t at = find(slot, (uint64_t)o->from);
+    if (at == slot->count) {
+        expect_integer(expected, slot->type == TYPE_NONE ? 0 : -1);
+        return;
+    }
+    at += !o->to_left;
+    slot_push(slot, o->tag, false);
+    memmove(slot->items + at + 1, slot->items + at, (slot->count - 1 - at) * sizeof(*slot->items));
+    slot->items[at] = (struct model_item){.tag = o->tag};
+    expect_integer(expected, (int64_t)slot->count);
+}
+
+/* `from`: how many at most, negative: from the right; 0: all. */
+static void apply_lrem(const struct operation *o, struct model_slot *slot,
+                       struct expectation *expected)
+{
+    int64_t removed = 0, wanted = o->from ? llabs(o->from) : INT64_MAX;
+    for (size_t i = 0, size = slot->count; i < size && removed < wanted; i++) {
+        size_t at = o->from < 0 ? size - 1 - i : i - (size_t)removed;
+        if (!is_same_value(slot->items[at].tag, o->tag))
+            continue;
+        slot_remove(slot, at, 1);
+        removed++;
+    }
+    expect_integer(expected, removed);
+}
+
 void apply_list(const struct operation *o, struct model_slot *slot, struct expectation *expected)
 {
     size_t first, count;
@@ -143,6 +185,12 @@ void apply_list(const struct operation *o, struct model_slot *slot, struct expec
         break;
     case OP_LSET:
         apply_lset(o, slot, index, expected);
+        break;
+    case OP_LINSERT:
+        apply_linsert(o, slot, expected);
+        break;
+    case OP_LREM:
+        apply_lrem(o, slot, expected);
         break;
     case OP_LPOS:
         apply_lpos(o, slot, expected);
@@ -187,6 +235,7 @@ static void apply_move(const struct operation *o, struct model_slot *from, struc
     slot_push(to, tag, o->to_left);
 }
 
+/* Those that block, too: where there is nothing, they wait in vain, since only this client writes to its keys. */
 static void apply_lmpop(const struct model *model, const struct operation *o,
                         struct model_slot *slots, struct expectation *expected)
 {
@@ -199,11 +248,12 @@ static void apply_lmpop(const struct model *model, const struct operation *o,
             expect_text(expected, WRONG_TYPE);
             return;
         }
+        bool is_single = o->kind == OP_BLPOP || o->kind == OP_BRPOP;
         model_key_name(model, o->db, o->keys[i], name);
         expect_text(expected, "");
-        buffer_printf(&expected->text, "[\"%s\", [", name);
+        buffer_printf(&expected->text, is_single ? "[\"%s\", " : "[\"%s\", [", name);
         take(slot, o->from_left, o->count ? o->count : 1, &expected->text);
-        buffer_append_text(&expected->text, "]]");
+        buffer_append_text(&expected->text, is_single ? "]" : "]]");
         return;
     }
     expect_text(expected, "nil");
@@ -212,8 +262,103 @@ static void apply_lmpop(const struct model *model, const struct operation *o,
 void apply_lists(struct model *model, const struct operation *o, struct expectation *expected)
 {
     struct model_slot *slots = model->slots[o->db];
-    if (o->kind == OP_LMPOP)
-        apply_lmpop(model, o, slots, expected);
-    else
+    switch (o->kind) {
+    case OP_LMOVE:
+    case OP_RPOPLPUSH:
+    case OP_BLMOVE:
+    case OP_BRPOPLPUSH:
         apply_move(o, &slots[o->keys[0]], &slots[o->keys[1]], expected);
+        break;
+    default:
+        apply_lmpop(model, o, slots, expected);
+        break;
+    }
+}
+
+/* ---- SORT ------------------------------------------------------------------------------------ */
+
+struct sortable {
+    uint64_t tag;
+    struct buffer value; /* a NUL follows it */
+    double score;
+};
+
+/* Those that compare equal have the same bytes. */
+static int compare_bytes(const void *a, const void *b)
+{
+    const struct sortable *left = a, *right = b;
+    return slice_compare(buffer_slice(&left->value), buffer_slice(&right->value));
+}
+
+static int compare_scores(const void *a, const void *b)
+{
+    const struct sortable *left = a, *right = b;
+    if (left->score != right->score)
+        return left->score < right->score ? -1 : 1;
+    return compare_bytes(a, b);
+}
+
+/* false: it is no number; hardly any value is. */
+static bool weigh(struct sortable *item)
+{
+    char *end;
+    item->score = strtod((const char *)item->value.data, &end);
+    return *end == 0 && !isnan(item->score);
+}
+
+static struct sortable *sortables_of(const struct model_slot *slot, bool *are_numbers)
+{
+    struct sortable *items = memory_zeroed(slot->count + 1, sizeof(*items));
+    *are_numbers = true;
+    for (size_t i = 0; i < slot->count; i++) {
+        items[i].tag = slot->items[i].tag;
+        value_append(&items[i].value, items[i].tag);
+        buffer_append_byte(&items[i].value, 0);
+        *are_numbers &= weigh(&items[i]);
+    }
+    return items;
+}
+
+/* Shows the sorted ones, or puts them into `to`. */
+static void put_sorted(const struct operation *o, const struct sortable *items, size_t size,
+                       struct model_slot *to, struct expectation *expected)
+{
+    size_t first = (size_t)o->from < size ? (size_t)o->from : size;
+    size_t end = o->count && o->count < size - first ? first + o->count : size;
+    size_t times = o->get ? 2 : 1;
+    if (to)
+        slot_clear(to);
+    else
+        expect_text(expected, "[");
+    for (size_t i = first * times; i < end * times; i++) {
+        uint64_t tag = items[o->is_descending ? size - 1 - i / times : i / times].tag;
+        if (to) {
+            to->type = TYPE_LIST;
+            slot_push(to, tag, false);
+            continue;
+        }
+        buffer_append_text(&expected->text, i > first * times ? ", " : "");
+        value_show(tag, &expected->text);
+    }
+    if (to)
+        expect_integer(expected, (int64_t)((end - first) * times));
+    else
+        buffer_append_text(&expected->text, "]");
+}
+
+void apply_sort(struct model *model, const struct operation *o, struct expectation *expected)
+{
+    struct model_slot *slots = model->slots[o->db], *from = &slots[o->keys[0]];
+    bool are_numbers;
+    size_t size = from->count;
+    struct sortable *items = sortables_of(from, &are_numbers);
+    if (!o->is_unsorted)
+        qsort(items, size, sizeof(*items), o->is_alpha ? compare_bytes : compare_scores);
+    if (are_numbers || o->is_alpha || o->is_unsorted)
+        put_sorted(o, items, size, o->key_count > 1 ? &slots[o->keys[1]] : NULL, expected);
+    else
+        expect_text(expected, "-ERR One or more scores can't be converted into double");
+    for (size_t i = 0; i < size; i++)
+        buffer_release(&items[i].value);
+    memory_free(items);
 }

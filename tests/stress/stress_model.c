@@ -218,6 +218,16 @@ void model_clear(struct model *model)
 void model_release(struct model *model)
 {
     model_clear(model);
+    slot_clear(&model->dumped);
+    buffer_release(&model->payload);
+}
+
+void model_keep_dump(struct model *model, unsigned db, unsigned key, struct slice payload)
+{
+    slot_copy(&model->dumped, &model->slots[db][key]);
+    model->dumped_key = key;
+    buffer_clear(&model->payload);
+    buffer_append_slice(&model->payload, payload);
 }
 
 void model_key_name(const struct model *model, unsigned db, unsigned key,

@@ -48,6 +48,8 @@ struct model_slot {
     struct model_item *items;
     size_t count, capacity;
     struct model_id last_id;              /* stream */
+    struct model_id max_deleted_id;       /* stream */
+    uint64_t entries_added;               /* stream */
     int64_t expires_after, expires_until; /* it ends between these times; 0: never */
     bool may_linger;                      /* it has expired, and may still be counted by DBSIZE */
 };
@@ -55,6 +57,9 @@ struct model_slot {
 struct model {
     unsigned client;
     struct model_slot slots[MODEL_DATABASES][MODEL_KEYS];
+    struct buffer payload; /* the last DUMP; empty: none */
+    struct model_slot dumped;
+    unsigned dumped_key;
 };
 
 void model_release(struct model *model);
@@ -62,6 +67,8 @@ void model_clear(struct model *model); /* FLUSHALL */
 void model_key_name(const struct model *model, unsigned db, unsigned key,
                     char name[MODEL_NAME_BYTES]);
 unsigned model_server_db(const struct model *model, unsigned db); /* for SELECT */
+/* What a DUMP of the key has answered. */
+void model_keep_dump(struct model *model, unsigned db, unsigned key, struct slice payload);
 void model_print(const struct model *model, FILE *file);
 
 size_t value_size(uint64_t tag);

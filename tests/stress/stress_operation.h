@@ -12,7 +12,7 @@
 #include "lib/resp_reply.h"
 #include "stress/stress_model.h"
 
-/* name: as COMMAND LIST has it. From GET to INCRBYFLOAT, LPUSH to LTRIM, XADD to LOG_REVRANGE the one
+/* name: as COMMAND LIST has it. From GET to INCRBYFLOAT, LPUSH to SORT, XADD to LOG_REVRANGE the first
  * key must be of that type. */
 /* clang-format off */
 #define OPERATIONS(X)                                                                             \
@@ -30,13 +30,17 @@
     X(EXPIRE, "expire") X(PEXPIRE, "pexpire") X(EXPIREAT, "expireat")                             \
     X(PEXPIREAT, "pexpireat") X(PERSIST, "persist")                                               \
     X(RENAME, "rename") X(RENAMENX, "renamenx") X(COPY, "copy") X(MOVE, "move")                   \
+    X(DUMP, "dump") X(RESTORE, "restore")                                                         \
     X(LPUSH, "lpush") X(RPUSH, "rpush") X(LPUSHX, "lpushx") X(RPUSHX, "rpushx")                   \
     X(LPOP, "lpop") X(RPOP, "rpop") X(LLEN, "llen") X(LINDEX, "lindex") X(LPOS, "lpos")           \
-    X(LRANGE, "lrange") X(LSET, "lset") X(LTRIM, "ltrim")                                         \
+    X(LRANGE, "lrange") X(LSET, "lset") X(LINSERT, "linsert") X(LREM, "lrem") X(LTRIM, "ltrim")   \
+    X(SORT_RO, "sort_ro") X(SORT, "sort")                                                         \
     X(LMOVE, "lmove") X(RPOPLPUSH, "rpoplpush") X(LMPOP, "lmpop")                                 \
+    X(BLMOVE, "blmove") X(BRPOPLPUSH, "brpoplpush") X(BLMPOP, "blmpop")                           \
+    X(BLPOP, "blpop") X(BRPOP, "brpop")                                                           \
     X(XADD, "xadd") X(XDEL, "xdel") X(XLEN, "xlen") X(XRANGE, "xrange")                           \
     X(XREVRANGE, "xrevrange") X(XREAD, "xread") X(XTRIM, "xtrim")                                 \
-    X(XINFO_STREAM, "xinfo|stream")                                                               \
+    X(XINFO_STREAM, "xinfo|stream") X(XSETID, "xsetid")                                           \
     X(LOG_WRITE, "log.write") X(LOG_MWRITE, "log.mwrite")                                         \
     X(LOG_RANGE, "log.range") X(LOG_REVRANGE, "log.revrange")                                     \
     X(DBSIZE, "dbsize") X(KEYS, "keys") X(SCAN, "scan") X(FLUSHDB, "flushdb")                     \
@@ -63,15 +67,18 @@ struct operation {
     uint64_t tag; /* of the first of `count` values */
     size_t count; /* values; or COUNT, or elements to pop (0: not given) */
     bool nx, xx, gt, lt, get, keep_ttl, persist, no_create, is_ndjson;
-    bool from_left, to_left; /* of lists */
-    int64_t time_ms;         /* a deadline, or how far it is away; 0: none */
+    bool from_left, to_left;                   /* of lists; LINSERT: before */
+    bool is_alpha, is_descending, is_unsorted; /* SORT; with a second key it stores there */
+    /* A deadline, or how far it is away; 0: none. Of blocking pops: how long they wait; 0: for ever. */
+    int64_t time_ms;
     bool time_is_absolute;
     int64_t from,
         to; /* of lists and strings; a bit and its value; an index, a rank, an increment (of floats, in
-                         quarters); event times of logs */
+                         quarters); event times of logs; the tag of LINSERT's pivot */
     bool trims_length, trims_id;
-    size_t length;                          /* MAXLEN */
-    struct model_id ids[OPERATION_IDS_MAX]; /* XADD's own, range bounds (0-0: - or +), XDEL's */
+    size_t length; /* MAXLEN; XSETID: ENTRIESADDED */
+    /* XADD's own, range bounds (0-0: - or +), XDEL's; XSETID's and MAXDELETEDID. */
+    struct model_id ids[OPERATION_IDS_MAX];
     size_t id_count;
     unsigned level;
     bool is_queued;               /* by MULTI: it happens with its EXEC */

@@ -51,13 +51,16 @@ static size_t choose_watch(const struct model *model, struct random *random, uns
     return count;
 }
 
-/* One that may stand in a transaction on `db`. An object above 64 KiB is not copied within one. */
+/* One that may stand in a transaction on `db`. An object above 64 KiB is not copied, restored or sorted into
+ * a key within one. */
 static void choose_queued(const struct model *model, struct random *random, enum wire wire,
                           unsigned db, uint64_t *next_tag, struct operation *operation)
 {
     do {
         operation_choose(model, random, wire, false, next_tag, operation);
-    } while (operation->db != db || operation->kind == OP_COPY || operation->kind == OP_MOVE);
+    } while (operation->db != db || operation->kind == OP_COPY || operation->kind == OP_MOVE ||
+             operation->kind == OP_RESTORE ||
+             (operation->kind == OP_SORT && operation->key_count > 1));
     operation->is_queued = true;
 }
 

@@ -167,6 +167,64 @@ static void add_log_range(struct words *words, const struct operation *operation
     }
 }
 
+static void add_wait(struct words *words, const struct operation *operation)
+{
+    buffer_printf(&words->bytes, "%.3f", (double)operation->time_ms / 1000);
+    end_word(words);
+}
+
+/* The key stands before. */
+static void add_sort_options(struct words *words, const struct model *model,
+                             const struct operation *operation)
+{
+    if (operation->is_unsorted) {
+        add(words, "BY");
+        add(words, "nosort");
+    }
+    if (operation->count) {
+        add(words, "LIMIT");
+        add_number(words, operation->from);
+        add_number(words, (int64_t)operation->count);
+    }
+    for (int i = 0; operation->get && i < 2; i++) {
+        add(words, "GET");
+        add(words, "#");
+    }
+    if (operation->is_descending)
+        add(words, "DESC");
+    if (operation->is_alpha)
+        add(words, "ALPHA");
+    if (operation->key_count > 1) {
+        add(words, "STORE");
+        add_key(words, model, operation, 1);
+    }
+}
+
+static void add_restore_options(struct words *words, const struct model *model,
+                                const struct operation *operation)
+{
+    add_number(words, operation->time_ms);
+    buffer_append_slice(&words->bytes, buffer_slice(&model->payload));
+    end_word(words);
+    if (operation->xx)
+        add(words, "REPLACE");
+    if (operation->time_is_absolute)
+        add(words, "ABSTTL");
+}
+
+static void add_set_id(struct words *words, const struct operation *operation)
+{
+    add_id(words, operation->ids[0], "0-0");
+    if (operation->trims_length) {
+        add(words, "ENTRIESADDED");
+        add_number(words, (int64_t)operation->length);
+    }
+    if (operation->xx) {
+        add(words, "MAXDELETEDID");
+        add_id(words, operation->ids[1], "0-0");
+    }
+}
+
 static void add_arguments(struct words *words, const struct model *model,
                           const struct operation *operation)
 {
@@ -201,12 +259,19 @@ static void add_arguments(struct words *words, const struct model *model,
             add_value(words, operation->tag + i);
         }
         return;
+    case OP_SORT_RO:
+    case OP_SORT:
+        add_key(words, model, operation, 0);
+        add_sort_options(words, model, operation);
+        return;
     default:
         break;
     }
     if (operation->kind == OP_BITOP)
         add(words, "XOR");
-    if (operation->kind == OP_LMPOP)
+    if (operation->kind == OP_BLMPOP)
+        add_wait(words, operation);
+    if (operation->kind == OP_LMPOP || operation->kind == OP_BLMPOP)
         add_number(words, (int64_t)operation->key_count);
     for (size_t i = 0; i < operation->key_count; i++)
         add_key(words, model, operation, i);
@@ -311,11 +376,35 @@ static void add_arguments(struct words *words, const struct model *model,
         add_number(words, operation->from);
         add_value(words, operation->tag);
         break;
+    case OP_LINSERT:
+        add(words, operation->to_left ? "BEFORE" : "AFTER");
+        add_value(words, (uint64_t)operation->from);
+        add_value(words, operation->tag);
+        break;
+    case OP_LREM:
+        add_number(words, operation->from);
+        add_value(words, operation->tag);
+        break;
+    case OP_RESTORE:
+        add_restore_options(words, model, operation);
+        break;
+    case OP_XSETID:
+        add_set_id(words, operation);
+        break;
     case OP_LMOVE:
+    case OP_BLMOVE:
         add(words, operation->from_left ? "LEFT" : "RIGHT");
         add(words, operation->to_left ? "LEFT" : "RIGHT");
+        if (operation->kind == OP_BLMOVE)
+            add_wait(words, operation);
+        break;
+    case OP_BRPOPLPUSH:
+    case OP_BLPOP:
+    case OP_BRPOP:
+        add_wait(words, operation);
         break;
     case OP_LMPOP:
+    case OP_BLMPOP:
         add(words, operation->from_left ? "LEFT" : "RIGHT");
         add_count(words, operation);
         break;
@@ -458,6 +547,8 @@ void operation_encode(const struct model *model, const struct operation *operati
         return;
     }
     struct words words = {0};
+    if (operation->kind == OP_RESTORE && wire == WIRE_INLINE)
+        wire = WIRE_RESP2; /* any bytes */
     add_command(&words, operation->kind);
     add_arguments(&words, model, operation);
     append_words(&words, wire, out);
