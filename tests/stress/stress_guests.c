@@ -66,6 +66,13 @@ static const struct call calls[] = {
     {"keys", {"KEYS", "t:*"}},
     {"randomkey", {"RANDOMKEY"}},
     {"object|encoding", {"OBJECT", "ENCODING", "shared"}},
+    {"memory|usage", {"MEMORY", "USAGE", "shared"}},
+    {"memory|usage", {"MEMORY", "USAGE", "groups", "SAMPLES", "0"}},
+    {"memory|stats", {"MEMORY", "STATS"}},
+    {"memory|doctor", {"MEMORY", "DOCTOR"}},
+    {"memory|malloc-stats", {"MEMORY", "MALLOC-STATS"}},
+    {"memory|purge", {"MEMORY", "PURGE"}},
+    {"memory|help", {"MEMORY", "HELP"}},
     {"bgsave", {"BGSAVE"}, .may_fail = true}, /* one may be running */
     {"lastsave", {"LASTSAVE"}},
     {"save", {"SAVE"}, .may_fail = true},
@@ -280,6 +287,9 @@ static const char *const phrases[] = {
     "WATCH shared groups\r\nMULTI\r\nLRANGE groups 0 -1\r\nEXEC\r\n",
     "PSUBSCRIBE __key*\r\nSUBSCRIBE news\r\nSSUBSCRIBE part\r\n",
     "MONITOR\r\n",
+    "BLPOP nothing 0\r\n",
+    "HELLO 3\r\nBLMOVE nothing visitor LEFT RIGHT 0\r\nPING\r\n",
+    "MEMORY USAGE ring\r\nMEMORY STATS\r\nDUMP shared\r\nSORT groups ALPHA\r\n",
 };
 
 static void visit(struct stress_guests *guests)

@@ -6,7 +6,7 @@
  * | perhaps `cordwood verify` | perhaps killed again while it recovers
  *
  * Load is: clients with keys of their own whose every reply is known (stress_client.h), writers and
- * readers of shared keys (stress_shared.h), an administrator and visitors (stress_guests.h).
+ * readers of shared keys (stress_shared.h), clients that wait for elements (stress_waiters.h), an administrator and visitors (stress_guests.h).
  * Memtables, caches and segments are small, so that flush, compaction and cold reads always run.
  *
  * TIME= seconds, CLIENTS=, SEED=. On a failure the data directory, the server's log and the
@@ -16,6 +16,7 @@
 #include "stress/stress_client.h"
 #include "stress/stress_guests.h"
 #include "stress/stress_shared.h"
+#include "stress/stress_waiters.h"
 
 #include "base/memory.h"
 
@@ -56,6 +57,7 @@ struct run {
     struct stress_shared shared;
     struct shared_thread writers[SHARED_WRITERS], readers[SHARED_READERS];
     struct stress_guests administrator, visitor;
+    struct stress_waiters waiters;
     atomic_ulong sent[OP_COUNT];
     bool has_password;
     /* Counts. */
@@ -130,6 +132,8 @@ static _Noreturn void give_up(struct run *run, const char *what)
     if (run->administrator.has_failed)
         printf("%.*s\n", (int)run->administrator.failure.size,
                (const char *)run->administrator.failure.data);
+    if (run->waiters.has_failed)
+        printf("%.*s\n", (int)run->waiters.failure.size, (const char *)run->waiters.failure.data);
     if (run->visitor.has_failed)
         printf("%.*s\n", (int)run->visitor.failure.size, (const char *)run->visitor.failure.data);
     print_log_end(run);
@@ -250,6 +254,8 @@ static void check_everything(struct run *run)
     run->cut_lives += in_flight > 0;
     if (!stress_shared_check(&run->shared))
         give_up(run, "shared keys");
+    if (!stress_waiters_check(&run->waiters))
+        give_up(run, "what waiters left");
     ask_for_invariants(run);
 }
 
@@ -275,7 +281,7 @@ static void flush_all(struct run *run)
 /* ---- Load ------------------------------------------------------------------------------------ */
 
 struct threads {
-    pthread_t ids[CLIENTS_MAX + SHARED_WRITERS + SHARED_READERS + 2];
+    pthread_t ids[CLIENTS_MAX + SHARED_WRITERS + SHARED_READERS + 3];
     size_t count;
 };
 
@@ -299,6 +305,7 @@ static void start_load(struct run *run, struct threads *threads)
         launch(run, threads, stress_shared_read, &run->readers[i]);
     launch(run, threads, stress_administrate, &run->administrator);
     launch(run, threads, stress_visit, &run->visitor);
+    launch(run, threads, stress_wait, &run->waiters);
 }
 
 static void join(struct threads *threads)
@@ -441,6 +448,8 @@ static void init(struct run *run)
     run->administrator.life = run->visitor.life = &run->life;
     random_init(&run->administrator.random, random_next(&run->random));
     random_init(&run->visitor.random, random_next(&run->random));
+    run->waiters.life = &run->life;
+    random_init(&run->waiters.random, random_next(&run->random));
 }
 
 static void release(struct run *run)
@@ -452,6 +461,7 @@ static void release(struct run *run)
     stress_shared_release(&run->shared);
     buffer_release(&run->administrator.failure);
     buffer_release(&run->visitor.failure);
+    stress_waiters_release(&run->waiters);
 }
 
 static uint64_t operation_count(const struct run *run)
@@ -486,9 +496,12 @@ static void report(const struct run *run)
     printf("ran: transactions of the pair %" PRIu64 ", stopped by WATCH %" PRIu64 "\n",
            run->shared.raises, run->shared.raises_in_vain);
     printf("ran: groups popped %" PRIu64 ", entries read by blocked readers %" PRIu64
-           "; under load: %" PRIu64 " flushes, %" PRIu64 " compactions, %" PRIu64 " blocks read\n",
-           run->shared.groups_popped, run->shared.entries_read, run->administrator.flushes,
-           run->administrator.compactions, run->administrator.block_reads);
+           ", elements brought to waiters %" PRIu64 ", %" PRIu64
+           " of them unblocked; under load: %" PRIu64 " flushes, %" PRIu64 " compactions, %" PRIu64
+           " blocks read\n",
+           run->shared.groups_popped, run->shared.entries_read, run->waiters.served,
+           run->waiters.unblocked, run->administrator.flushes, run->administrator.compactions,
+           run->administrator.block_reads);
 }
 
 /* A run that did not do what it is for is a failure, too; one that the machine gave hardly any time can
@@ -509,6 +522,8 @@ static void expect_enough(struct run *run)
         give_up(run, "no transaction, or none that WATCH has stopped");
     if (was_long && run->visitor.talks == 0)
         give_up(run, "no talk came to its end");
+    if (was_long && (run->waiters.served == 0 || run->waiters.unblocked == 0))
+        give_up(run, "nobody has waited");
 }
 
 int main(void)
