@@ -101,7 +101,8 @@ static int count_tables_of_zstandard(struct fixture *f)
             continue;
         snprintf(path, sizeof(path), "%s/%s", f->server.data, entry->d_name);
         FILE *file = fopen(path, "r");
-        assert_non_null(file);
+        if (!file)
+            continue; /* what was merged goes meanwhile */
         assert_int_equal(fseek(file, -(long)sizeof(end), SEEK_END), 0);
         assert_int_equal(fread(end, 1, sizeof(end), file), sizeof(end));
         fclose(file);
