@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { FLIPS = 700, FILES_MAX = 256 };
+enum { FLIPS = 300, FILES_MAX = 256 };
 
 struct file_list {
     char names[FILES_MAX][64];
