@@ -5,21 +5,39 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { ARENA_ALIGNMENT = 8 };
 
+/* Chunks of one size that arenas of several threads take and give back. What is given back is kept for the
+ * next, so that memory of one purpose is not scattered over a heap that others use: a heap can give
+ * nothing back to the system that lies below something that lives. */
+struct arena_pool {
+    pthread_mutex_t lock; /* guards what follows */
+    struct arena_chunk *kept;
+    size_t chunk_bytes, bytes_max;
+    size_t bytes, kept_bytes; /* of all its chunks, of those in `kept` */
+};
+
+/* So long as all its chunks together have at most `bytes_max`, it keeps what is given back. */
+void arena_pool_init(struct arena_pool *pool, size_t chunk_bytes, size_t bytes_max);
+void arena_pool_release(struct arena_pool *pool); /* its arenas are released */
+size_t arena_pool_kept_bytes(struct arena_pool *pool);
+
 struct arena {
     struct arena_chunk *chunks; /* newest first */
+    struct arena_pool *pool;    /* NULL: chunks come from the heap */
     uint8_t *next;
     size_t left;
     size_t chunk_bytes;
-    atomic_size_t bytes; /* taken from the heap, chunk heads included */
+    atomic_size_t bytes; /* taken, chunk heads included */
 };
 
 void arena_init(struct arena *arena, size_t chunk_bytes);
+void arena_init_pooled(struct arena *arena, struct arena_pool *pool); /* which outlives it */
 void arena_release(struct arena *arena);
 /* NULL: there is no memory. */
 void *arena_try_allocate(struct arena *arena, size_t size); /* ARENA_ALIGNMENT */

@@ -59,6 +59,7 @@ struct memtable_set *memtable_set_create(struct lsm *db, lsn_t first_lsn)
             .safe_lsn = db_safe_lsn,
             .context = db,
             .spare = &db->writer.spare,
+            .chunks = &db->chunks,
         });
     }
     return set;
@@ -359,6 +360,8 @@ static struct lsm *allocate(const struct env *env, const char *directory,
     atomic_init(&db->oldest_snapshot, IDLE_LSN);
     atomic_init(&db->read_cap, IDLE_LSN);
     atomic_init(&db->visible_bound, 1);
+    arena_pool_init(&db->chunks, memtable_chunk_bytes(db->options.memtable_bytes / 2),
+                    db->options.memtable_bytes);
     db->writer.db = db;
     reader_bind_writer(&db->writer.reader, db);
     return db;
@@ -377,6 +380,7 @@ static void release(struct lsm *db)
     view_unref(db->view);
     (void)db_free_remains(db);
     assert(!db->live_views);
+    arena_pool_release(&db->chunks);
     wal_close(db->wal);
     version_set_close(db->versions);
     block_cache_destroy(db->cache);

@@ -15,6 +15,7 @@
 #ifndef LSM_DB_H
 #define LSM_DB_H
 
+#include "base/arena.h"
 #include "lsm/compaction_pick.h"
 #include "lsm/memtable.h"
 #include "lsm/version.h"
@@ -141,6 +142,8 @@ struct lsm {
     atomic_bool flush_requested, compact_requested;
     atomic_uint delay_us;         /* what lsm_write_delay_us says */
     uint64_t batches_until_delay; /* the delay is computed anew when this is 0; write_lock */
+
+    struct arena_pool chunks; /* of all memtables: what a flush sets free is the next ones' */
 
     pthread_mutex_t view_lock;
     struct view *view;

@@ -48,14 +48,22 @@ static struct mem_node *node_allocate(struct memtable *table, struct slice key, 
     return node_init(node, key, *height);
 }
 
+size_t memtable_chunk_bytes(size_t bytes_expected)
+{
+    size_t bytes = bytes_expected / 64;
+    return bytes < CHUNK_BYTES_MIN   ? CHUNK_BYTES_MIN
+           : bytes > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX
+                                     : bytes;
+}
+
 struct memtable *memtable_create(const struct memtable_options *options)
 {
     struct memtable *table = memory_zeroed(1, sizeof(struct memtable));
     table->options = *options;
-    size_t chunk = options->bytes_expected / 64;
-    arena_init(&table->arena, chunk < 4096              ? 4096
-                              : chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX
-                                                        : chunk);
+    if (options->chunks)
+        arena_init_pooled(&table->arena, options->chunks);
+    else
+        arena_init(&table->arena, memtable_chunk_bytes(options->bytes_expected));
     table->head =
         node_init(memory_allocate(node_bytes(HEIGHT_MAX, 0)), slice_make(NULL, 0), HEIGHT_MAX);
     atomic_init(&table->last, table->head);

@@ -37,7 +37,10 @@ struct memtable_options {
     /* Where writing finds memory when the heap has none; what was taken lives as long as the memtable.
      * NULL, or too little: the process ends. */
     struct spare *spare;
+    struct arena_pool *chunks; /* for nodes and values; NULL: the heap */
 };
+
+size_t memtable_chunk_bytes(size_t bytes_expected); /* a pool's for such memtables */
 
 struct memtable *memtable_create(const struct memtable_options *options);
 void memtable_destroy(struct memtable *table);

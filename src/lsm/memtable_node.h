@@ -13,6 +13,7 @@
 enum {
     HEIGHT_MAX = 12,
     FINGERS = 256,
+    CHUNK_BYTES_MIN = 4096,
     CHUNK_BYTES_MAX = 256 * 1024,
     CLASS_STEP = 16,  /* version sizes are rounded up to this ... */
     CLASS_COUNT = 64, /* ... and recycled by class up to 1 KiB; larger ones by the heap */

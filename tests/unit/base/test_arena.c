@@ -86,6 +86,71 @@ static void an_arena_without_memory_gives_nothing_and_goes_on(void **state)
     arena_release(&arena);
 }
 
+/* Two arenas in turn: what the first gives back is the second's. */
+static void a_pool_keeps_chunks_for_the_next_arena(void **state)
+{
+    (void)state;
+    enum { CHUNK_BYTES = 4096, CHUNKS = 3, HEAD_BYTES_MAX = 64 };
+    struct arena_pool pool;
+    struct arena first, second;
+    arena_pool_init(&pool, CHUNK_BYTES, CHUNKS * (CHUNK_BYTES + HEAD_BYTES_MAX));
+    arena_init_pooled(&first, &pool);
+    arena_init_pooled(&second, &pool);
+    uint8_t *blocks[CHUNKS];
+    for (int i = 0; i < CHUNKS; i++) {
+        blocks[i] = arena_try_allocate(&first, 1000);
+        for (int k = 1; k < 4; k++)
+            assert_non_null(arena_try_allocate(&first, 1000));
+    }
+    assert_non_null(arena_try_allocate(&first, 100000)); /* not one of the pool's */
+    assert_int_equal(arena_pool_kept_bytes(&pool), 0);
+    arena_release(&first);
+    assert_in_range(arena_pool_kept_bytes(&pool), CHUNKS * CHUNK_BYTES,
+                    CHUNKS * (CHUNK_BYTES + HEAD_BYTES_MAX));
+    uint64_t asked = memory_try_count();
+    uint8_t *again = arena_try_allocate(&second, 1000);
+    assert_true(again == blocks[0] || again == blocks[1] || again == blocks[2]);
+    assert_int_equal(memory_try_count(), asked);
+    arena_release(&second);
+    assert_non_null(arena_try_copy(&second, "usable after release", 20));
+    arena_release(&second);
+    arena_pool_release(&pool);
+}
+
+static void a_pool_keeps_no_more_than_its_bytes(void **state)
+{
+    (void)state;
+    enum { CHUNK_BYTES = 4096 };
+    struct arena_pool pool;
+    struct arena first, second;
+    arena_pool_init(&pool, CHUNK_BYTES, CHUNK_BYTES + 100); /* one, with its head */
+    arena_init_pooled(&first, &pool);
+    arena_init_pooled(&second, &pool);
+    assert_non_null(arena_try_allocate(&first, 8));
+    assert_non_null(arena_try_allocate(&second, 8));
+    arena_release(&first);
+    assert_int_equal(arena_pool_kept_bytes(&pool), 0); /* the second's counts */
+    arena_release(&second);
+    assert_in_range(arena_pool_kept_bytes(&pool), CHUNK_BYTES, CHUNK_BYTES + 100);
+    arena_pool_release(&pool);
+}
+
+static void a_pool_without_memory_counts_nothing(void **state)
+{
+    (void)state;
+    struct arena_pool pool;
+    struct arena arena;
+    arena_pool_init(&pool, 4096, 100000);
+    arena_init_pooled(&arena, &pool);
+    memory_fail_try(1, false);
+    assert_null(arena_try_allocate(&arena, 8));
+    memory_fail_try(0, false);
+    assert_int_equal(arena_bytes(&arena), 0);
+    assert_non_null(arena_try_allocate(&arena, 8));
+    arena_release(&arena);
+    arena_pool_release(&pool); /* asserts that what it has is all it counts */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +158,9 @@ int main(void)
         cmocka_unit_test(arena_counts_its_bytes_and_wastes_little),
         cmocka_unit_test(arena_is_usable_after_release),
         cmocka_unit_test(an_arena_without_memory_gives_nothing_and_goes_on),
+        cmocka_unit_test(a_pool_keeps_chunks_for_the_next_arena),
+        cmocka_unit_test(a_pool_keeps_no_more_than_its_bytes),
+        cmocka_unit_test(a_pool_without_memory_counts_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,20 @@ static void a_step_of_a_flush_that_is_done_already_is_the_last_one(void **state)
     assert_int_equal(table_count(f), 1);
 }
 
+static void memtables_take_the_chunks_that_a_flush_set_free(void **state)
+{
+    struct db_fixture *f = *state;
+    fill(f);
+    assert_int_equal(arena_pool_kept_bytes(&f->db->chunks), 0);
+    db_fixture_work(f, false);
+    size_t kept = arena_pool_kept_bytes(&f->db->chunks);
+    assert_in_range(kept, (size_t)2 * KEYS * 100, f->options.memtable_bytes);
+    fill(f);
+    assert_in_range(arena_pool_kept_bytes(&f->db->chunks), 0, kept - (size_t)2 * KEYS * 100);
+    db_fixture_work(f, false);
+    assert_int_equal(arena_pool_kept_bytes(&f->db->chunks), kept); /* it was enough for all */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +117,8 @@ int main(void)
             a_flush_that_cannot_write_leaves_no_table_and_is_tried_again, db_fixture_setup,
             db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_step_of_a_flush_that_is_done_already_is_the_last_one,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(memtables_take_the_chunks_that_a_flush_set_free,
                                         db_fixture_setup, db_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
