@@ -376,6 +376,7 @@ static void info_cordwood(struct info *info)
     number(info, "compaction_write_bytes", engine->compaction_write_bytes);
     number(info, "tables_moved", engine->tables_moved);
     number(info, "tables_dropped_unread", engine->tables_dropped_unread);
+    number(info, "open_table_bytes", engine->open_table_bytes);
     number(info, "block_cache_bytes", engine->cache_bytes);
     number(info, "block_cache_hits", engine->cache_hits);
     number(info, "block_cache_misses", engine->cache_misses);

@@ -23,8 +23,9 @@
 enum {
     SHARDS = 16,
     BUCKETS_MIN = 64,
-    GHOSTS = 4096,        /* remembered hashes a shard */
-    PROBATION_SHARE = 10, /* one n-th of the bytes */
+    GHOSTS = 4096,         /* remembered hashes a shard */
+    PROBATION_SHARE = 10,  /* one n-th of the bytes */
+    CHARGED_SHARE_MAX = 2, /* the same of the capacity, for what lies beside the cache */
     SEEN_MAX = 3,
     HEAP_HEAD_BYTES = 16, /* what malloc adds to a piece of memory */
 };
@@ -63,6 +64,7 @@ struct shard {
 
 struct block_cache {
     struct shard shards[SHARDS];
+    atomic_size_t capacity_bytes, charged_bytes;
 };
 
 /* ---- Blocks -------------------------------------------------------------------------------- */
@@ -267,6 +269,7 @@ struct block_cache *block_cache_create(size_t capacity_bytes)
         shard_grow(&cache->shards[i]);
         cache->shards[i].capacity_bytes = capacity_bytes / SHARDS;
     }
+    atomic_init(&cache->capacity_bytes, capacity_bytes);
     return cache;
 }
 
@@ -274,6 +277,7 @@ void block_cache_destroy(struct block_cache *cache)
 {
     if (!cache)
         return;
+    assert(atomic_load(&cache->charged_bytes) == 0);
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         for (int name = 0; name < QUEUE_COUNT; name++) {
@@ -288,15 +292,37 @@ void block_cache_destroy(struct block_cache *cache)
     memory_free(cache);
 }
 
-void block_cache_set_capacity(struct block_cache *cache, size_t capacity_bytes)
+/* Both numbers are read under each shard's lock: who changed one last also comes last. */
+static void apply_capacity(struct block_cache *cache)
 {
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         pthread_mutex_lock(&shard->lock);
-        shard->capacity_bytes = capacity_bytes / SHARDS;
+        size_t capacity = atomic_load(&cache->capacity_bytes);
+        size_t charged = atomic_load(&cache->charged_bytes), most = capacity / CHARGED_SHARE_MAX;
+        shard->capacity_bytes = (capacity - (charged < most ? charged : most)) / SHARDS;
         shard_shrink(shard, NULL);
         pthread_mutex_unlock(&shard->lock);
     }
+}
+
+void block_cache_set_capacity(struct block_cache *cache, size_t capacity_bytes)
+{
+    atomic_store(&cache->capacity_bytes, capacity_bytes);
+    apply_capacity(cache);
+}
+
+void block_cache_charge(struct block_cache *cache, size_t bytes)
+{
+    atomic_fetch_add(&cache->charged_bytes, bytes);
+    apply_capacity(cache);
+}
+
+void block_cache_discharge(struct block_cache *cache, size_t bytes)
+{
+    assert(atomic_load(&cache->charged_bytes) >= bytes);
+    atomic_fetch_sub(&cache->charged_bytes, bytes);
+    apply_capacity(cache);
 }
 
 static struct shard *cache_shard(struct block_cache *cache, uint64_t hash)
@@ -398,7 +424,7 @@ void block_cache_erase_table(struct block_cache *cache, uint64_t table_number)
 
 void block_cache_get_stats(struct block_cache *cache, struct block_cache_stats *stats)
 {
-    *stats = (struct block_cache_stats){0};
+    *stats = (struct block_cache_stats){.charged_bytes = atomic_load(&cache->charged_bytes)};
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         pthread_mutex_lock(&shard->lock);

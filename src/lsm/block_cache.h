@@ -20,6 +20,10 @@ struct block_pin {
 struct block_cache *block_cache_create(size_t capacity_bytes);
 void block_cache_destroy(struct block_cache *cache);
 void block_cache_set_capacity(struct block_cache *cache, size_t capacity_bytes);
+/* Memory beside the cache that its capacity is to cover, too (open tables: filters and top indexes): blocks
+ * make room for it, up to half of the capacity. */
+void block_cache_charge(struct block_cache *cache, size_t bytes);
+void block_cache_discharge(struct block_cache *cache, size_t bytes);
 
 /* true: found, pinned, *data is the block. */
 bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t offset,
@@ -43,7 +47,7 @@ void block_unpin(struct block_pin *pin);
 void block_cache_erase_table(struct block_cache *cache, uint64_t table_number);
 
 struct block_cache_stats {
-    uint64_t bytes, hits, misses, inserts, evictions;
+    uint64_t bytes, charged_bytes, hits, misses, inserts, evictions;
 };
 void block_cache_get_stats(struct block_cache *cache, struct block_cache_stats *stats);
 /* Queues, index, bytes and references agree. STATUS_CORRUPT and a sentence about the first fault. */

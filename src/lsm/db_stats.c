@@ -91,6 +91,7 @@ void lsm_get_stats(struct lsm *db, struct lsm_stats *stats)
     struct block_cache_stats cache;
     block_cache_get_stats(db->cache, &cache);
     stats->cache_bytes = cache.bytes;
+    stats->open_table_bytes = cache.charged_bytes;
     stats->cache_hits = cache.hits;
     stats->cache_misses = cache.misses;
     pthread_mutex_lock(&db->view_lock);

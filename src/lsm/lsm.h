@@ -62,7 +62,7 @@ struct lsm_options {
     struct lsm_tree_options trees[LSM_TREES_MAX];
     unsigned tree_count;
     size_t memtable_bytes;       /* all trees, active and flushing; 0: 64 MiB */
-    size_t block_cache_bytes;    /* 0: 64 MiB */
+    size_t block_cache_bytes;    /* blocks and, up to half of it, open tables; 0: 64 MiB */
     uint64_t wal_segment_bytes;  /* 0: 32 MiB */
     /* LZ4: what waits to be written to the log at one time is compressed, by who writes it, where that saves
      * pages. A log is read the same, whatever this says. */
@@ -325,6 +325,7 @@ struct lsm_stats {
     uint64_t recovered_batches, recovered_bytes, recovery_us, recovery_cut_bytes;
     uint64_t flush_count, flush_bytes, compaction_count, compaction_read_bytes,
         compaction_write_bytes, tables_moved, tables_dropped_unread; /* of all trees */
+    uint64_t open_table_bytes; /* filters and top indexes of the tables that are open */
     uint64_t cache_bytes, cache_hits, cache_misses, filter_checks, filter_negatives, block_reads;
     uint64_t snapshot_count, reader_count;
     bool was_clean, read_only;

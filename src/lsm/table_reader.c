@@ -276,6 +276,10 @@ enum status table_open(const struct env *env, const char *path, uint64_t number,
         table_close(opened);
         return status;
     }
+    if (cache) {
+        opened->charged_bytes = opened->memory_bytes;
+        block_cache_charge(cache, opened->charged_bytes);
+    }
     *table = opened;
     return STATUS_OK;
 }
@@ -284,6 +288,8 @@ void table_close(struct table *table)
 {
     if (!table)
         return;
+    if (table->charged_bytes)
+        block_cache_discharge(table->cache, table->charged_bytes);
     vfs_close(table->file);
     memory_free(table->top_memory);
     memory_free(table->filter_memory);

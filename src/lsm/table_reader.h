@@ -23,7 +23,7 @@ struct table {
     struct slice filter;    /* empty: none */
     struct range_delete *ranges;
     size_t range_count;
-    size_t memory_bytes;
+    size_t memory_bytes, charged_bytes; /* the latter: as the cache knows it */
     const struct block_codec *codec; /* of encoded blocks; NULL: there are none */
     struct block_handle dictionary;  /* behind the data; stored_bytes 0: none */
     lsn_t base_lsn;                  /* encoded blocks count from here */

@@ -174,6 +174,35 @@ static void newest_block_stays_even_when_it_is_larger_than_the_cache(void **stat
     block_cache_destroy(cache);
 }
 
+/* The bytes of blocks when more were inserted than fit. */
+static uint64_t bytes_when_full(struct block_cache *cache)
+{
+    for (uint64_t i = 0; i < 6000; i++)
+        insert(cache, 3, i);
+    return stats_of(cache).bytes;
+}
+
+static void blocks_make_room_for_what_is_charged_up_to_half(void **state)
+{
+    (void)state;
+    struct block_cache *cache = block_cache_create(4 * MIB);
+    uint64_t all = bytes_when_full(cache);
+    assert_in_range(all, 3 * MIB, 4 * MIB);
+    block_cache_charge(cache, MIB);
+    assert_int_equal(stats_of(cache).charged_bytes, MIB);
+    assert_in_range(stats_of(cache).bytes, all - 2 * MIB, 3 * MIB); /* at once */
+    assert_in_range(bytes_when_full(cache), 2 * MIB, 3 * MIB);
+    block_cache_charge(cache, 100 * MIB);
+    assert_in_range(bytes_when_full(cache), MIB, 2 * MIB);
+    block_cache_set_capacity(cache, 2 * MIB);
+    assert_in_range(bytes_when_full(cache), MIB / 2, MIB);
+    block_cache_set_capacity(cache, 4 * MIB);
+    block_cache_discharge(cache, 101 * MIB);
+    assert_int_equal(stats_of(cache).charged_bytes, 0);
+    assert_in_range(bytes_when_full(cache), 3 * MIB, 4 * MIB);
+    block_cache_destroy(cache);
+}
+
 static void wrapped_block_is_not_in_the_cache(void **state)
 {
     (void)state;
@@ -249,6 +278,7 @@ int main(void)
         cmocka_unit_test(block_that_comes_back_soon_is_kept_over_a_scan),
         cmocka_unit_test(pinned_block_survives_everything),
         cmocka_unit_test(newest_block_stays_even_when_it_is_larger_than_the_cache),
+        cmocka_unit_test(blocks_make_room_for_what_is_charged_up_to_half),
         cmocka_unit_test(wrapped_block_is_not_in_the_cache),
         cmocka_unit_test(second_insert_gives_the_first_block),
         cmocka_unit_test(threads_share_it),

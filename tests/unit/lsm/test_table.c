@@ -567,6 +567,21 @@ static void nowait_open_would_block(void **state)
     vfs_fault_release(fixture->vfs);
 }
 
+static void an_open_table_is_charged_to_the_cache(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct table_options options = {.filter_bits_per_key = 10};
+    struct block_cache_stats stats;
+    make_entries(fixture, 1000, 100000);
+    struct table *table = build_and_open(fixture, &options);
+    block_cache_get_stats(fixture->cache, &stats);
+    assert_int_equal(stats.charged_bytes, table_memory_bytes(table));
+    assert_in_range(stats.charged_bytes, 1000, 1 << 16); /* the filter is 10 bits a key */
+    table_close(table);
+    block_cache_get_stats(fixture->cache, &stats);
+    assert_int_equal(stats.charged_bytes, 0);
+}
+
 static void scan_that_keeps_the_cache_inserts_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -1020,6 +1035,7 @@ int main(void)
         encoded_test(nowait_cursor_is_placed_again_after_each_fetch),
         encoded_zstd_test(nowait_cursor_is_placed_again_after_each_fetch),
         table_test(nowait_open_would_block),
+        table_test(an_open_table_is_charged_to_the_cache),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
