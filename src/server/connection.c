@@ -319,7 +319,8 @@ static void after_flush(struct connection *connection)
         close_now(connection);
     } else if (!is_empty) {
         link_append(&connection->loop->held, &connection->link);
-    } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work) {
+    } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work &&
+               !session_has_given_way(connection->session)) {
         close_now(connection);
     }
 }

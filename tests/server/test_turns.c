@@ -70,11 +70,36 @@ static void a_long_pipeline_is_interrupted_for_others(void **state)
     buffer_release(&requests);
 }
 
+/* What a stop finds begun, it finishes. */
+static void a_stop_waits_for_the_turns_of_what_was_read(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer requests = {0};
+    struct resp_reply reply = {0};
+    start(f, NULL);
+    set_keys(f);
+    for (int i = 0; i < REQUESTS; i++)
+        buffer_append_text(&requests, "SCAN 0 MATCH no COUNT 200\r\n");
+    assert_true(resp_client_send(&f->client, buffer_slice(&requests)));
+    assert_true(resp_client_read(&f->client, &reply)); /* all of it has come */
+    resp_reply_release(&reply);
+    assert_int_equal(kill(f->server.pid, SIGTERM), 0);
+    for (int i = 1; i < REQUESTS; i++) {
+        assert_true(resp_client_read(&f->client, &reply));
+        assert_int_equal(reply.count, 2);
+        resp_reply_release(&reply);
+    }
+    assert_true(resp_client_sees_close(&f->client));
+    assert_int_equal(test_server_wait(&f->server), 0);
+    buffer_release(&requests);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_long_pipeline_is_interrupted_for_others),
+        TEST(a_stop_waits_for_the_turns_of_what_was_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
