@@ -160,7 +160,7 @@ enum status memory_purge_command(struct command_context *c)
 {
     if (c->nowait)
         return STATUS_WOULD_BLOCK;
-    process_heap_trim();
+    process_heap_trim(0);
     return reply_ok(c);
 }
 

@@ -48,9 +48,9 @@ void process_heap_read(struct process_heap *heap)
 
 #ifdef __GLIBC__
 
-void process_heap_trim(void)
+void process_heap_trim(size_t kept_bytes)
 {
-    malloc_trim(0);
+    (void)malloc_trim(kept_bytes); /* nothing follows from what it found */
 }
 
 bool process_heap_report(struct buffer *out)
@@ -70,8 +70,9 @@ bool process_heap_report(struct buffer *out)
 
 #else
 
-void process_heap_trim(void)
+void process_heap_trim(size_t kept_bytes)
 {
+    (void)kept_bytes;
 }
 
 bool process_heap_report(struct buffer *out)

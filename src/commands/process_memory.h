@@ -19,8 +19,8 @@ struct process_heap {
 
 /* Looks at every arena. */
 void process_heap_read(struct process_heap *heap);
-/* Gives back what is free; takes its time. */
-void process_heap_trim(void);
+/* Gives back what is free, but for so much at the heap's end; takes its time. */
+void process_heap_trim(size_t kept_bytes);
 /* A report for people, appended; false: this C library has none. */
 bool process_heap_report(struct buffer *out);
 

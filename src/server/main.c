@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* cordwood-server [FILE] [--name value ...]: flags and configuration, messages, then the server. */
 #include "commands/command.h"
+#include "server/heap.h"
 #include "server/logger.h"
 #include "server/server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,6 @@
 
 enum {
     FILES_BESIDE_CLIENTS = 1024, /* tables, log segments, listeners */
-    LARGE_BUFFER_BYTES = 4 << 20,
-    ALLOCATOR_KEPT_BYTES = 64 << 20,
 };
 
 static const char usage[] =
@@ -138,6 +136,7 @@ static int run(int count, char **words, struct vfs *vfs, struct config *config)
         buffer_release(&error);
         return EXIT_FAILURE;
     }
+    heap_configure((unsigned)config_integer(config, CONFIG_io_threads));
     struct host host = {.config = config, .logger = open_logger(config)};
     if (!host.logger)
         return EXIT_FAILURE;
@@ -151,21 +150,9 @@ static int run(int count, char **words, struct vfs *vfs, struct config *config)
     return code;
 }
 
-/* Very large buffers come from the system and go back to it: glibc would raise the threshold to 32 MiB
- * with those that are freed, and keep such pieces for each thread that once built a large reply. The
- * replies of a pipeline lie below it: at 128 KiB, a mapping each, range reads cost a third more. */
-static void configure_allocator(void)
-{
-#ifdef __GLIBC__
-    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES); /* a wish, like the next */
-    (void)mallopt(M_TRIM_THRESHOLD, ALLOCATOR_KEPT_BYTES);
-#endif
-}
-
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
-    configure_allocator();
     const char *word = argc == 2 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         fputs(usage, stdout);

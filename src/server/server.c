@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "server/connection.h"
+#include "server/heap.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -13,6 +14,7 @@
 enum {
     EXPIRY_PERIOD_MS = 100,
     EXPIRY_SLICE_US = 25000, /* of each period, at most */
+    EXPIRIES_A_TRIM = 100,   /* of the heap: every 10 s */
 };
 
 enum { COLD_LZ4, COLD_ZSTD }; /* indexes of cold-compression's choices */
@@ -81,6 +83,8 @@ static void run_expiry(struct worker_job *job)
     uint64_t until = env_monotonic_us(server->env) + EXPIRY_SLICE_US;
     while (service_expire(server->service) && env_monotonic_us(server->env) < until)
         ;
+    if (++server->expiries % EXPIRIES_A_TRIM == 0)
+        heap_trim(); /* nobody is waiting for it */
     atomic_store(&server->is_expiring, false);
 }
 

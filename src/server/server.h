@@ -65,6 +65,7 @@ struct server {
     bool has_handles; /* signals and timer are initialised */
     struct worker_job expiry_job;
     atomic_bool is_expiring;
+    uint64_t expiries; /* jobs that ran; the running one's */
     struct loop_task stop_task;
     struct server_task *loop_tasks; /* one a loop: for holding still, at last for the stop */
 
