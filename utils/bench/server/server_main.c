@@ -4,7 +4,7 @@
  *      BENCH_SECONDS= of a turn (0.3)         BENCH_ROUNDS= turns of each (3)
  *      BENCH_ENTRIES= for storage (500000)        BENCH_RECORDS= of YCSB (50000)
  *      BENCH_SUSTAINED_SECONDS= of a run of sustained (15)
- *      BENCH_ONLY= a part: throughput, io-threads, ycsb, storage, write_many, sustained
+ *      BENCH_ONLY= parts: throughput, io-threads, ycsb, storage, write_many, sustained
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
 #include "bench/disk.h"
 #include "bench/server/server_bench.h"
@@ -51,20 +51,54 @@ static void note_conditions(const struct server_bench *bench)
                       sysconf(_SC_NPROCESSORS_ONLN));
 }
 
+static void bench_throughput_1(const struct server_bench *bench)
+{
+    bench_throughput(bench, 0);
+}
+
+static void bench_throughput_2(const struct server_bench *bench)
+{
+    bench_throughput(bench, 2);
+}
+
+static const struct part {
+    const char *name;
+    void (*run)(const struct server_bench *bench);
+} parts[] = {
+    {"throughput", bench_throughput_1},
+    {"io-threads", bench_throughput_2},
+    {"ycsb", bench_ycsb},
+    {"storage", bench_storage},
+    {"write_many", bench_write_many},
+    {"sustained", bench_sustained},
+};
+
+/* `only`: names with a comma between; NULL: all. */
+static bool is_wanted(const char *only, const char *name)
+{
+    size_t size = strlen(name);
+
+    if (!only)
+        return true;
+    for (const char *at = only; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
+        if (strcspn(at, ",") == size && memcmp(at, name, size) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void run_parts(const struct server_bench *bench, const char *only)
 {
-    if (!only || strcmp(only, "throughput") == 0)
-        bench_throughput(bench, 0);
-    if (!only || strcmp(only, "io-threads") == 0)
-        bench_throughput(bench, 2);
-    if (!only || strcmp(only, "ycsb") == 0)
-        bench_ycsb(bench);
-    if (!only || strcmp(only, "storage") == 0)
-        bench_storage(bench);
-    if (!only || strcmp(only, "write_many") == 0)
-        bench_write_many(bench);
-    if (!only || strcmp(only, "sustained") == 0)
-        bench_sustained(bench);
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (!is_wanted(only, parts[i].name))
+            continue;
+        any = true;
+        parts[i].run(bench);
+    }
+    if (!any)
+        bench_fail("BENCH_ONLY names no part");
 }
 
 int main(int argc, char **argv)

@@ -121,22 +121,22 @@ double server_pair_cpu_seconds(const struct server_pair *pair, enum test_server_
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static double cpu_seconds_of_both(const struct server_pair *pair)
-{
-    return server_pair_cpu_seconds(pair, SERVER_CORDWOOD) +
-           server_pair_cpu_seconds(pair, SERVER_REDIS);
-}
-
-void server_pair_settle(struct server_pair *pair)
+void server_pair_settle_one(struct server_pair *pair, enum test_server_kind kind)
 {
     const struct timespec pause = {0, 100 * 1000000};
 
     for (int tries = 0; tries < SETTLE_TRIES_MAX; tries++) {
-        double began = cpu_seconds_of_both(pair);
+        double began = server_pair_cpu_seconds(pair, kind);
         nanosleep(&pause, NULL);
-        if (cpu_seconds_of_both(pair) - began < 0.01)
+        if (server_pair_cpu_seconds(pair, kind) - began < 0.005)
             return;
     }
+}
+
+void server_pair_settle(struct server_pair *pair)
+{
+    for (EACH_SERVER(kind))
+        server_pair_settle_one(pair, kind);
 }
 
 /* ---- Commands -------------------------------------------------------------------------------- */
@@ -266,10 +266,14 @@ uint64_t server_pair_resident_bytes(const struct server_pair *pair, enum test_se
     return process_field(pair->servers[kind].pid, "status", "VmRSS:") * 1024;
 }
 
-static uint64_t directory_bytes(const char *path, const char *part)
+struct file_sums {
+    uint64_t bytes;
+    unsigned count;
+};
+
+static void add_files(const char *path, const char *part, struct file_sums *sums)
 {
     DIR *directory = opendir(path);
-    uint64_t bytes = 0;
     struct dirent *entry;
     struct stat status;
     char child[1024];
@@ -278,18 +282,31 @@ static uint64_t directory_bytes(const char *path, const char *part)
         snprintf(child, sizeof child, "%s/%s", path, entry->d_name);
         if (entry->d_name[0] == '.' || lstat(child, &status) != 0)
             continue;
-        if (S_ISDIR(status.st_mode))
-            bytes += directory_bytes(child, part);
-        else if (strstr(entry->d_name, part))
-            bytes += (uint64_t)status.st_size;
+        if (S_ISDIR(status.st_mode)) {
+            add_files(child, part, sums);
+        } else if (strstr(entry->d_name, part)) {
+            sums->bytes += (uint64_t)status.st_size;
+            sums->count++;
+        }
     }
     if (directory)
         closedir(directory);
-    return bytes;
 }
 
 uint64_t server_pair_file_bytes(const struct server_pair *pair, enum test_server_kind kind,
                                 const char *part)
 {
-    return directory_bytes(pair->servers[kind].data, part);
+    struct file_sums sums = {0};
+
+    add_files(pair->servers[kind].data, part, &sums);
+    return sums.bytes;
+}
+
+unsigned server_pair_file_count(const struct server_pair *pair, enum test_server_kind kind,
+                                const char *part)
+{
+    struct file_sums sums = {0};
+
+    add_files(pair->servers[kind].data, part, &sums);
+    return sums.count;
 }

@@ -38,6 +38,7 @@ void server_pair_let_both_run(struct server_pair *pair);
 void server_pair_let_none_run(struct server_pair *pair);
 /* Waits until both have done their work in the background. */
 void server_pair_settle(struct server_pair *pair);
+void server_pair_settle_one(struct server_pair *pair, enum test_server_kind kind);
 
 /* One command; its reply must not be an error. */
 void server_pair_command(struct server_pair *pair, enum test_server_kind kind,
@@ -62,6 +63,8 @@ uint64_t server_pair_written_bytes(const struct server_pair *pair, enum test_ser
 uint64_t server_pair_resident_bytes(const struct server_pair *pair, enum test_server_kind kind);
 /* Of the files whose names contain `part`; "" for all. */
 uint64_t server_pair_file_bytes(const struct server_pair *pair, enum test_server_kind kind,
+                                const char *part);
+unsigned server_pair_file_count(const struct server_pair *pair, enum test_server_kind kind,
                                 const char *part);
 
 /* Prints "bench: what", ends the servers and the program. */

@@ -182,8 +182,6 @@ static void run(struct sustained *sustained, const char *name, enum test_server_
 
 static void run_both(struct sustained *sustained, const char *name)
 {
-    if (!bench_wants(sustained->bench, name))
-        return;
     printf("%s\n", name);
     for (EACH_SERVER(kind))
         run(sustained, name, kind);
