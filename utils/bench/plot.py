@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """plot.py FOLDER RESULTS...: draws the results files of the benchmarks (results.h has the format) as SVG
 files in FOLDER, by gnuplot. A plot whose figures are in none of the files is left as it is."""
+import collections
 import os
 import subprocess
 import sys
@@ -12,19 +13,27 @@ GREY = "#969696"
 
 
 class Results:
-    """Medians of all files: {(suite, case, subject, measure): value}, in their order."""
+    """Medians of all files: {(suite, case, subject, measure): value}, in their order; and curves, whose
+    points are "round 1", "round 2" or "second 1" ... : the same to a list of values."""
 
     def __init__(self, paths):
-        self.medians = {}
+        self.medians, self.curves = {}, collections.defaultdict(list)
         for path in paths:
             with open(path) as file:
                 for line in file:
                     fields = line.rstrip("\n").split("\t")
-                    if not line.startswith("#") and len(fields) == 6 and fields[4] == "median":
+                    if line.startswith("#") or len(fields) != 6:
+                        continue
+                    if fields[4] == "median":
                         self.medians[tuple(fields[:4])] = float(fields[5])
+                    elif fields[4].startswith(("round ", "second ")):
+                        self.curves[tuple(fields[:4])].append(float(fields[5]))
 
     def get(self, *key):
         return self.medians.get(key)
+
+    def curve(self, *key):
+        return self.curves.get(key, [])
 
     def cases(self, suite, measure):
         """Names of the suite's cases that have the measure."""
@@ -230,12 +239,44 @@ set xtics scale 0
     gnuplot(folder, "engine-disk", 760, 390, script)
 
 
+def plot_curves(folder, name, title, xlabel, ylabel, curves):
+    """Lines of ours and redis' values; nothing without both."""
+    subjects = ["cordwood", "redis"]
+    if not all(curves[subject] for subject in subjects):
+        return
+    colors = {"cordwood": OURS, "redis": PEERS["redis"]}
+    script = "".join(data_block(subject, [[i + 1, value] for i, value in enumerate(curves[subject])])
+                     for subject in subjects)
+    script += f"""
+set title {quoted(title)}
+set xlabel {quoted(xlabel)} textcolor "#303030"
+set ylabel {quoted(ylabel)} textcolor "#303030"
+set yrange [0:*]
+set bmargin 5.5
+plot """ + ", ".join(f"${subject} using 1:2 with linespoints pointtype 7 pointsize 0.5 linewidth 2 "
+                     f"linecolor '{colors[subject]}' title '{subject}'" for subject in subjects) + "\n"
+    gnuplot(folder, name, 760, 360, script)
+
+
+def plot_churn(results, folder):
+    plot_curves(folder, "churn", "Disk while the same keys are overwritten, round after round", "round",
+                "MiB (tables, AOF)",
+                {subject: results.curve("churn", "overwrites", subject, "disk_mib") for subject in ("cordwood", "redis")})
+
+
+def plot_sustained(results, folder):
+    plot_curves(folder, "sustained", "SET of 1 KiB, random keys, more than is sustained: rate of each second",
+                "second", "thousand commands",
+                {subject: [value / 1e3 for value in results.curve("sustained", "overwrites", subject, "ops_in_second")]
+                 for subject in ("cordwood", "redis")})
+
+
 def main():
     folder, paths = sys.argv[1], [path for path in sys.argv[2:] if os.path.exists(path)]
     if not paths:
         sys.exit("plot.py: there are no results; run make bench first")
     results = Results(paths)
-    for draw in (plot_throughput, plot_latency, plot_disk, plot_ycsb, plot_engine, plot_engine_disk):
+    for draw in (plot_throughput, plot_latency, plot_disk, plot_ycsb, plot_churn, plot_sustained, plot_engine, plot_engine_disk):
         draw(results, folder)
 
 

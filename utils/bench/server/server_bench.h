@@ -15,6 +15,9 @@ struct server_bench {
     double seconds;           /* a turn */
     unsigned entries;         /* for disk and start-up */
     unsigned records;         /* of YCSB */
+    unsigned growth_mib;      /* to which data grows */
+    unsigned deleted;         /* entries of a stream or list that is deleted */
+    unsigned wal_mib;         /* of the log that a start reads */
     double sustained_seconds; /* a run under more load than is sustained */
     const char *filter;       /* only cases whose names contain it; NULL: all */
 };
@@ -25,6 +28,11 @@ void bench_throughput(const struct server_bench *bench, unsigned io_threads);
 void bench_ycsb(const struct server_bench *bench);
 void bench_storage(const struct server_bench *bench);   /* space, amplification, memory, start-up */
 void bench_sustained(const struct server_bench *bench); /* more load than compaction takes */
+void bench_growth(const struct server_bench *bench);    /* memory while data grows */
+void bench_churn(const struct server_bench *bench);     /* disk while keys are overwritten */
+void bench_deletes(const struct server_bench *bench);   /* of millions of entries at once */
+void bench_scan(const struct server_bench *bench);      /* a whole stream by hiredis */
+void bench_start(const struct server_bench *bench);
 void bench_write_many(const struct server_bench *bench);
 
 /* ---- What the parts share ---------------------------------------------------------------------- */

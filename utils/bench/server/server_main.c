@@ -4,7 +4,11 @@
  *      BENCH_SECONDS= of a turn (0.3)         BENCH_ROUNDS= turns of each (3)
  *      BENCH_ENTRIES= for storage (500000)        BENCH_RECORDS= of YCSB (50000)
  *      BENCH_SUSTAINED_SECONDS= of a run of sustained (15)
- *      BENCH_ONLY= parts: throughput, io-threads, ycsb, storage, write_many, sustained
+ *      BENCH_GROWTH_MIB= of data that memory is measured beside (640)
+ *      BENCH_DELETED= entries of what is deleted at once (10000000)
+ *      BENCH_WAL_MIB= of the log that a start reads (256)
+ *      BENCH_ONLY= parts: throughput, io-threads, ycsb, storage, write_many, sustained,
+ *          growth, churn, start, deletes, scan
  *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
 #include "bench/disk.h"
 #include "bench/server/server_bench.h"
@@ -70,6 +74,11 @@ static const struct part {
     {"ycsb", bench_ycsb},
     {"storage", bench_storage},
     {"write_many", bench_write_many},
+    {"scan", bench_scan},
+    {"start", bench_start},
+    {"deletes", bench_deletes},
+    {"churn", bench_churn},
+    {"growth", bench_growth},
     {"sustained", bench_sustained},
 };
 
@@ -109,6 +118,9 @@ int main(int argc, char **argv)
         .entries = (unsigned)environment_number("BENCH_ENTRIES", 500000),
         .records = (unsigned)environment_number("BENCH_RECORDS", 50000),
         .sustained_seconds = environment_number("BENCH_SUSTAINED_SECONDS", 15),
+        .growth_mib = (unsigned)environment_number("BENCH_GROWTH_MIB", 640),
+        .deleted = (unsigned)environment_number("BENCH_DELETED", 10000000),
+        .wal_mib = (unsigned)environment_number("BENCH_WAL_MIB", 256),
         .filter = getenv("BENCH_FILTER"),
     };
     const char *directory = getenv("TMPDIR"); /* where the servers' data goes */
