@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* INFO: Redis's sections and field names with our values, and a section of our own, cordwood, with
  * the engine's counters. What has no counterpart here shows the value that says so (0, or "ok"). */
+#include "commands/info.h"
+
 #include "commands/process_memory.h"
 #include "commands/service_state.h"
 #include "types/keyspace.h"
@@ -13,8 +15,8 @@
 enum { LOOPS_SHOWN_MAX = 128 }; /* as io-threads has it */
 
 struct info {
-    struct command_context *c;
     struct service *service;
+    struct access *access;
     struct buffer *out;
     struct lsm_stats engine;
     enum status status;
@@ -305,9 +307,9 @@ static void info_keyspace(struct info *info)
     unsigned count = store_database_count(info->service->store);
     for (unsigned i = 0; i < count && !info->status; i++) {
         uint64_t keys = 0, expires = 0;
-        info->status = access_select(info->c->access, i);
+        info->status = access_select(info->access, i);
         if (!info->status)
-            info->status = keyspace_count(info->c->access, &keys, &expires);
+            info->status = keyspace_count(info->access, &keys, &expires);
         if (!info->status && keys > 0)
             buffer_printf(info->out, "db%u:keys=%llu,expires=%llu,avg_ttl=0\r\n", i,
                           (unsigned long long)keys, (unsigned long long)expires);
@@ -435,22 +437,39 @@ static bool is_asked(const struct command_context *c, const struct section *sect
     return false;
 }
 
+static void append_section(struct info *info, const struct section *section)
+{
+    if (info->out->size > 0)
+        buffer_append_text(info->out, "\r\n");
+    buffer_printf(info->out, "# %s\r\n", section->title);
+    if (section->append)
+        section->append(info);
+}
+
+/* `c` NULL: every section. */
+static enum status append_sections(struct info *info, const struct command_context *c)
+{
+    lsm_get_stats(store_engine(service_store(info->service)), &info->engine);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0] && !info->status; i++)
+        if (!c || is_asked(c, &sections[i]))
+            append_section(info, &sections[i]);
+    return info->status;
+}
+
+enum status info_append_everything(struct service *service, struct access *access,
+                                   struct buffer *out)
+{
+    struct info info = {.service = service, .access = access, .out = out};
+    return append_sections(&info, NULL);
+}
+
 enum status info_command(struct command_context *c)
 {
     struct buffer text = {0};
-    struct info info = {.c = c, .service = c->service, .out = &text};
-    lsm_get_stats(store_engine(service_store(c->service)), &info.engine);
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0] && !info.status; i++) {
-        if (!is_asked(c, &sections[i]))
-            continue;
-        if (text.size > 0)
-            buffer_append_text(&text, "\r\n");
-        buffer_printf(&text, "# %s\r\n", sections[i].title);
-        if (sections[i].append)
-            sections[i].append(&info);
-    }
-    if (!info.status)
+    struct info info = {.service = c->service, .access = c->access, .out = &text};
+    enum status status = append_sections(&info, c);
+    if (!status)
         resp_verbatim(c->reply, "txt", buffer_slice(&text));
     buffer_release(&text);
-    return info.status;
+    return status;
 }
