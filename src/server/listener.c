@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "server/connection.h"
+#include "server/metrics_port.h"
 #include "server/server.h"
 
 #include <assert.h>
@@ -26,6 +27,7 @@ struct listener {
     struct listener *next;
     int file_descriptor;
     bool json, is_unix;
+    struct metrics_port *metrics; /* or NULL */
     unsigned open_handles;
     char name[128];
 };
@@ -42,9 +44,11 @@ const char *listener_name(const struct listener *listener)
     return listener->name;
 }
 
-bool listener_is_json(const struct listener *listener)
+const char *listener_protocol(const struct listener *listener)
 {
-    return listener->json;
+    if (listener->metrics)
+        return "HTTP, /metrics";
+    return listener->json ? "JSON lines" : "Redis protocol";
 }
 
 struct listener *listener_next(const struct listener *listener)
@@ -181,6 +185,10 @@ static void on_connectable(uv_poll_t *poll, int status, int events)
                 continue;
             return;
         }
+        if (listener->metrics) {
+            metrics_port_accept(listener->metrics, socket.file_descriptor);
+            continue;
+        }
         describe(listener, &socket, &peer, peer_size);
         deal(listener, &socket);
     }
@@ -201,7 +209,7 @@ static enum listener_result explain(const char *name, int error, bool is_unix, s
     else if (error == EADDRINUSE)
         buffer_printf(text,
                       "Cannot listen on %s: the port is in use, perhaps by another server; stop "
-                      "that one, or choose another port (--port, --json-port)",
+                      "that one, or choose another port (--port, --json-port, --metrics-port)",
                       name);
     else if (error == EACCES)
         buffer_printf(text, "Cannot listen on %s: permission denied", name);
@@ -309,6 +317,7 @@ enum listener_result listener_open(const struct listener_options *options,
     listener->loop = options->loop;
     listener->file_descriptor = fd;
     listener->json = options->json;
+    listener->metrics = options->metrics;
     listener->is_unix = options->path != NULL;
     memcpy(listener->name, name, sizeof(name));
     int failed = uv_poll_init(&options->loop->uv, &listener->poll, fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where clients come in: TCP addresses and unix sockets of both protocols. All listeners belong to loop
- * 0; accepted sockets are dealt to the loops in turn. */
+/* Where clients come in: TCP addresses and unix sockets of both protocols, and the addresses of the metrics page. All
+ * listeners belong to loop 0; accepted sockets are dealt to the loops in turn, those for the page stay. */
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct listener;
+struct metrics_port;
 
 struct listener_options {
     struct loop *loop;
@@ -20,6 +21,7 @@ struct listener_options {
     int backlog;
     unsigned permissions; /* of a unix socket; 0: as the umask has it */
     bool json;
+    struct metrics_port *metrics; /* takes what is accepted; NULL: clients do */
 };
 
 enum listener_result {
@@ -34,7 +36,7 @@ enum listener_result listener_open(const struct listener_options *options,
 /* On its loop; it is freed when libuv has closed it. A unix socket's path is removed. */
 void listener_close(struct listener *listener);
 const char *listener_name(const struct listener *listener); /* "127.0.0.1:6379", "/tmp/x.sock" */
-bool listener_is_json(const struct listener *listener);
+const char *listener_protocol(const struct listener *listener);  /* for people */
 struct listener *listener_next(const struct listener *listener); /* the server's chain */
 void listener_set_next(struct listener *listener, struct listener *next);
 

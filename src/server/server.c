@@ -129,6 +129,8 @@ static void begin_stop(struct loop_task *task, unsigned events)
     struct server *server = LINK_OWNER(task, struct server, stop_task);
     env_log(server->env, LOG_NOTICE, "Stopping: no more clients, finishing what was begun");
     close_listeners(server);
+    if (server->metrics_port)
+        metrics_port_stop(server->metrics_port);
     close_handles(server);
     for (unsigned i = 0; i < server->loop_count; i++) {
         server->loop_tasks[i].task.run = stop_loop;
@@ -265,6 +267,17 @@ static bool listen_unix(struct server *server, struct listener_options options,
     return ok;
 }
 
+static bool listen_metrics(struct server *server, struct listener_options options,
+                           struct buffer *error)
+{
+    options.port = (unsigned)config_integer(server->config, CONFIG_metrics_port);
+    if (options.port == 0)
+        return true;
+    options.json = false;
+    options.metrics = server->metrics_port = metrics_port_create(server);
+    return listen_tcp(server, options, error);
+}
+
 static bool open_listeners(struct server *server, struct buffer *error)
 {
     struct config *config = server->config;
@@ -285,7 +298,7 @@ static bool open_listeners(struct server *server, struct buffer *error)
     if (!listen_unix(server, options, CONFIG_json_unixsocket, error))
         return false;
     if (server->listeners)
-        return true;
+        return listen_metrics(server, options, error);
     buffer_append_text(error, "There is nothing to listen on: see bind, port, json-port, unixsocket");
     return false;
 }
@@ -426,7 +439,7 @@ static void say_where(struct server *server)
     buffer_release(&directory);
     for (struct listener *l = server->listeners; l; l = listener_next(l))
         env_log(server->env, LOG_NOTICE, "Listening: %s (%s)", listener_name(l),
-                listener_is_json(l) ? "JSON lines" : "Redis protocol");
+                listener_protocol(l));
     int64_t port = config_integer(server->config, CONFIG_port);
     if (port != 0)
         env_log(server->env, LOG_NOTICE,
@@ -495,6 +508,7 @@ void server_destroy(struct server *server)
     close_handles(server);
     for (; server->loop_count > 0; server->loop_count--)
         loop_release(&server->loops[server->loop_count - 1]);
+    metrics_port_destroy(server->metrics_port);
     workers_destroy(server->workers);
     gate_destroy(server->gate);
     runner_stop(server->runner);

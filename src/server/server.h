@@ -13,6 +13,7 @@
 #include "server/gate.h"
 #include "server/listener.h"
 #include "server/loop.h"
+#include "server/metrics_port.h"
 #include "server/worker.h"
 #include "vfs/vfs.h"
 
@@ -60,6 +61,7 @@ struct server {
     atomic_uint client_count;
 
     struct listener *listeners; /* loop 0 */
+    struct metrics_port *metrics_port; /* loop 0; NULL: not asked for */
     uv_signal_t signals[2];
     uv_timer_t expiry_timer;
     bool has_handles; /* signals and timer are initialised */
