@@ -100,6 +100,7 @@ static const struct family families[] = {
     COUNTER(compaction_write_bytes, "Bytes that compactions wrote."),
     COUNTER(tables_moved, "Tables moved to the next level as they were."),
     COUNTER(tables_dropped_unread, "Tables dropped without being read."),
+    GAUGE(open_table_bytes, "Bytes that open tables hold in memory: filters and indexes."),
     GAUGE(block_cache_bytes, "Bytes in the block cache."),
     COUNTER(block_cache_hits, "Lookups of blocks that were in the cache."),
     COUNTER(block_cache_misses, "Lookups of blocks that were not in the cache."),
