@@ -70,11 +70,18 @@ size_t __wrap_ZSTD_compressStream2(ZSTD_CCtx *context, ZSTD_outBuffer *to, ZSTD_
     return __real_ZSTD_compressStream2(context, to, from, end);
 }
 
-static struct slice sample_text(void)
+static uint8_t text[TEXT_BYTES]; /* written before the first test */
+
+static int write_text(void **state)
 {
-    static uint8_t text[TEXT_BYTES];
+    (void)state;
     for (size_t i = 0; i < sizeof(text); i++)
         text[i] = (uint8_t)("some text "[i % 10] + i / 100 % 5);
+    return 0;
+}
+
+static struct slice sample_text(void)
+{
     return slice_make(text, sizeof(text));
 }
 
@@ -238,7 +245,7 @@ int main(void)
         cmocka_unit_test(lz4_serves_where_zstandard_finds_no_memory),
         cmocka_unit_test(a_context_takes_bounded_memory_whatever_the_block),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, write_text, NULL);
 }
 
 #else
