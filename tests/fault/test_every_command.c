@@ -22,8 +22,8 @@
 #include <cmocka.h>
 
 enum {
-    SAMPLE = 2,
-    ALLOCATION_SAMPLE = 12,
+    SAMPLE = 1,
+    ALLOCATION_SAMPLE = 6,
     LARGE_BYTES = 150 << 10,
     MANY = 4500, /* words: their list, and what is made of it, is above MEMORY_SURE_BYTES */
     PENDING_MAX = 8,

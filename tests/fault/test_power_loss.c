@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 180 };
+enum { STEPS = 120 };
 
 static unsigned steps(void)
 {

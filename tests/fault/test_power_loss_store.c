@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 120 };
+enum { STEPS = 80 };
 
 static void run_storm(enum engine_policy policy, uint64_t seed, unsigned steps, const char *skipped,
                       struct engine_failure *failure)
