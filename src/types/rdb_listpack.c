@@ -52,8 +52,7 @@ static bool take_string(struct slice *left, uint64_t size, struct listpack_value
     return size <= left->size && slice_take(left, (size_t)size, &value->bytes);
 }
 
-/* `bits` little-endian bits, signed. */
-static bool take_integer(struct slice *left, unsigned bits, struct listpack_value *value)
+bool listpack_take_integer(struct slice *left, unsigned bits, struct listpack_value *value)
 {
     struct slice bytes;
     uint64_t number = 0;
@@ -72,13 +71,13 @@ static bool take_long_form(struct slice *left, uint8_t first, struct listpack_va
     case STRING_32:
         return slice_take_le32(left, &size) && take_string(left, size, value);
     case INT_16:
-        return take_integer(left, 16, value);
+        return listpack_take_integer(left, 16, value);
     case INT_24:
-        return take_integer(left, 24, value);
+        return listpack_take_integer(left, 24, value);
     case INT_32:
-        return take_integer(left, 32, value);
+        return listpack_take_integer(left, 32, value);
     case INT_64:
-        return take_integer(left, 64, value);
+        return listpack_take_integer(left, 64, value);
     default:
         return false;
     }

@@ -52,4 +52,7 @@ void listpack_put_as_string(const struct listpack_writer *writer, struct buffer 
 void listpack_clear(struct listpack_writer *writer);
 void listpack_release(struct listpack_writer *writer);
 
+/* A signed number of `bits` bits, little-endian, as ziplists have it, too; false: there are not so many. */
+bool listpack_take_integer(struct slice *left, unsigned bits, struct listpack_value *value);
+
 #endif

@@ -35,33 +35,21 @@ enum status ziplist_open(struct slice bytes, struct ziplist_reader *reader)
     return STATUS_OK;
 }
 
-static bool take_integer(struct slice *left, unsigned bits, struct listpack_value *value)
-{
-    struct slice bytes;
-    uint64_t number = 0;
-    if (!slice_take(left, bits / 8, &bytes))
-        return false;
-    for (unsigned i = 0; i < bits / 8; i++)
-        number |= (uint64_t)bytes.data[i] << (8 * i);
-    value->number = (int64_t)(number << (64 - bits)) >> (64 - bits);
-    return true;
-}
-
 static bool take_number(struct slice *left, uint8_t first, struct listpack_value *value)
 {
     value->is_number = true;
     value->number = first - SMALL_FIRST;
     switch (first) {
     case INT_8:
-        return take_integer(left, 8, value);
+        return listpack_take_integer(left, 8, value);
     case INT_16:
-        return take_integer(left, 16, value);
+        return listpack_take_integer(left, 16, value);
     case INT_24:
-        return take_integer(left, 24, value);
+        return listpack_take_integer(left, 24, value);
     case INT_32:
-        return take_integer(left, 32, value);
+        return listpack_take_integer(left, 32, value);
     case INT_64:
-        return take_integer(left, 64, value);
+        return listpack_take_integer(left, 64, value);
     default:
         return first >= SMALL_FIRST && first <= SMALL_LAST;
     }
