@@ -16,6 +16,11 @@ _Static_assert(sizeof(struct mem_node) + sizeof(struct mem_node *) + sizeof(stru
 _Static_assert(sizeof(struct memtable_range) + 2 * ARENA_ALIGNMENT <= MEMTABLE_RECORD_BYTES,
                "a range deletion, its two keys rounded up");
 
+/* Of what the writer alone changes, and others read. */
+#define COUNTER_ADD(counter, number)                                                               \
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + (number), \
+                          memory_order_relaxed)
+
 static size_t node_bytes(int height, size_t key_size)
 {
     return sizeof(struct mem_node) + (size_t)height * sizeof(struct mem_node *) + key_size;
@@ -23,15 +28,15 @@ static size_t node_bytes(int height, size_t key_size)
 
 static struct mem_node *node_init(struct mem_node *node, struct slice key, int height)
 {
-    uint8_t *bytes = (uint8_t *)node + node_bytes(height, 0);
     if (key.size)
-        memcpy(bytes, key.data, key.size);
+        memcpy((uint8_t *)node + node_bytes(height, 0), key.data, key.size);
     atomic_init(&node->newest, NULL);
     atomic_init(&node->prev, NULL);
     node->hash_next = NULL;
-    node->key = bytes;
-    node->key_size = (uint32_t)key.size;
     node->hash = 0;
+    node->key_size = (uint32_t)key.size & 0xffffff;
+    node->height = (uint32_t)height & 0xff;
+    node->front = key_front(key);
     for (int level = 0; level < height; level++)
         atomic_init(&node->next[level], NULL);
     return node;
@@ -67,6 +72,8 @@ struct memtable *memtable_create(const struct memtable_options *options)
     table->head =
         node_init(memory_allocate(node_bytes(HEIGHT_MAX, 0)), slice_make(NULL, 0), HEIGHT_MAX);
     atomic_init(&table->last, table->head);
+    for (int level = 0; level < HEIGHT_MAX; level++)
+        table->lasts[level] = table->head;
     atomic_init(&table->height, 1);
     random_init(&table->random, 0x636f7264776f6f64u);
     if (options->has_hash) {
@@ -75,7 +82,7 @@ struct memtable *memtable_create(const struct memtable_options *options)
             buckets *= 2;
         table->bucket_mask = buckets - 1;
         table->buckets = memory_zeroed(buckets, sizeof(*table->buckets));
-        atomic_fetch_add(&table->heap_bytes, buckets * sizeof(*table->buckets));
+        COUNTER_ADD(&table->heap_bytes, buckets * sizeof(*table->buckets));
     }
     if (options->finger_prefix_bytes)
         table->fingers = memory_zeroed(FINGERS, sizeof(struct finger));
@@ -128,10 +135,9 @@ static size_t version_bytes(size_t value_size)
 
 static void version_free(struct memtable *table, struct mem_version *version)
 {
-    atomic_fetch_sub_explicit(&table->version_count, 1, memory_order_relaxed);
+    COUNTER_ADD(&table->version_count, (uint64_t)-1);
     if (version->size_class == CLASS_HEAP) {
-        atomic_fetch_sub_explicit(&table->heap_bytes, version_bytes(version->size),
-                                  memory_order_relaxed);
+        COUNTER_ADD(&table->heap_bytes, -version_bytes(version->size));
         table->heap_version_count--;
         memory_free(version);
         return;
@@ -208,7 +214,7 @@ static struct mem_version *version_allocate(struct memtable *table, size_t value
         version = memory_try_allocate(bytes);
         size_class = CLASS_HEAP;
         if (version) {
-            atomic_fetch_add_explicit(&table->heap_bytes, bytes, memory_order_relaxed);
+            COUNTER_ADD(&table->heap_bytes, bytes);
             table->heap_version_count++;
         }
     } else if (table->free_versions[size_class]) {
@@ -224,7 +230,7 @@ static struct mem_version *version_allocate(struct memtable *table, size_t value
         size_class = CLASS_SPARE;
     }
     version->size_class = (uint8_t)size_class;
-    atomic_fetch_add_explicit(&table->version_count, 1, memory_order_relaxed);
+    COUNTER_ADD(&table->version_count, 1);
     return version;
 }
 
@@ -244,9 +250,9 @@ static void node_push_version(struct memtable *table, struct mem_node *node, lsn
     atomic_store_explicit(&node->newest, version, memory_order_release);
     bool was_deleted = current && current->kind == ENTRY_DELETE;
     if (kind == ENTRY_DELETE && !was_deleted)
-        atomic_fetch_add_explicit(&table->delete_count, 1, memory_order_relaxed);
+        COUNTER_ADD(&table->delete_count, 1);
     if (kind != ENTRY_DELETE && was_deleted)
-        atomic_fetch_sub_explicit(&table->delete_count, 1, memory_order_relaxed);
+        COUNTER_ADD(&table->delete_count, (uint64_t)-1);
     if (!current)
         return;
     /* Replaced within its own batch: the batch's own reader may still look at it. */
@@ -256,43 +262,64 @@ static void node_push_version(struct memtable *table, struct mem_node *node, lsn
 
 /* ---- Places in the skiplist ---------------------------------------------------------------- */
 
-/* Fills before[0 .. HEIGHT_MAX-1] with each level's last node whose key is < key. Returns the node
- * with the key, or NULL. */
-static struct mem_node *find_place(const struct memtable *table, struct slice key,
-                                   struct mem_node *before[HEIGHT_MAX])
+/* A search that stands on `node` may go on with the next one of the level below. */
+static inline void node_prefetch_below(const struct mem_node *node, int level)
+{
+    if (level > 0)
+        __builtin_prefetch((const void *)((uintptr_t)node_next(node, level - 1) +
+                                          offsetof(struct mem_node, front)));
+}
+
+/* The first node with a key >= key, NULL: none; usable by readers. If before is not NULL, before[level] for
+ * each level up to the memtable's height becomes the last node whose key is < key. */
+static inline struct mem_node *search(const struct memtable *table, struct slice key,
+                                      uint64_t front, struct mem_node **before)
 {
     struct mem_node *node = table->head;
-    int top = atomic_load_explicit(&table->height, memory_order_acquire);
-    for (int level = HEIGHT_MAX - 1; level >= top; level--)
-        before[level] = table->head;
     struct mem_node *known_behind = NULL; /* a node that is known to be >= key */
-    for (int level = top - 1; level >= 0; level--) {
+    for (int level = atomic_load_explicit(&table->height, memory_order_acquire) - 1; level >= 0;
+         level--) {
         struct mem_node *next = node_next(node, level);
-        while (next && next != known_behind && slice_compare(node_key(next), key) < 0) {
+        node_prefetch_below(node, level);
+        while (next && next != known_behind && node_compare(next, key, front) < 0) {
             node = next;
             next = node_next(node, level);
+            node_prefetch_below(node, level);
         }
         known_behind = next;
-        before[level] = node;
+        if (before)
+            before[level] = node;
     }
-    return known_behind && slice_equal(node_key(known_behind), key) ? known_behind : NULL;
+    return known_behind;
+}
+
+/* Fills before[0 .. HEIGHT_MAX-1] with each level's last node whose key is < key. Returns the node
+ * with the key, or NULL. */
+static struct mem_node *find_place(const struct memtable *table, struct slice key, uint64_t front,
+                                   struct mem_node *before[HEIGHT_MAX])
+{
+    int top = atomic_load_explicit(&table->height, memory_order_relaxed);
+    for (int level = HEIGHT_MAX - 1; level >= top; level--)
+        before[level] = table->head;
+    struct mem_node *found = search(table, key, front, before);
+    return found && node_compare(found, key, front) == 0 ? found : NULL;
 }
 
 /* The first node with a key >= key; also usable by readers. */
 static struct mem_node *find_first(const struct memtable *table, struct slice key)
 {
-    struct mem_node *node = table->head;
-    struct mem_node *known_behind = NULL;
-    for (int level = atomic_load_explicit(&table->height, memory_order_acquire) - 1; level >= 0;
-         level--) {
-        struct mem_node *next = node_next(node, level);
-        while (next && next != known_behind && slice_compare(node_key(next), key) < 0) {
-            node = next;
-            next = node_next(node, level);
-        }
-        known_behind = next;
-    }
-    return known_behind;
+    return search(table, key, key_front(key), NULL);
+}
+
+/* Fills before[] for a key that comes behind all others; false: it does not. */
+static bool find_end(const struct memtable *table, struct slice key, uint64_t front,
+                     struct mem_node *before[HEIGHT_MAX])
+{
+    const struct mem_node *last = table->lasts[0];
+    if (last != table->head && node_compare(last, key, front) >= 0)
+        return false;
+    memcpy(before, table->lasts, sizeof(table->lasts));
+    return true;
 }
 
 static struct finger *finger_of(struct memtable *table, struct slice key)
@@ -306,29 +333,29 @@ static struct finger *finger_of(struct memtable *table, struct slice key)
 /* Fills before[] of the finger for a new key directly behind or before the last one, as far up as
  * `height`. false: the key belongs elsewhere, and the finger is unchanged. */
 static bool finger_place(const struct memtable *table, struct finger *finger, struct slice key,
-                         int height)
+                         uint64_t front, int height)
 {
     struct mem_node *last = finger->last;
-    int order = last ? slice_compare(node_key(last), key) : 0;
+    int order = last ? node_compare(last, key, front) : 0;
     if (order == 0)
         return false;
     if (order < 0) {
         struct mem_node *next = node_next(last, 0);
-        if (next && slice_compare(node_key(next), key) <= 0)
+        if (next && node_compare(next, key, front) <= 0)
             return false;
         for (int level = 0; level < finger->last_height; level++)
             finger->before[level] = last;
     } else {
         struct mem_node *before = finger->before[0];
         if (node_next(before, 0) != last ||
-            (before != table->head && slice_compare(node_key(before), key) >= 0))
+            (before != table->head && node_compare(before, key, front) >= 0))
             return false;
     }
     /* On the upper levels keys of others may have come in between. */
     for (int level = 1; level < height; level++) {
         struct mem_node *before = finger->before[level];
         struct mem_node *next;
-        while ((next = node_next(before, level)) && slice_compare(node_key(next), key) < 0)
+        while ((next = node_next(before, level)) && node_compare(next, key, front) < 0)
             before = next;
         finger->before[level] = before;
     }
@@ -375,15 +402,17 @@ static void node_link(struct memtable *table, struct mem_node *node, int height,
     struct mem_node *behind = node_next(before[0], 0);
     atomic_store_explicit(&node->prev, before[0], memory_order_relaxed);
     for (int level = 0; level < height; level++) {
-        atomic_store_explicit(&node->next[level], node_next(before[level], level),
-                              memory_order_relaxed);
+        struct mem_node *next = node_next(before[level], level);
+        atomic_store_explicit(&node->next[level], next, memory_order_relaxed);
         atomic_store_explicit(&before[level]->next[level], node, memory_order_release);
+        if (!next)
+            table->lasts[level] = node;
     }
     if (behind)
         atomic_store_explicit(&behind->prev, node, memory_order_release);
     else
         atomic_store_explicit(&table->last, node, memory_order_release);
-    atomic_fetch_add_explicit(&table->node_count, 1, memory_order_relaxed);
+    COUNTER_ADD(&table->node_count, 1);
 }
 
 void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind kind,
@@ -391,24 +420,31 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
 {
     assert(kind == ENTRY_PUT || kind == ENTRY_DELETE);
     assert(value.size < UINT32_MAX);
+    uint64_t front = key_front(key), hash = 0;
+    if (table->buckets) {
+        hash = memtable_hash(table, key);
+        __builtin_prefetch(&table->buckets[hash & table->bucket_mask]);
+    }
     int height = random_height(table);
-    struct finger scratch = {0};
+    struct finger scratch;
+    scratch.last = NULL;
     struct finger *finger = finger_of(table, key);
     if (!finger)
         finger = &scratch;
-    bool is_new = finger_place(table, finger, key, height);
-    uint64_t hash = table->buckets ? memtable_hash(table, key) : 0;
     struct mem_node *found = NULL;
+    bool is_new = finger_place(table, finger, key, front, height) ||
+                  find_end(table, key, front, finger->before);
     if (!is_new && table->buckets)
         found = hash_find(table, key, hash);
     if (!is_new && !found) {
-        found = find_place(table, key, finger->before);
+        found = find_place(table, key, front, finger->before);
         finger->last = NULL; /* set below if the key is new */
     }
     if (found) {
         node_push_version(table, found, lsn, kind, value);
         return;
     }
+    /* In this order, so that they lie side by side. */
     struct mem_node *node = node_allocate(table, key, &height);
     node_push_version(table, node, lsn, kind, value);
     node_link(table, node, height, finger->before);
@@ -529,6 +565,22 @@ struct memtable_cursor {
     struct entry run[RUN_NODES_MAX]; /* backward from its end on */
 };
 
+static struct mem_node *node_prev(const struct mem_node *node)
+{
+    return atomic_load_explicit(&node->prev, memory_order_acquire);
+}
+
+/* A walk that stands on `node` wants the version of the next one, which was asked for a step ago, and the
+ * node behind that. */
+static inline void prefetch_ahead(const struct mem_node *node, bool backward)
+{
+    const struct mem_node *next = backward ? node_prev(node) : node_next(node, 0);
+    if (!next)
+        return;
+    __builtin_prefetch(atomic_load_explicit(&next->newest, memory_order_relaxed));
+    __builtin_prefetch(backward ? node_prev(next) : node_next(next, 0));
+}
+
 static void cursor_show(struct memtable_cursor *cursor)
 {
     cursor->base.valid = true;
@@ -543,10 +595,11 @@ static void cursor_settle_forward(struct memtable_cursor *cursor)
 {
     while (cursor->node && !(cursor->version = node_version(cursor->node, cursor->lsn)))
         cursor->node = node_next(cursor->node, 0);
-    if (cursor->node)
-        cursor_show(cursor);
-    else
-        cursor->base.valid = false;
+    cursor->base.valid = cursor->node != NULL;
+    if (!cursor->base.valid)
+        return;
+    prefetch_ahead(cursor->node, false);
+    cursor_show(cursor);
 }
 
 /* The same backward; the head is the end. */
@@ -554,10 +607,12 @@ static void cursor_settle_backward(struct memtable_cursor *cursor)
 {
     while (cursor->node != cursor->table->head &&
            !(cursor->version = node_version(cursor->node, cursor->lsn)))
-        cursor->node = atomic_load_explicit(&cursor->node->prev, memory_order_acquire);
+        cursor->node = node_prev(cursor->node);
     cursor->base.valid = cursor->node != cursor->table->head;
-    if (cursor->base.valid)
-        cursor_show(cursor);
+    if (!cursor->base.valid)
+        return;
+    prefetch_ahead(cursor->node, true);
+    cursor_show(cursor);
 }
 
 static void memtable_cursor_seek(struct cursor *base, struct slice key, lsn_t lsn)
@@ -584,7 +639,7 @@ static void memtable_cursor_seek_for_prev(struct cursor *base, struct slice key)
         node = atomic_load_explicit(&cursor->table->last, memory_order_acquire);
     /* `last` may have moved on since: step back to the key. */
     while (node != cursor->table->head && slice_compare(node_key(node), key) > 0)
-        node = atomic_load_explicit(&node->prev, memory_order_acquire);
+        node = node_prev(node);
     cursor->node = node;
     cursor_settle_backward(cursor);
 }
@@ -622,7 +677,7 @@ static void memtable_cursor_prev(struct cursor *base)
     struct memtable_cursor *cursor = (struct memtable_cursor *)base;
     assert(base->valid);
     assert(!cursor->all);
-    cursor->node = atomic_load_explicit(&cursor->node->prev, memory_order_acquire);
+    cursor->node = node_prev(cursor->node);
     cursor_settle_backward(cursor);
 }
 
@@ -633,6 +688,7 @@ static unsigned gather_run(struct memtable_cursor *cursor, bool backward)
     unsigned count = 0;
     while (count < cursor->run_wanted && node && node != head) {
         const struct mem_version *version = node_version(node, cursor->lsn);
+        prefetch_ahead(node, backward);
         if (version) {
             unsigned place = backward ? RUN_NODES_MAX - 1 - count : count;
             struct entry *entry = &cursor->run[place];
@@ -645,8 +701,7 @@ static unsigned gather_run(struct memtable_cursor *cursor, bool backward)
             cursor->run_nodes[place] = node;
             count++;
         }
-        node =
-            backward ? atomic_load_explicit(&node->prev, memory_order_acquire) : node_next(node, 0);
+        node = backward ? node_prev(node) : node_next(node, 0);
     }
     return count;
 }

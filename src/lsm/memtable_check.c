@@ -60,6 +60,8 @@ static enum status check_nodes(struct memtable_check *check)
         check->nodes++;
         if (atomic_load_explicit(&node->prev, memory_order_acquire) != before)
             return key_finding(check, node, "its link back is wrong");
+        if (node->front != key_front(node_key(node)))
+            return key_finding(check, node, "its front is another key's");
         if (before != table->head && slice_compare(node_key(before), node_key(node)) >= 0)
             return key_finding(check, node, "it is out of order");
         if (table->buckets && !is_indexed(table, node))
@@ -90,6 +92,9 @@ static enum status check_levels(struct memtable_check *check)
             if (!below)
                 return key_finding(check, node, "an upper level of the list has it out of place");
         }
+        if (node_next(table->lasts[level], level))
+            return finding(check->report, "the memtable's last node of level %d is not the last",
+                           level);
     }
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #define LSM_MEMTABLE_NODE_H
 
 #include "base/arena.h"
+#include "base/coding.h"
 #include "base/hash.h"
 #include "base/random.h"
 #include "lsm/memtable.h"
@@ -34,15 +35,20 @@ struct mem_version {
     uint8_t bytes[];
 };
 
+/* A search reads `front` and `next`, nearly always of one cache line, and the key only where the fronts are
+ * equal. */
 struct mem_node {
     _Atomic(struct mem_version *) newest;
     _Atomic(struct mem_node *) prev; /* level 0; the head for the first */
     struct mem_node *hash_next;      /* set before the node is published in its bucket */
-    const uint8_t *key;
-    uint32_t key_size;
     uint32_t hash;
-    _Atomic(struct mem_node *) next[]; /* as many as the node is high */
+    uint32_t key_size : 24;
+    uint32_t height : 8;
+    uint64_t front;                    /* of the key; see key_front */
+    _Atomic(struct mem_node *) next[]; /* as many as the node is high; then the key */
 };
+_Static_assert(LSM_KEY_BYTES_MAX < 1 << 24, "the size of a key");
+_Static_assert(HEIGHT_MAX < 1 << 8, "the height of a node");
 
 /* A version that hangs below `newer` and is recycled when safe_lsn >= superseded. */
 struct retired {
@@ -63,7 +69,8 @@ struct memtable {
     struct memtable_options options;
     struct arena arena;
     struct mem_node *head;
-    _Atomic(struct mem_node *) last; /* level 0; the head when empty */
+    _Atomic(struct mem_node *) last;    /* level 0; the head when empty */
+    struct mem_node *lasts[HEIGHT_MAX]; /* of all levels, the writer's */
     _Atomic int height;
     struct random random;
     _Atomic(struct mem_node *) *buckets;
@@ -82,7 +89,27 @@ struct memtable {
 
 static inline struct slice node_key(const struct mem_node *node)
 {
-    return slice_make(node->key, node->key_size);
+    return slice_make(&node->next[node->height], node->key_size);
+}
+
+/* The first 8 bytes as a number, zeros behind a shorter key: where they differ, so do the keys, and in the
+ * same direction. */
+static inline uint64_t key_front(struct slice key)
+{
+    uint8_t bytes[sizeof(uint64_t)] = {0};
+    if (key.size >= sizeof(bytes))
+        return be64_load(key.data);
+    if (key.size > 0)
+        memcpy(bytes, key.data, key.size);
+    return be64_load(bytes);
+}
+
+/* `front` is the key's. */
+static inline int node_compare(const struct mem_node *node, struct slice key, uint64_t front)
+{
+    if (node->front != front)
+        return node->front < front ? -1 : 1;
+    return slice_compare(node_key(node), key);
 }
 
 /* Of the hash index. Keys of a run, as the elements of a list, differ in their last byte mostly: they have

@@ -3,6 +3,7 @@
  * the structure of an open database, reads the sentence, and takes it back. */
 #include "lsm/db.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "lsm/memtable_node.h"
 #include "lsm/version_set.h"
@@ -264,14 +265,25 @@ static struct mem_node *some_node(struct memtable *table)
     return node_next(node_next(table->head, 0), 0);
 }
 
+/* Another key of the same size in its place. */
+static void set_key(struct mem_node *node, const char *key)
+{
+    memcpy((uint8_t *)(uintptr_t)node_key(node).data, key, strlen(key));
+    node->front = key_front(node_key(node));
+}
+
 static void damage_of_a_memtable_is_found(void **state)
 {
     (void)state;
     struct memtable *table = db->view->active->trees[0];
     struct mem_node *node = some_node(table), *next = node_next(node, 0);
     struct mem_version *version = atomic_load(&node->newest);
-    assert_found(node->key, (const uint8_t *)"zzz00000",
-                 "tree keys: memtable key 'zzz00000': the hash");
+    char key[] = "........";
+    memcpy(key, node_key(node).data, strlen(key));
+    set_key(node, "zzz00001");
+    expect("tree keys: memtable key 'zzz00001': the hash");
+    set_key(node, key);
+    assert_found(node->front, node->front + 1, "its front is another key's");
     assert_found(node->hash, node->hash + 1, "the hash index does not find it");
     assert_found(version->lsn, 1, "a version's LSN is not one of the memtable's");
     assert_found(version->lsn, wal_next_lsn(db->wal),
@@ -309,7 +321,11 @@ static void keys_out_of_order_are_found(void **state)
     (void)state;
     struct memtable *table = db->view->active->trees[1]; /* without a hash index */
     struct mem_node *node = some_node(table);
-    assert_found(node->key, (const uint8_t *)"zzz00000", "it is out of order");
+    char key[] = "........";
+    memcpy(key, node_key(node).data, strlen(key));
+    set_key(node, "zzz00001");
+    expect("it is out of order");
+    set_key(node, key);
     struct finger *finger = table->fingers;
     while (!finger->last)
         finger++;
@@ -319,10 +335,16 @@ static void keys_out_of_order_are_found(void **state)
     expect("its finger stands behind it");
     finger->last = atomic_load(&table->last);
     finger->before[0] = before;
-    struct mem_node *kept = finger->last, copy = *kept;
-    finger->last = &copy;
+    struct mem_node *kept = finger->last;
+    finger->last =
+        memory_copy(kept, sizeof(*kept) + kept->height * sizeof(kept->next[0]) + kept->key_size);
     expect("a finger points to it, the list does not");
+    memory_free(finger->last);
     finger->last = kept;
+    kept = table->lasts[1];
+    table->lasts[1] = table->head;
+    expect("the memtable's last node of level 1 is not the last");
+    table->lasts[1] = kept;
     /* An upper level that goes back. */
     struct mem_node *high = node_next(table->head, 1), *higher = node_next(high, 1);
     struct mem_node *after = node_next(higher, 1);
