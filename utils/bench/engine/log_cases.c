@@ -100,6 +100,32 @@ static void read_newest(struct worker *worker)
     }
 }
 
+/* The first stream, from its first entry to its last, again and again: it fits into the block cache. An
+ * operation is an entry. */
+static void scan_stream(struct worker *worker)
+{
+    const struct engine *engine = worker->turn->engine;
+    uint8_t lower[ENTRY_KEY_BYTES], upper[ENTRY_KEY_BYTES], key[ENTRY_KEY_BYTES];
+    const struct engine_range range = {.lower = entry_key(0, 0, lower),
+                                       .upper = entry_key(1, 0, upper)};
+
+    do {
+        struct engine_iter *iter = engine->iter_open(worker->thread, ENGINE_ENTRIES, &range);
+        uint64_t index = 0;
+        for (engine->iter_first(iter); engine->iter_valid(iter); engine->iter_next(iter)) {
+            if (!slice_equal(engine->iter_key(iter), entry_key(0, index, key)) ||
+                !slice_equal(engine->iter_value(iter), entry_value(worker, 0, index)))
+                turn_mismatch(worker->turn, "scan of a stream", index);
+            index++;
+        }
+        engine->iter_close(iter);
+        if (index != entries_of_a_stream(worker))
+            turn_mismatch(worker->turn, "end of a stream", index);
+        worker->operations += index;
+        worker->last_ns = latency_clock();
+    } while (worker_goes_on(worker));
+}
+
 void cases_of_logs(struct turn *turn)
 {
     uint64_t entries = turn->settings->entries / STREAMS * STREAMS, given = 0;
@@ -120,5 +146,6 @@ void cases_of_logs(struct turn *turn)
                 (double)turn_disk_bytes(turn, turn->engine->table_suffix) / (double)entries);
     turn_report(turn, "append", "raw_bytes_per_entry", (double)given / (double)entries);
     turn_run(turn, "mergedpage", 1, read_pages, NULL);
+    turn_run(turn, "logscan", 1, scan_stream, NULL);
     turn_run(turn, "appendbatch", 1, append_in_batches, NULL);
 }
