@@ -27,7 +27,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { WINDOW_BYTES = 4 << 20 };
+enum {
+    WINDOW_BYTES = 4 << 20,
+    ZEROS_BYTES = 4096, /* passed over at once */
+};
 
 _Static_assert(WINDOW_BYTES >= 2 * WAL_FRAME_BYTES_MAX, "a window holds any frame");
 
@@ -348,6 +351,22 @@ static void note_remains(struct scan *scan, const struct wal_frame *frame)
         scan->remains_end = end;
 }
 
+/* The first offset from `at` on, below `count`, where a frame would state the position it has there, `lsn` being
+ * that of bytes[0]; count: none. What of a segment was never used is zeros. */
+static size_t find_candidate(const uint8_t *bytes, size_t at, size_t count, lsn_t lsn)
+{
+    static const uint8_t zeros[ZEROS_BYTES];
+    for (; at < count; at++) {
+        const uint8_t *stated = bytes + at + 8;
+        uint64_t number = le64_load(stated);
+        if (number == lsn + at)
+            return at;
+        if (number == 0 && count - at >= ZEROS_BYTES && memcmp(stated, zeros, ZEROS_BYTES) == 0)
+            at += ZEROS_BYTES - sizeof(number);
+    }
+    return count;
+}
+
 /* Looks at every offset of the open segment from `from` on for valid frames. STATUS_UNSUPPORTED: one of a
  * later version, which may belong to a log that this one must not cut. */
 static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
@@ -363,11 +382,10 @@ static enum status search_segment(struct scan *scan, lsn_t from, lsn_t *stated)
         if (bytes.size > end - from)
             bytes.size = (size_t)(end - from);
         assert(bytes.size >= WAL_FRAME_HEAD_BYTES); /* the file has them, or it is STATUS_IO */
-        size_t count = bytes.size - WAL_FRAME_HEAD_BYTES + 1, i = 0;
-        while (i < count &&
-               (le64_load(bytes.data + i + 8) != from + i ||
-                !wal_frame_is_plausible(bytes.data + i, from + i, scan->epoch, &frame)))
-            i++;
+        size_t count = bytes.size - WAL_FRAME_HEAD_BYTES + 1;
+        size_t i = find_candidate(bytes.data, 0, count, from);
+        while (i < count && !wal_frame_is_plausible(bytes.data + i, from + i, scan->epoch, &frame))
+            i = find_candidate(bytes.data, i + 1, count, from);
         from += i;
         if (i == count)
             continue;

@@ -465,10 +465,8 @@ static void frames_of_a_later_format_are_refused_by_name(void **state)
     struct vfs_file *file = NULL;
     fixture_start(f);
     lsn_t lsn = wal_next_lsn(f->wal);
-    struct wal_frame frame = {.lsn = lsn,
-                              .durable_lsn = lsn,
-                              .epoch = 1,
-                              .flags = WAL_FRAME_FIRST | WAL_FRAME_LAST | 16};
+    struct wal_frame frame = {
+        .lsn = lsn, .durable_lsn = lsn, .epoch = 1, .flags = WAL_FRAME_FIRST | WAL_FRAME_LAST | 16};
     wal_frame_seal(bytes, &frame, wal_frame_seed(STORE_ID));
     uint64_t offset = fixture_locate(f, lsn, path, sizeof(path));
     assert_int_equal(vfs_open(f->memory, path, VFS_WRITE, &file), STATUS_OK);
@@ -607,9 +605,37 @@ static void bytes_behind_the_end_of_a_segment_are_not_read(void **state)
     fixture_destroy(f);
 }
 
+/* Of a frame between two others as many bytes are zeros as it had; the search passes over 4 KiB of them at once. */
+static void a_frame_behind_any_number_of_zeros_is_found(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[9000];
+    for (size_t bytes = 3; bytes < 8600; bytes += bytes < 3900 || bytes > 4200 ? 97 : 1) {
+        struct wal_fixture *f = fixture_create(16384);
+        struct vfs_file *file = NULL;
+        char path[256];
+        fixture_start(f);
+        fixture_append(f, 0, 100);
+        lsn_t lost = fixture_append(f, 1, bytes);
+        lsn_t behind = wal_next_lsn(f->wal);
+        assert_int_equal(wal_sync(f->wal), STATUS_OK);
+        fixture_append(f, 2, 10); /* states that the others are durable */
+        assert_int_equal(wal_sync(f->wal), STATUS_OK);
+        fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+        uint64_t offset = fixture_locate(f, lost, path, sizeof(path));
+        assert_int_equal(vfs_open(f->memory, path, VFS_WRITE, &file), STATUS_OK);
+        assert_int_equal(vfs_write_at(file, offset, zeros, behind - lost), STATUS_OK);
+        vfs_close(file);
+        if (fixture_recover(f, 0, 0, false, false) != STATUS_CORRUPT)
+            fail_msg("a frame behind %d zeros was not seen", (int)(behind - lost));
+        fixture_destroy(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_frame_behind_any_number_of_zeros_is_found),
         cmocka_unit_test(bytes_behind_the_end_of_a_segment_are_not_read),
         cmocka_unit_test(a_new_log_begins_at_the_first_lsn),
         cmocka_unit_test(synced_batches_survive_every_power_loss),
