@@ -131,6 +131,13 @@ static void wait_for_held_sync(struct fixture *f)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* Its reply is held, so another client looks. */
+static void wait_for_executed(struct fixture *f, const char *statistic)
+{
+    while (!strstr(resp_client_ask(&f->b, &f->shown, "INFO", "commandstats"), statistic))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 static void always_sends_no_reply_before_its_sync(void **state)
 {
     struct fixture *f = *state;
@@ -157,7 +164,8 @@ static void always_reveals_to_nobody_what_is_not_synced(void **state)
     expect_reply(&f->a, "+OK");
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&f->a, "SET k v\r\nDEL gone\r\n");
-    wait_for_held_sync(f);
+    wait_for_executed(f, "cmdstat_del:calls=1,");
+    wait_for_held_sync(f); /* of the log's next segment, perhaps */
     send_text(&f->b, "GET other\r\n");
     expect_reply(&f->b, "\"1\"");
     send_text(&f->b, "GET k\r\n");
