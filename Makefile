@@ -88,7 +88,18 @@ ZSTD_LIBS :=
 else
 $(error ZSTD=$(ZSTD): yes or no)
 endif
-SYSTEM_LIBS := -llz4 $(ZSTD_LIBS) -lxxhash -luv -lm
+# TLS the same: OpenSSL 1.1.1 or newer, or TLS=no. Only programs that call it ask for its libraries.
+ifndef TLS
+TLS := $(shell printf '\#include <openssl/ssl.h>\n\#if OPENSSL_VERSION_NUMBER < 0x10101000L\n\#error old\n\#endif\n' | \
+	$(CC) $(shell pkg-config --cflags openssl 2>/dev/null) -E - >/dev/null 2>&1 && echo yes || echo no)
+endif
+ifeq ($(TLS),yes)
+TLS_FLAGS := -DCORDWOOD_TLS $(shell pkg-config --cflags openssl 2>/dev/null)
+TLS_LIBS := -Wl,--push-state,--as-needed $(or $(shell pkg-config --libs openssl 2>/dev/null),-lssl -lcrypto) -Wl,--pop-state
+else ifneq ($(TLS),no)
+$(error TLS=$(TLS): yes or no)
+endif
+SYSTEM_LIBS := -llz4 $(ZSTD_LIBS) -lxxhash -luv $(TLS_LIBS) -lm
 LIBRARY_LIBS := -llz4 $(ZSTD_LIBS) -lm
 TEST_LIBS := -lcmocka -lhiredis -ljson-c
 
@@ -142,6 +153,16 @@ $(ZSTD_OBJECTS) $(B)/cordwood.pc: $(B)/obj/zstd-$(ZSTD)
 $(B)/obj/zstd-$(ZSTD):
 	@mkdir -p $(@D)
 	@rm -f $(B)/obj/zstd-*
+	@touch $@
+
+# What knows OpenSSL, tests included.
+TLS_OBJECTS := $(patsubst %,$(B)/obj/%.o,server/tls_context server/tls_session tests/lib/tls_peer \
+	tests/unit/server/test_tls_context tests/unit/server/test_tls_session tests/server/test_tls tests/fuzz/fuzz_tls)
+$(TLS_OBJECTS): CPPFLAGS += $(TLS_FLAGS)
+$(TLS_OBJECTS): $(B)/obj/tls-$(TLS)
+$(B)/obj/tls-$(TLS):
+	@mkdir -p $(@D)
+	@rm -f $(B)/obj/tls-*
 	@touch $@
 
 $(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))

@@ -5,7 +5,7 @@
 # top. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
-build="gcc libc6-dev make pkg-config liblz4-dev libzstd-dev libuv1-dev libxxhash-dev"
+build="gcc libc6-dev make pkg-config liblz4-dev libzstd-dev libssl-dev libuv1-dev libxxhash-dev"
 test="python3 python3-redis libjson-c-dev libcmocka-dev libhiredis-dev redis-server redis-tools procps patch"
 bench="librocksdb-dev libleveldb-dev"
 plots="python3 gnuplot-nox"
@@ -58,12 +58,12 @@ done
 [ $complete = no ] || exit 0
 echo "Please install the libraries, then run make again:" >&2
 if command -v dnf >/dev/null 2>&1; then
-    echo "    sudo dnf install gcc make pkgconf lz4-devel libzstd-devel libuv-devel json-c-devel xxhash-devel libcmocka-devel hiredis-devel redis" >&2
+    echo "    sudo dnf install gcc make pkgconf lz4-devel libzstd-devel openssl-devel libuv-devel json-c-devel xxhash-devel libcmocka-devel hiredis-devel redis" >&2
 elif command -v apk >/dev/null 2>&1; then
-    echo "    apk add gcc make musl-dev linux-headers pkgconf lz4-dev zstd-dev libuv-dev json-c-dev xxhash-dev cmocka-dev hiredis-dev redis" >&2
+    echo "    apk add gcc make musl-dev linux-headers pkgconf lz4-dev zstd-dev openssl-dev libuv-dev json-c-dev xxhash-dev cmocka-dev hiredis-dev redis" >&2
 elif command -v brew >/dev/null 2>&1; then
-    echo "    brew install lz4 zstd libuv json-c xxhash cmocka hiredis redis" >&2
+    echo "    brew install lz4 zstd openssl libuv json-c xxhash cmocka hiredis redis" >&2
 else
-    echo "    liblz4, libuv, libxxhash (with their headers), libzstd if it is to be had; for the tests json-c, cmocka, hiredis, redis" >&2
+    echo "    liblz4, libuv, libxxhash (with their headers), libzstd and OpenSSL if they are to be had; for the tests json-c, cmocka, hiredis, redis" >&2
 fi
 exit 1
