@@ -156,8 +156,8 @@ $(B)/obj/zstd-$(ZSTD):
 	@touch $@
 
 # What knows OpenSSL, tests included.
-TLS_OBJECTS := $(patsubst %,$(B)/obj/%.o,server/tls_context server/tls_session tests/lib/tls_peer \
-	tests/unit/server/test_tls_context tests/unit/server/test_tls_session tests/server/test_tls tests/fuzz/fuzz_tls)
+TLS_OBJECTS := $(patsubst %,$(B)/obj/%.o,server/tls_context server/tls_session tests/lib/tls_peer tests/lib/tls_client \
+	$(addprefix tests/,unit/server/test_tls_context unit/server/test_tls_session server/test_tls server/test_held_replies fuzz/fuzz_tls))
 $(TLS_OBJECTS): CPPFLAGS += $(TLS_FLAGS)
 $(TLS_OBJECTS): $(B)/obj/tls-$(TLS)
 $(B)/obj/tls-$(TLS):

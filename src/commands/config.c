@@ -2,7 +2,8 @@
 /* Values of the configuration: parsing one from text, keeping it, showing it.
  *
  * numbers[] and limits[] are read without a lock by every thread; texts[] and the order of changes are
- * guarded by `lock`. A change is parsed completely before anything is stored. */
+ * guarded by `lock`. A change is parsed completely before anything is stored. What the host then refuses to take over
+ * is put back; nobody else changes anything meanwhile (`change_lock`, taken before `lock`). */
 #include "commands/config.h"
 
 #include "base/memory.h"
@@ -18,6 +19,9 @@
 enum { CLASS_COUNT = 3, LIMIT_FIELDS = 3, TEXT_BYTES_MAX = 64 * 1024 };
 
 struct config {
+    pthread_mutex_t change_lock; /* CONFIG SET, one at a time */
+    bool (*apply)(void *context, struct buffer *error);
+    void *apply_context;
     pthread_mutex_t lock; /* guards texts; held while values are stored */
     _Atomic int64_t numbers[CONFIG_COUNT];
     struct buffer texts[CONFIG_COUNT];
@@ -203,7 +207,7 @@ static bool parse_text(const struct config_entry *entry, struct slice text, stru
                        struct buffer *reason)
 {
     bool has_zero = text.size > 0 && memchr(text.data, 0, text.size);
-    if (entry->flag == CONFIG_FLAG_START && has_zero) {
+    if (entry->flag != CONFIG_FLAG_MUTABLE && has_zero) {
         buffer_append_text(reason, "argument must not contain zero bytes");
         return false;
     }
@@ -327,7 +331,7 @@ static void store(struct config *config, const struct value *value)
 static bool prepare(struct config *config, enum config_name name, struct slice text, bool at_start,
                     struct value *value, struct buffer *reason)
 {
-    if (!at_start && config_table[name].flag != CONFIG_FLAG_MUTABLE) {
+    if (!at_start && config_table[name].flag == CONFIG_FLAG_START) {
         buffer_append_text(reason, "can't set immutable config");
         return false;
     }
@@ -395,6 +399,64 @@ static bool prepare_all(struct config *config, const struct slice *words, size_t
     return error->size == 0;
 }
 
+void config_on_apply(struct config *config, bool (*apply)(void *context, struct buffer *error),
+                     void *context)
+{
+    config->apply = apply;
+    config->apply_context = context;
+}
+
+bool config_is_applied(struct slice name)
+{
+    enum config_name found;
+    return config_find(name, &found) && config_table[found].flag == CONFIG_FLAG_APPLIED;
+}
+
+static void store_all(struct config *config, const struct value *values, size_t pairs)
+{
+    pthread_mutex_lock(&config->lock);
+    for (size_t i = 0; i < pairs; i++)
+        store(config, &values[i]);
+    pthread_mutex_unlock(&config->lock);
+}
+
+/* Any value reads back from its own text. */
+static void put_back(struct config *config, const struct value *values, size_t pairs,
+                     struct buffer *olds)
+{
+    struct buffer none = {0};
+    for (size_t i = 0; i < pairs; i++) {
+        bool ok = config_set(config, slice_from(config_table[values[i].name].name),
+                             buffer_slice(&olds[i]), true, &none);
+        assert(ok);
+        (void)ok;
+    }
+    buffer_release(&none);
+}
+
+/* As store_all, if the host takes it over. */
+static bool store_applied(struct config *config, const struct value *values, size_t pairs,
+                          enum config_name applied, struct buffer *error)
+{
+    struct buffer reason = {0};
+    struct buffer *olds = memory_zeroed(pairs, sizeof(*olds));
+    for (size_t i = 0; i < pairs; i++)
+        config_get_text(config, values[i].name, &olds[i]);
+    store_all(config, values, pairs);
+    bool ok = config->apply(config->apply_context, &reason);
+    if (!ok) {
+        put_back(config, values, pairs, olds);
+        buffer_printf(error, "CONFIG SET failed (possibly related to argument '%s') - ",
+                      config_table[applied].name);
+        buffer_append_slice(error, buffer_slice(&reason));
+    }
+    for (size_t i = 0; i < pairs; i++)
+        buffer_release(&olds[i]);
+    memory_free(olds);
+    buffer_release(&reason);
+    return ok;
+}
+
 bool config_set_all(struct config *config, const struct slice *words, size_t count,
                     struct buffer *error)
 {
@@ -403,13 +465,16 @@ bool config_set_all(struct config *config, const struct slice *words, size_t cou
     /* More pairs than names must hold a duplicate or an unknown name: it is found in time. */
     struct value *values = memory_zeroed(CONFIG_COUNT + 1, sizeof(*values));
     size_t pairs = count / 2 < CONFIG_COUNT + 1 ? count / 2 : CONFIG_COUNT + 1;
+    pthread_mutex_lock(&config->change_lock);
     bool ok = prepare_all(config, words, pairs, values, error);
-    if (ok) {
-        pthread_mutex_lock(&config->lock);
-        for (size_t i = 0; i < pairs; i++)
-            store(config, &values[i]);
-        pthread_mutex_unlock(&config->lock);
-    }
+    size_t first = 0;
+    while (ok && first < pairs && config_table[values[first].name].flag != CONFIG_FLAG_APPLIED)
+        first++;
+    if (ok && first < pairs && config->apply)
+        ok = store_applied(config, values, pairs, values[first].name, error);
+    else if (ok)
+        store_all(config, values, pairs);
+    pthread_mutex_unlock(&config->change_lock);
     memory_free(values);
     return ok;
 }
@@ -419,6 +484,7 @@ bool config_set_all(struct config *config, const struct slice *words, size_t cou
 struct config *config_create(void)
 {
     struct config *config = memory_zeroed(1, sizeof(*config));
+    pthread_mutex_init(&config->change_lock, NULL);
     pthread_mutex_init(&config->lock, NULL);
     struct buffer error = {0};
     for (int i = 0; i < CONFIG_COUNT; i++) {
@@ -446,6 +512,16 @@ void config_set_path(struct config *config, const char *path)
     pthread_mutex_unlock(&config->lock);
 }
 
+void config_hold_changes(struct config *config)
+{
+    pthread_mutex_lock(&config->change_lock);
+}
+
+void config_release_changes(struct config *config)
+{
+    pthread_mutex_unlock(&config->change_lock);
+}
+
 void config_destroy(struct config *config)
 {
     if (!config)
@@ -454,6 +530,7 @@ void config_destroy(struct config *config)
         buffer_release(&config->texts[i]);
     buffer_release(&config->path);
     pthread_mutex_destroy(&config->lock);
+    pthread_mutex_destroy(&config->change_lock);
     memory_free(config);
 }
 

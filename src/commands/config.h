@@ -48,6 +48,12 @@ bool config_set(struct config *config, struct slice name, struct slice value, bo
 /* CONFIG SET name value [name value ...]: `count` words, an even number. All of it or nothing. */
 bool config_set_all(struct config *config, const struct slice *words, size_t count,
                     struct buffer *error);
+/* The host takes over what is APPLIED in config.def: `apply` runs within config_set_all, when the new values can be
+ * read, to the old text too, and by one thread at a time. false: it has appended why not, took nothing over, and all
+ * values are put back. It may wait for files. NULL: there is nobody to ask; then nobody is calling config_set_all. */
+void config_on_apply(struct config *config, bool (*apply)(void *context, struct buffer *error),
+                     void *context);
+bool config_is_applied(struct slice name); /* CONFIG SET of it asks the host */
 
 /* Writes the values of now into the file that the flags named. STATUS_NOT_FOUND: they named none. */
 enum status config_rewrite(struct config *config, struct vfs *vfs);

@@ -35,6 +35,9 @@ enum status config_set_command(struct command_context *c)
 {
     if (c->count % 2 != 0)
         return reply_wrong_arity(c);
+    for (size_t i = 2; c->nowait && i < c->count; i += 2)
+        if (config_is_applied(c->arguments[i]))
+            return STATUS_WOULD_BLOCK;
     struct buffer error = {0};
     bool is_set =
         config_set_all(service_config(c->service), c->arguments + 2, c->count - 2, &error);

@@ -62,7 +62,7 @@ static void print_row(const struct config_entry *entry, struct buffer *out)
     buffer_printf(out, "| `%s` | %s | %s | %s | %s |\n", entry->name,
                   kind_texts[entry->kind] ? kind_texts[entry->kind] : entry->choices,
                   entry->default_text[0] ? entry->default_text : "(empty)",
-                  entry->flag == CONFIG_FLAG_MUTABLE ? "yes" : "no", entry->help);
+                  entry->flag != CONFIG_FLAG_START ? "yes" : "no", entry->help);
 }
 
 void config_print_reference(struct buffer *out)

@@ -23,5 +23,8 @@ bool config_find(struct slice name, enum config_name *found);
 /* The file that the configuration came from, appended; absolute; empty: none. */
 void config_path(struct config *config, struct buffer *path);
 void config_set_path(struct config *config, const char *path);
+/* Between the two no value changes, nor is one there that the host may still refuse. */
+void config_hold_changes(struct config *config);
+void config_release_changes(struct config *config);
 
 #endif

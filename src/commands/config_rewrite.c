@@ -135,8 +135,10 @@ enum status config_rewrite(struct config *config, struct vfs *vfs)
     if (status == STATUS_NOT_FOUND)
         status = STATUS_OK; /* it was removed: made anew */
     if (!status) {
+        config_hold_changes(config);
         rewrite_lines(&rewrite, buffer_slice(&old));
         append_changed(&rewrite);
+        config_release_changes(config);
         char *slash = strrchr((char *)path.data, '/');
         *slash = 0;
         status = vfs_replace_file(vfs, slash == (char *)path.data ? "/" : (char *)path.data,

@@ -11,7 +11,7 @@ enum config_kind {
     CONFIG_KIND_LIMITS, CONFIG_KIND_EVENTS,
 };
 
-enum config_flag { CONFIG_FLAG_START, CONFIG_FLAG_MUTABLE };
+enum config_flag { CONFIG_FLAG_START, CONFIG_FLAG_MUTABLE, CONFIG_FLAG_APPLIED };
 
 struct config_entry {
     const char *name;

@@ -75,7 +75,9 @@ static void info_server(struct info *info)
     number(info, "process_id", (uint64_t)getpid());
     field(info, "process_supervised", "no");
     field(info, "run_id", info->service->run_id);
-    number(info, "tcp_port", config_number(info, CONFIG_port));
+    uint64_t port = config_number(info, CONFIG_port);
+    number(info, "tcp_port",
+           port ? port : config_number(info, CONFIG_tls_port)); /* as Redis has it */
     number(info, "json_port", config_number(info, CONFIG_json_port));
     number(info, "server_time_usec", env_wall_ms(info->service->env) * 1000);
     number(info, "uptime_in_seconds", up);

@@ -102,9 +102,10 @@ uint64_t timing_percentile_us(const struct timing_histogram *sum, double share)
 struct slice timing_shown_word(const struct command_context *c, size_t index)
 {
     command_handler *run = c->command->run;
-    bool is_secret =
-        (index > 0 && (run == auth_command || run == hello_command)) ||
-        (run == config_set_command && index > 2 && argument_is(c, index - 1, "requirepass"));
+    bool is_secret = (index > 0 && (run == auth_command || run == hello_command)) ||
+                     (run == config_set_command && index > 2 &&
+                      (argument_is(c, index - 1, "requirepass") ||
+                       argument_is(c, index - 1, "tls-key-file-pass")));
     return is_secret ? slice_from("(redacted)") : c->arguments[index];
 }
 

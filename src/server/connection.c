@@ -4,7 +4,11 @@
  *
  * Sending: from the session's output, without a copy, by uv_try_write; when the socket takes no more,
  * the rest (at most CONNECTION_SEND_BYTES_MAX) is copied to `sending`, which lives until uv_write's
- * callback. Nothing else is sent meanwhile. */
+ * callback. Nothing else is sent meanwhile.
+ *
+ * With TLS, records stand between the socket and the session: what comes is opened into the loop's buffer, and
+ * fed from there; what the gate lets go is put into records when it is sent, in pieces, as long as the socket
+ * takes them. So replies that are held are plaintext, and their records are few. */
 #include "server/connection.h"
 
 #include "base/memory.h"
@@ -38,9 +42,10 @@ struct connection {
     uv_write_t write;
     struct loop *loop;
     struct session *session;
+    struct tls_session *tls;    /* NULL: none, or it could not be made */
     struct link all_link, link; /* in loop.connections; in loop.dirty or loop.held */
     struct link waiting_link;   /* in loop.waiting while its session has given way */
-    struct buffer sending;      /* owned by uv_write while `is_writing` */
+    struct buffer sending;      /* owned by uv_write while `is_writing`; with TLS, records */
     enum connection_phase phase;
     bool is_reading, is_writing;
     bool is_at_work; /* a worker has, or will get, the session */
@@ -48,7 +53,8 @@ struct connection {
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
-    uint64_t active_ms; /* uv_now of the last byte */
+    uint64_t opened_ms;  /* uv_now */
+    uint64_t active_ms;  /* uv_now of the last byte */
     uint64_t read_round; /* of the loop, in which it read last */
     struct loop_task task; /* its events: enum event */
     struct worker_job job;
@@ -75,6 +81,12 @@ static struct server *server_of(const struct connection *connection)
     return connection->loop->server;
 }
 
+/* Not before the handshake of TLS is complete. */
+static bool may_talk(const struct connection *connection)
+{
+    return !connection->tls || tls_session_was_open(connection->tls);
+}
+
 /* ---- The end ---------------------------------------------------------------------------------- */
 
 static void free_if_done(struct connection *connection)
@@ -86,6 +98,7 @@ static void free_if_done(struct connection *connection)
     connection->loop->connection_count--;
     atomic_fetch_sub(&server_of(connection)->client_count, 1);
     buffer_release(&connection->sending);
+    tls_session_destroy(connection->tls);
     memory_free(connection);
 }
 
@@ -133,15 +146,25 @@ static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buff
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
 static void on_timer(uv_timer_t *timer);
 
+static size_t unsent_records_bytes(const struct connection *connection)
+{
+    return connection->sending.size +
+           (connection->tls ? tls_session_output(connection->tls)->size : 0);
+}
+
 static bool may_read(const struct connection *connection)
 {
+    /* A handshake goes on whatever the session has to say: a refusal is sent behind it. */
+    if (!may_talk(connection))
+        return connection->phase != CONNECTION_CLOSING && !connection->has_ended &&
+               unsent_records_bytes(connection) <= CONNECTION_OUTPUT_HELD_MAX;
     if (connection->phase != CONNECTION_OPEN || connection->has_ended ||
         session_is_paused(connection->session) || session_has_given_way(connection->session))
         return false;
     bool is_waiting = session_state(connection->session) != SESSION_READY;
     if (is_waiting && session_input_bytes(connection->session) > CONNECTION_INPUT_KEPT_MAX)
         return false;
-    return session_output(connection->session).size + connection->sending.size <=
+    return session_output(connection->session).size + unsent_records_bytes(connection) <=
            CONNECTION_OUTPUT_HELD_MAX;
 }
 
@@ -236,15 +259,56 @@ static void end_input(struct connection *connection)
         advance(connection, session_end_input(connection->session));
 }
 
+static ssize_t send_now(struct connection *connection, struct slice bytes);
+
+static void give_up_tls(struct connection *connection)
+{
+    env_log(server_of(connection)->env, LOG_VERBOSE, "TLS with the client %s has failed: %s",
+            connection->address, tls_session_failure(connection->tls));
+    struct buffer *alert = tls_session_output(connection->tls);
+    if (alert->size > 0 && !connection->is_writing)
+        (void)send_now(connection, buffer_slice(alert)); /* it closes in any case */
+    close_now(connection);
+}
+
+static void take_records(struct connection *connection, struct slice records)
+{
+    struct buffer *plaintext = &connection->loop->plaintext;
+    buffer_clear(plaintext);
+    enum tls_state state = tls_session_feed(connection->tls, records, plaintext);
+    if (plaintext->size > 0 && connection->phase == CONNECTION_OPEN)
+        advance(connection, session_feed(connection->session, buffer_slice(plaintext)));
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    if (state == TLS_FAILED) {
+        give_up_tls(connection);
+        return;
+    }
+    if (state == TLS_ENDED)
+        end_input(connection);
+    if (connection->phase == CONNECTION_CLOSING)
+        return;
+    /* Answers of TLS; or the handshake is complete, and replies or an end have waited for that. */
+    if (tls_session_output(connection->tls)->size > 0 ||
+        session_output(connection->session).size > 0)
+        link_append(&connection->loop->dirty, &connection->link);
+    update_reading(connection);
+}
+
 static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
     if (count > 0) {
+        struct slice bytes = slice_make(buffer->base, (size_t)count);
         connection->active_ms = uv_now(&connection->loop->uv);
-        advance(connection,
-                session_feed(connection->session, slice_make(buffer->base, (size_t)count)));
-    } else if (count == UV_EOF) {
+        if (connection->tls)
+            take_records(connection, bytes);
+        else
+            advance(connection, session_feed(connection->session, bytes));
+    } else if (count == UV_EOF && may_talk(connection)) {
         end_input(connection);
+    } else if (count == UV_EOF) {
+        close_now(connection);
     } else if (count < 0 && count != UV_ENOBUFS) { /* that is on_allocate's */
         close_now(connection);
     }
@@ -309,18 +373,87 @@ static bool send_output(struct connection *connection, size_t count)
     return true;
 }
 
-/* Nothing of the output may go now. */
+/* The records that the socket has left; they are few, and all of them go. false: the connection
+ * is broken. */
+static bool send_records_later(struct connection *connection, size_t sent)
+{
+    struct buffer *records = tls_session_output(connection->tls);
+    assert(connection->sending.size == 0 && !connection->is_writing);
+    buffer_release(&connection->sending);
+    connection->sending = *records;
+    *records = (struct buffer){0};
+    size_t rest = connection->sending.size - sent;
+    uv_buf_t buffer = uv_buf_init((char *)connection->sending.data + sent, (unsigned)rest);
+    if (uv_write(&connection->write, &connection->stream, &buffer, 1, on_written) != 0)
+        return false;
+    connection->is_writing = true;
+    session_set_unsent(connection->session, rest);
+    return true;
+}
+
+/* Puts up to `count` bytes of the output into records, and sends these and what TLS itself has to
+ * say, until the socket takes no more. false: the connection is broken. */
+static bool send_records(struct connection *connection, size_t count)
+{
+    struct buffer *records = tls_session_output(connection->tls);
+    const uint8_t *data = session_output(connection->session).data;
+    size_t limit = count < CONNECTION_SEND_BYTES_MAX ? count : CONNECTION_SEND_BYTES_MAX, done = 0;
+    bool ok = true;
+    while (ok && !connection->is_writing) {
+        size_t size =
+            limit - done < CONNECTION_RECORDS_BYTES ? limit - done : CONNECTION_RECORDS_BYTES;
+        if (size > 0 && !tls_session_send(connection->tls, slice_make(data + done, size)))
+            return false;
+        done += size;
+        if (records->size == 0)
+            break;
+        ssize_t sent = send_now(connection, buffer_slice(records));
+        if (sent == (ssize_t)records->size)
+            buffer_clear(records);
+        else
+            ok = sent >= 0 && send_records_later(connection, (size_t)sent);
+    }
+    if (records->capacity > CONNECTION_RECORDS_KEPT_MAX && records->size == 0)
+        buffer_release(records);
+    if (done > 0)
+        session_output_consume(connection->session, done);
+    if (ok && done < count && !connection->is_writing)
+        link_append(&connection->loop->dirty, &connection->link);
+    return ok;
+}
+
+/* Sends up to `count` bytes, what the gate lets go. false: the connection is broken. */
+static bool send_released(struct connection *connection, size_t count)
+{
+    if (connection->is_writing)
+        return true;
+    if (connection->tls)
+        return send_records(connection, may_talk(connection) ? count : 0);
+    return count == 0 || send_output(connection, count);
+}
+
+/* All was sent, and TLS tells the peer so. false: that word has to wait for the socket. */
+static bool has_said_end(struct connection *connection)
+{
+    if (!connection->tls)
+        return true;
+    tls_session_finish(connection->tls);
+    return !send_records(connection, 0) || !connection->is_writing;
+}
+
+/* Nothing of the output may go now, or it is the others' turn first. */
 static void after_flush(struct connection *connection)
 {
     bool is_empty = session_output(connection->session).size == 0;
-    if (connection->is_writing)
+    if (connection->is_writing || !link_is_alone(&connection->link) ||
+        (!is_empty && !may_talk(connection)))
         return;
     if (!is_empty && gate_has_failed(server_of(connection)->gate)) {
         close_now(connection);
     } else if (!is_empty) {
         link_append(&connection->loop->held, &connection->link);
     } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work &&
-               !session_has_given_way(connection->session)) {
+               !session_has_given_way(connection->session) && has_said_end(connection)) {
         close_now(connection);
     }
 }
@@ -329,11 +462,11 @@ void connection_flush(struct connection *connection, lsn_t acked)
 {
     assert(connection->phase != CONNECTION_CLOSING);
     size_t released = session_output_released(connection->session, acked);
-    bool is_broken =
-        session_is_over_limit(connection->session) ||
-        (released > 0 && !connection->is_writing && !send_output(connection, released));
-    if (is_broken) {
-        close_now(connection);
+    if (session_is_over_limit(connection->session) || !send_released(connection, released)) {
+        if (connection->tls && tls_session_state(connection->tls) == TLS_FAILED)
+            give_up_tls(connection);
+        else
+            close_now(connection);
         return;
     }
     after_flush(connection);
@@ -381,6 +514,16 @@ void connection_tick(struct connection *connection, bool force)
     }
     if (connection->is_writing) /* the soft output limit goes by time */
         link_append(&connection->loop->dirty, &connection->link);
+    uint64_t handshake_ms_max =
+        (uint64_t)config_integer(server_of(connection)->config, CONFIG_tls_handshake_timeout);
+    if (!may_talk(connection) &&
+        uv_now(&connection->loop->uv) - connection->opened_ms > handshake_ms_max) {
+        env_log(server_of(connection)->env, LOG_VERBOSE,
+                "TLS with the client %s has failed: its handshake has taken too long",
+                connection->address);
+        close_now(connection);
+        return;
+    }
     uint64_t limit_ms =
         (uint64_t)config_integer(server_of(connection)->config, CONFIG_timeout) * 1000;
     uint64_t idle_ms = uv_now(&connection->loop->uv) - connection->active_ms;
@@ -504,7 +647,7 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
 {
     struct connection *connection = memory_zeroed(1, sizeof(*connection));
     connection->loop = loop;
-    connection->active_ms = uv_now(&loop->uv);
+    connection->opened_ms = connection->active_ms = uv_now(&loop->uv);
     connection->job.run = run_job;
     memcpy(connection->address, socket->address, sizeof(connection->address));
     loop_task_init(&connection->task, on_events);
@@ -526,7 +669,10 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
         .owner = connection,
     };
     connection->session = session_create(loop->server->service, &options);
-    if (error || loop_is_stopping(loop)) {
+    if (socket->tls)
+        connection->tls = tls_keeper_meet(loop->server->tls_keeper);
+    bool lacks_tls = socket->tls && !connection->tls;
+    if (error || lacks_tls || loop_is_stopping(loop)) {
         if (error)
             close(socket->file_descriptor);
         close_now(connection);

@@ -13,15 +13,20 @@
 struct connection;
 
 enum {
-    CONNECTION_INPUT_KEPT_MAX = 256 * 1024, /* unexecuted input after which a socket is not read */
+    CONNECTION_INPUT_KEPT_MAX = 256 * 1024,  /* unexecuted input after which a socket is not read */
     CONNECTION_OUTPUT_HELD_MAX = 256 * 1024, /* the same for replies that were not sent */
-    CONNECTION_SEND_BYTES_MAX = 1 << 20,    /* copied for one uv_write */
+    CONNECTION_SEND_BYTES_MAX =
+        1 << 20, /* copied for one uv_write; put into TLS records in one flush */
+    CONNECTION_RECORDS_BYTES = 64 * 1024, /* of plaintext, put into TLS records at one time */
+    CONNECTION_RECORDS_KEPT_MAX =
+        4 * 1024, /* of memory for records that were sent, for the next ones */
 };
 
 /* A socket that was accepted. */
 struct connection_socket {
     int file_descriptor;
     bool json;
+    bool tls;
     bool is_unix;
     bool is_local;      /* loopback or unix */
     char address[128];  /* of the peer, as CLIENT LIST shows it */

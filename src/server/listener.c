@@ -26,7 +26,7 @@ struct listener {
     struct loop *loop;
     struct listener *next;
     int file_descriptor;
-    bool json, is_unix;
+    bool json, tls, is_unix;
     struct metrics_port *metrics; /* or NULL */
     unsigned open_handles;
     char name[128];
@@ -48,6 +48,8 @@ const char *listener_protocol(const struct listener *listener)
 {
     if (listener->metrics)
         return "HTTP, /metrics";
+    if (listener->tls)
+        return listener->json ? "JSON lines over TLS" : "Redis protocol over TLS";
     return listener->json ? "JSON lines" : "Redis protocol";
 }
 
@@ -91,6 +93,7 @@ static void describe(const struct listener *listener, struct connection_socket *
                      const struct sockaddr_storage *peer, socklen_t peer_size)
 {
     socket->json = listener->json;
+    socket->tls = listener->tls;
     socket->is_unix = listener->is_unix;
     if (listener->is_unix) {
         socket->is_local = true;
@@ -114,14 +117,17 @@ static void on_arrival(struct loop_task *task, unsigned events)
     memory_free(arrival);
 }
 
-/* The refusal goes into the empty socket buffer of a new connection; if not, the close says it. */
+/* The refusal goes into the empty socket buffer of a new connection; if not, the close says it. It would take a
+ * handshake to say it over TLS. */
 static void refuse(struct server *server, const struct connection_socket *socket)
 {
     static const char resp[] = "-ERR max number of clients reached\r\n";
     static const char json[] = "{\"status\":\"error\",\"errcode\":\"too_many_clients\",\"detail\":"
                                "{\"message\":\"max number of clients reached (maxclients)\"}}\n";
-    (void)!send(socket->file_descriptor, socket->json ? json : resp,
-                socket->json ? sizeof(json) - 1 : sizeof(resp) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!socket->tls)
+        (void)!send(socket->file_descriptor, socket->json ? json : resp,
+                    socket->json ? sizeof(json) - 1 : sizeof(resp) - 1,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
     close(socket->file_descriptor);
     atomic_fetch_add(&service_stats(server->service)->connections_rejected, 1);
 }
@@ -209,7 +215,8 @@ static enum listener_result explain(const char *name, int error, bool is_unix, s
     else if (error == EADDRINUSE)
         buffer_printf(text,
                       "Cannot listen on %s: the port is in use, perhaps by another server; stop "
-                      "that one, or choose another port (--port, --json-port, --metrics-port)",
+                      "that one, or choose another port (--port, --tls-port, --json-port, "
+                      "--json-tls-port, --metrics-port)",
                       name);
     else if (error == EACCES)
         buffer_printf(text, "Cannot listen on %s: permission denied", name);
@@ -317,6 +324,7 @@ enum listener_result listener_open(const struct listener_options *options,
     listener->loop = options->loop;
     listener->file_descriptor = fd;
     listener->json = options->json;
+    listener->tls = options->tls;
     listener->metrics = options->metrics;
     listener->is_unix = options->path != NULL;
     memcpy(listener->name, name, sizeof(name));

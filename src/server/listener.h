@@ -20,7 +20,7 @@ struct listener_options {
     unsigned port;
     int backlog;
     unsigned permissions; /* of a unix socket; 0: as the umask has it */
-    bool json;
+    bool json, tls;
     struct metrics_port *metrics; /* takes what is accepted; NULL: clients do */
 };
 

@@ -326,5 +326,6 @@ void loop_release(struct loop *loop)
     int error = uv_loop_close(&loop->uv);
     assert(error == 0);
     (void)error; /* EBUSY would be a handle that was not closed: a mistake of ours */
+    buffer_release(&loop->plaintext);
     pthread_mutex_destroy(&loop->lock);
 }

@@ -16,6 +16,7 @@
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
 
+#include "base/buffer.h"
 #include "server/link.h"
 
 #include <pthread.h>
@@ -73,6 +74,7 @@ struct loop {
     uint64_t unseen_ns; /* ... and what iterations have taken since */
     uint64_t stop_deadline_ms; /* of uv_now; 0: not stopping */
     uint8_t read_buffer[LOOP_READ_BYTES];
+    struct buffer plaintext; /* of TLS: what the records in the read buffer have held */
 };
 
 /* 0 or a libuv error. */

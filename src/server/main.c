@@ -21,6 +21,7 @@ static const char usage[] =
     "A durable log store that speaks the Redis protocol. FILE holds lines \"name value\"; flags win.\n"
     "\n"
     "  --port 6379 --json-port 5260   where it listens; 0: not at all\n"
+    "  --tls-port 0                   TLS: see --tls-cert-file, --tls-key-file, --tls-auth-clients\n"
     "  --metrics-port 0               GET /metrics for Prometheus; 0: not at all\n"
     "  --bind 127.0.0.1               on which addresses\n"
     "  --unixsocket PATH              a unix socket as well\n"

@@ -60,6 +60,17 @@ static void host_config_changed(void *context, const char *name)
         server->options.config_changed(server->options.context, name);
 }
 
+/* CONFIG SET of what TLS is made of; the files that it names may have been renewed. */
+static bool host_config_apply(void *context, struct buffer *error)
+{
+    struct server *server = context;
+    if (!tls_keeper_renew(server->tls_keeper, error))
+        return false;
+    env_log(server->env, LOG_NOTICE,
+            "TLS has new settings, or its files were read again: for new connections");
+    return true;
+}
+
 static void free_job(struct worker_job *job)
 {
     memory_free(job);
@@ -267,15 +278,44 @@ static bool listen_unix(struct server *server, struct listener_options options,
     return ok;
 }
 
+/* `name`: of the port's number, 0: no listener. */
+static bool listen_port(struct server *server, struct listener_options options,
+                        enum config_name name, struct buffer *error)
+{
+    options.port = (unsigned)config_integer(server->config, name);
+    return options.port == 0 || listen_tcp(server, options, error);
+}
+
+static bool init_tls(struct server *server, struct buffer *error)
+{
+    if (config_integer(server->config, CONFIG_tls_port) == 0 &&
+        config_integer(server->config, CONFIG_json_tls_port) == 0)
+        return true;
+    server->tls_keeper = tls_keeper_create(server->config, error);
+    if (!server->tls_keeper)
+        return false;
+    config_on_apply(server->config, host_config_apply, server);
+    return true;
+}
+
+/* Both listeners of a protocol: without TLS, and with it. */
+static bool listen_ports(struct server *server, struct listener_options options,
+                         enum config_name plain, enum config_name tls, struct buffer *error)
+{
+    if (!listen_port(server, options, plain, error))
+        return false;
+    options.tls = true;
+    return listen_port(server, options, tls, error);
+}
+
 static bool listen_metrics(struct server *server, struct listener_options options,
                            struct buffer *error)
 {
-    options.port = (unsigned)config_integer(server->config, CONFIG_metrics_port);
-    if (options.port == 0)
+    if (config_integer(server->config, CONFIG_metrics_port) == 0)
         return true;
     options.json = false;
     options.metrics = server->metrics_port = metrics_port_create(server);
-    return listen_tcp(server, options, error);
+    return listen_port(server, options, CONFIG_metrics_port, error);
 }
 
 static bool open_listeners(struct server *server, struct buffer *error)
@@ -283,23 +323,20 @@ static bool open_listeners(struct server *server, struct buffer *error)
     struct config *config = server->config;
     struct listener_options options = {
         .loop = &server->loops[0],
-        .port = (unsigned)config_integer(config, CONFIG_port),
         .backlog = (int)config_integer(config, CONFIG_tcp_backlog),
         .permissions = (unsigned)config_integer(config, CONFIG_unixsocketperm),
     };
-    if (options.port != 0 && !listen_tcp(server, options, error))
-        return false;
-    if (!listen_unix(server, options, CONFIG_unixsocket, error))
+    if (!listen_ports(server, options, CONFIG_port, CONFIG_tls_port, error) ||
+        !listen_unix(server, options, CONFIG_unixsocket, error))
         return false;
     options.json = true;
-    options.port = (unsigned)config_integer(config, CONFIG_json_port);
-    if (options.port != 0 && !listen_tcp(server, options, error))
-        return false;
-    if (!listen_unix(server, options, CONFIG_json_unixsocket, error))
+    if (!listen_ports(server, options, CONFIG_json_port, CONFIG_json_tls_port, error) ||
+        !listen_unix(server, options, CONFIG_json_unixsocket, error))
         return false;
     if (server->listeners)
         return listen_metrics(server, options, error);
-    buffer_append_text(error, "There is nothing to listen on: see bind, port, json-port, unixsocket");
+    buffer_append_text(
+        error, "There is nothing to listen on: see bind, port, tls-port, json-port, unixsocket");
     return false;
 }
 
@@ -403,7 +440,7 @@ struct server *server_create(const struct server_options *options, struct buffer
         .turn_ms_max = LOOP_SESSION_TURN_MS,
         .context = server,
     };
-    bool ok = open_store(server, error);
+    bool ok = init_tls(server, error) && open_store(server, error);
     if (ok) {
         server->service = service_create(server->env, server->store, server->config, &host);
         service_warn_of_memory(server->service);
@@ -504,11 +541,13 @@ void server_destroy(struct server *server)
     if (!server)
         return;
     assert(server->thread_count == 0);
+    config_on_apply(server->config, NULL, NULL);
     close_listeners(server);
     close_handles(server);
     for (; server->loop_count > 0; server->loop_count--)
         loop_release(&server->loops[server->loop_count - 1]);
     metrics_port_destroy(server->metrics_port);
+    tls_keeper_destroy(server->tls_keeper);
     workers_destroy(server->workers);
     gate_destroy(server->gate);
     runner_stop(server->runner);

@@ -14,6 +14,7 @@
 #include "server/listener.h"
 #include "server/loop.h"
 #include "server/metrics_port.h"
+#include "server/tls_keeper.h"
 #include "server/worker.h"
 #include "vfs/vfs.h"
 
@@ -62,6 +63,7 @@ struct server {
 
     struct listener *listeners; /* loop 0 */
     struct metrics_port *metrics_port; /* loop 0; NULL: not asked for */
+    struct tls_keeper *tls_keeper;     /* NULL: nobody listens for TLS */
     uv_signal_t signals[2];
     uv_timer_t expiry_timer;
     bool has_handles; /* signals and timer are initialised */

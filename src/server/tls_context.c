@@ -349,8 +349,9 @@ struct tls_context *tls_context_create(const struct tls_settings *settings, stru
 {
     (void)settings;
     buffer_append_text(
-        error, "this server was built without TLS. Build it where libssl and its headers are "
-               "(deps/install.sh), or leave tls-port and json-tls-port 0");
+        error,
+        "tls-port: this server was built without TLS. Build it where libssl and its headers are "
+        "(deps/install.sh), or leave tls-port and json-tls-port 0");
     return NULL;
 }
 

@@ -90,6 +90,7 @@ static void *carry(void *context)
 {
     struct carrying c = {.client = context};
     c.plaintext = c.client->early;
+    c.server_has_ended = c.client->peer.state == PEER_ENDED;
     while (!c.server_has_ended || c.plaintext.size > 0)
         step(&c);
     c.client->end = c.client->peer.state;
@@ -110,7 +111,7 @@ static bool shake_hands(struct tls_client *client)
         if (client->peer.output.size == 0)
             pull_records(&c);
     }
-    bool ok = client->peer.state == PEER_OPEN;
+    bool ok = client->peer.state == PEER_OPEN || client->peer.state == PEER_ENDED;
     if (client->peer.output.size > 0)
         ok &= push(client->socket, &client->peer.output); /* Finished, or an alert */
     client->early = c.plaintext;

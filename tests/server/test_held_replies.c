@@ -3,6 +3,10 @@
  * fails. */
 #include "lib/resp_client.h"
 #include "lib/temp_directory.h"
+#include "lib/test_server.h"
+#ifdef CORDWOOD_TLS
+#include "lib/tls_client.h"
+#endif
 #include "server/server.h"
 #include "vfs/vfs_fault.h"
 #include "vfs/vfs_memory.h"
@@ -224,6 +228,61 @@ static void a_failed_sync_closes_those_who_wait_and_refuses_writes(void **state)
     resp_reply_release(&reply);
 }
 
+#ifdef CORDWOOD_TLS
+
+/* Starts with a TLS port, and connects. */
+static void start_tls(struct fixture *f, struct tls_client *client)
+{
+    struct tls_identity identity;
+    char certificate[TEMP_DIRECTORY_BYTES + 32], key[TEMP_DIRECTORY_BYTES + 32], text[16];
+    int port = test_server_free_port();
+    snprintf(certificate, sizeof(certificate), "%.*s/s.pem", TEMP_DIRECTORY_BYTES, f->directory);
+    snprintf(key, sizeof(key), "%.*s/s.key", TEMP_DIRECTORY_BYTES, f->directory);
+    snprintf(text, sizeof(text), "%d", port);
+    tls_identity_make(&identity, "server", NULL);
+    tls_identity_write(&identity, certificate, key, NULL);
+    set(f, "tls-port", text);
+    set(f, "tls-cert-file", certificate);
+    set(f, "tls-key-file", key);
+    set(f, "tls-auth-clients", "no");
+    start(f, "always");
+    assert_true(tls_client_open(client, "127.0.0.1", port,
+                                &(struct tls_peer_options){.authority = &identity}));
+    tls_identity_release(&identity);
+}
+
+static void over_tls_always_sends_no_reply_before_its_sync(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_client client;
+    start_tls(f, &client);
+    send_text(&client.plain, "SET k before\r\n");
+    expect_reply(&client.plain, "+OK");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&client.plain, "SET k after\r\nPING\r\n");
+    wait_for_held_sync(f);
+    expect_nothing(&client.plain);
+    send_text(&f->b, "PING\r\n");
+    expect_reply(&f->b, "+PONG");
+    vfs_fault_release(f->fault);
+    expect_reply(&client.plain, "+OK");
+    expect_reply(&client.plain, "+PONG");
+    assert_int_equal(tls_client_close(&client), PEER_ENDED);
+}
+
+static void over_tls_a_failed_sync_closes_those_who_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_client client;
+    start_tls(f, &client);
+    vfs_fault_fail(f->fault, syncs, 1, STATUS_IO, true);
+    send_text(&client.plain, "SET k lost\r\n");
+    assert_true(resp_client_sees_close(&client.plain));
+    assert_int_equal(tls_client_close(&client), PEER_OPEN); /* no end was said */
+}
+
+#endif
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -234,6 +293,10 @@ int main(void)
         TEST(everysec_replies_while_the_disk_syncs),
         TEST(a_change_to_everysec_lets_held_replies_go),
         TEST(a_failed_sync_closes_those_who_wait_and_refuses_writes),
+#ifdef CORDWOOD_TLS
+        TEST(over_tls_always_sends_no_reply_before_its_sync),
+        TEST(over_tls_a_failed_sync_closes_those_who_wait),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -209,6 +209,74 @@ static void several_values_are_set_all_or_none(void **state)
     buffer_clear(&f->error);
 }
 
+/* A host that remembers what it saw, and agrees as long as it is told to. */
+struct host {
+    struct fixture *f;
+    struct buffer seen;
+    unsigned calls;
+    bool agrees;
+};
+
+static bool apply(void *context, struct buffer *error)
+{
+    struct host *host = context;
+    host->calls++;
+    buffer_clear(&host->seen);
+    config_string(host->f->config, CONFIG_tls_cert_file, &host->seen);
+    if (!host->agrees)
+        buffer_append_text(error, "the file is no good");
+    return host->agrees;
+}
+
+static void what_the_host_refuses_is_put_back(void **state)
+{
+    struct fixture *f = *state;
+    struct host host = {.f = f, .agrees = true};
+    struct slice words[] = {slice_from("hz"),
+                            slice_from("6"),
+                            slice_from("tls-cert-file"),
+                            slice_from("new.pem"),
+                            slice_from("client-output-buffer-limit"),
+                            slice_from("pubsub 1 2 3"),
+                            slice_from("tls-session-caching"),
+                            slice_from("no")};
+    config_on_apply(f->config, apply, &host);
+    expect_set(f, "tls-cert-file", "old.pem");
+    assert_true(slice_equal(buffer_slice(&host.seen), slice_from("old.pem")));
+    expect_set(f, "tls-cert-file", "old.pem"); /* the same again is asked again */
+    assert_int_equal(host.calls, 2);
+    expect_set(f, "hz", "5"); /* not the host's */
+    assert_int_equal(host.calls, 2);
+    host.agrees = false;
+    assert_false(config_set_all(f->config, words, 8, &f->error));
+    expect_text(&f->error, FAILED("tls-cert-file") "the file is no good");
+    assert_true(slice_equal(buffer_slice(&host.seen), slice_from("new.pem")));
+    expect_get(f, "tls-cert-file", "old.pem");
+    expect_get(f, "hz", "5");
+    expect_get(f, "client-output-buffer-limit",
+               "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
+    expect_get(f, "tls-session-caching", "yes");
+    host.agrees = true;
+    assert_true(config_set_all(f->config, words, 8, &f->error));
+    expect_get(f, "tls-cert-file", "new.pem");
+    expect_get(f, "hz", "6");
+    assert_int_equal(host.calls, 4);
+    /* What cannot be parsed is not asked for; at the start and without a host nobody is asked. */
+    expect_refused(
+        f, "tls-auth-clients", "perhaps",
+        FAILED("tls-auth-clients") "argument(s) must be one of the following: no, yes, optional");
+    assert_true(
+        config_set(f->config, slice_from("tls-key-file"), slice_from("k"), true, &f->error));
+    config_on_apply(f->config, NULL, NULL);
+    expect_set(f, "tls-cert-file", "unasked.pem");
+    assert_int_equal(host.calls, 4);
+    assert_true(config_is_applied(slice_from("TLS-cert-file")));
+    assert_false(config_is_applied(slice_from("tls-port")));
+    assert_false(config_is_applied(slice_from("hz")));
+    assert_false(config_is_applied(slice_from("nothing")));
+    buffer_release(&host.seen);
+}
+
 static void a_file_has_comments_quotes_and_includes(void **state)
 {
     struct fixture *f = *state;
@@ -338,6 +406,7 @@ int main(void)
         TEST(output_limits_change_only_the_classes_named),
         TEST(refusals_are_worded_as_redis_words_them),
         TEST(several_values_are_set_all_or_none),
+        TEST(what_the_host_refuses_is_put_back),
         TEST(a_file_has_comments_quotes_and_includes),
         TEST(a_bad_line_is_named),
         TEST(a_file_may_not_be_huge),
