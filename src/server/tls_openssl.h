@@ -5,6 +5,7 @@
 
 #include "server/tls.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
@@ -14,6 +15,12 @@ struct tls_context {
     atomic_uint references;
 };
 
+/* To be called before OpenSSL is asked what went wrong in a call. To forget nothing costs 250 instructions. */
+static inline void tls_forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
 /* The oldest error of this thread that OpenSSL has not been asked for, as words; it forgets all of them. */
 const char *tls_take_reason(void);
 

@@ -10,7 +10,6 @@
 #include "server/tls_openssl.h"
 
 #include <assert.h>
-#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -88,12 +87,12 @@ struct tls_session *tls_session_create(struct tls_context *context)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_method);
-    ERR_clear_error();
+    tls_forget_errors();
     SSL *openssl = SSL_new(context->openssl);
     BIO *bio = method && openssl ? BIO_new(method) : NULL;
     if (!bio) {
         SSL_free(openssl);
-        ERR_clear_error();
+        tls_forget_errors();
         return NULL;
     }
     struct tls_session *session = memory_zeroed(1, sizeof(*session));
@@ -169,23 +168,25 @@ enum tls_state tls_session_feed(struct tls_session *session, struct slice record
     if (session->state == TLS_FAILED || session->state == TLS_ENDED)
         return session->state;
     session->input = records;
-    ERR_clear_error();
+    tls_forget_errors();
     size_t size = 0;
-    int result;
-    for (;;) {
+    int error = SSL_ERROR_WANT_READ;
+    /* OpenSSL takes one record at a time: nothing more is to be had when it has taken all. */
+    while (session->input.size > 0 || SSL_pending(session->openssl) > 0) {
         buffer_reserve(plaintext, TLS_RECORD_BYTES_MAX);
-        result = SSL_read_ex(session->openssl, plaintext->data + plaintext->size,
-                             TLS_RECORD_BYTES_MAX, &size);
-        if (result != 1)
+        if (SSL_read_ex(session->openssl, plaintext->data + plaintext->size, TLS_RECORD_BYTES_MAX,
+                        &size) == 1) {
+            plaintext->size += size;
+            continue;
+        }
+        error = SSL_get_error(session->openssl, 0);
+        if (error != SSL_ERROR_WANT_READ)
             break;
-        plaintext->size += size;
+        assert(session->input.size == 0);
     }
     session->was_open |= SSL_is_init_finished(session->openssl) == 1;
-    int error = SSL_get_error(session->openssl, result);
-    bool wants_more = error == SSL_ERROR_WANT_READ;
-    assert(!wants_more || session->input.size == 0);
     session->input = slice_make(NULL, 0);
-    if (wants_more)
+    if (error == SSL_ERROR_WANT_READ)
         return session->state = session->was_open ? TLS_OPEN : TLS_HANDSHAKE;
     if (error == SSL_ERROR_ZERO_RETURN && session->was_open)
         return session->state = TLS_ENDED;
@@ -198,7 +199,7 @@ bool tls_session_send(struct tls_session *session, struct slice plaintext)
     assert(plaintext.size > 0);
     size_t records = plaintext.size / TLS_RECORD_BYTES_MAX + 1, sent = 0;
     buffer_reserve(&session->output, plaintext.size + records * RECORD_OVERHEAD_BYTES);
-    ERR_clear_error();
+    tls_forget_errors();
     if (SSL_write_ex(session->openssl, plaintext.data, plaintext.size, &sent) != 1) {
         /* No memory; or the peer has sent a part of a message that changes keys, which OpenSSL wants to see the rest
          * of first. No client cuts those 5 bytes. */
@@ -213,10 +214,10 @@ void tls_session_finish(struct tls_session *session)
 {
     if (session->state != TLS_OPEN && session->state != TLS_ENDED)
         return;
-    ERR_clear_error();
+    tls_forget_errors();
     if (!(SSL_get_shutdown(session->openssl) & SSL_SENT_SHUTDOWN))
         (void)SSL_shutdown(session->openssl); /* whether it is said or not, the connection closes */
-    ERR_clear_error();
+    tls_forget_errors();
 }
 
 #else
