@@ -2,8 +2,9 @@
 /* A client's socket and its session. Belongs to one loop; only connection_wake and
  * connection_disconnect may be called from other threads.
  *
- * Life: OPEN, then FINISHING (no more input; what the gate lets go is sent), then CLOSING (libuv closes
- * the handles, a worker may still be at the session), then it is freed. */
+ * Life: OPEN (with TLS it begins with the handshake), then FINISHING (no more input; what the gate
+ * lets go is sent), then CLOSING (libuv closes the handles, a worker may still be at the session), then
+ * it is freed. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 
