@@ -110,12 +110,16 @@ enum status llen_command(struct command_context *c)
 enum status lindex_command(struct command_context *c)
 {
     int64_t index = 0;
-    struct slice value;
-    if (!argument_integer(c, 2, &index))
-        return STATUS_OK;
-    enum status status = command_lookup(c, list_index(c->access, c->arguments[1], index, &value));
+    uint64_t length;
+    struct slice value, key = c->arguments[1];
+    bool is_number = slice_parse_integer(c->arguments[2], &index);
+    /* What the key holds is asked first. */
+    enum status status = command_lookup(c, is_number ? list_index(c->access, key, index, &value)
+                                                     : list_length(c->access, key, &length));
     if (status == STATUS_NOT_FOUND)
         return reply_null(c);
+    if (!status && !is_number)
+        return reply_not_an_integer(c);
     return status ? status : reply_bulk(c, value);
 }
 
