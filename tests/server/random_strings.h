@@ -172,7 +172,11 @@ static void field_command(struct world *world, struct command *command)
         bool gets = command->words[0][8] == '_' || one_in(world, 2);
         if (!gets && one_in(world, 2)) {
             word(command, "OVERFLOW");
-            CHOOSE(world, command, "WRAP", "SAT", "FAIL");
+            if (world
+                    ->is_watching) /* where FAIL makes a string longer, redis' WATCH passes it by */
+                CHOOSE(world, command, "WRAP", "SAT");
+            else
+                CHOOSE(world, command, "WRAP", "SAT", "FAIL");
         }
         word(command, gets ? "GET" : one_in(world, 2) ? "SET" : "INCRBY");
         if (one_in(world, 2))

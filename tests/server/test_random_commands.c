@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Random commands, the same to our server and to redis-server 7: the replies
- * must be the same. On the way ours flushes and compacts (its memtable is
- * small), and is killed with -9 and started again. Repeat a run with SEED=;
+ * must be the same, and now and then all that is stored. On the way ours flushes
+ * and compacts (its memtable is small), is killed with -9 and started again, and
+ * values go from either to both by DUMP and RESTORE. Repeat a run with SEED=;
  * longer with COMMANDS=. */
 #include "lib/rdb_text.h"
 #include "lib/seed.h"
@@ -14,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -21,7 +23,9 @@ enum {
     COMMANDS = 100000,
     PIPELINE = 50,
     MOOD_COMMANDS = 2500,
+    STEP_COMMANDS = 500, /* between two steps of random_states.h */
     KILLS = 4,
+    TOLD_MAX = 60, /* commands before a difference that are shown */
     WORDS_MAX = 24,
     WORD_BYTES_MAX = 128
 };
@@ -31,12 +35,14 @@ struct world {
     struct resp_client clients[2];
     struct random random;
     unsigned database;
-    uint64_t clock;  /* grows; streams' IDs come from it */
-    bool gentle;     /* nothing is cut or removed at once, so that objects grow */
-    uint64_t times;  /* of expiry, given so far */
-    uint64_t queued; /* commands until the end of the transaction that is open; 0:
+    uint64_t clock;   /* grows; streams' IDs come from it */
+    bool gentle;      /* nothing is cut or removed at once, so that objects grow */
+    uint64_t times;   /* of expiry, given so far */
+    bool is_watching; /* until the next EXEC, DISCARD or UNWATCH */
+    uint64_t queued;  /* commands until the end of the transaction that is open; 0:
                       none is */
     uint64_t done;
+    char told[TOLD_MAX][128]; /* the last commands, `done` % TOLD_MAX is the oldest */
 };
 
 /* A command as words; one of them may be large. */
@@ -86,6 +92,11 @@ static void key(struct world *world, struct command *command, char family)
 
 static void number(struct world *world, struct command *command)
 {
+    if (one_in(world, 80)) {
+        CHOOSE(world, command, "x", "", "1.5", "9223372036854775808", "-9223372036854775808",
+               "9223372036854775807", " 1");
+        return;
+    }
     int reach = one_in(world, 5) ? 3000 : 40;
 
     word(command, "%d", (int)below(world, (uint64_t)reach) - reach / 3);
@@ -143,6 +154,8 @@ static void trimming(struct world *world, struct command *command)
         word(command, "MINID");
         stream_id(world, command);
     }
+    if (one_in(world, 15)) /* which only goes with ~ */
+        word(command, "LIMIT"), number(world, command);
 }
 
 /* ---- Families
@@ -181,8 +194,10 @@ static void keys_command(struct world *world, struct command *command)
     if (!world->gentle && one_in(world, 5))
         CHOOSE(world, command, "DEL", "UNLINK");
     else
-        CHOOSE(world, command, "EXISTS", "TYPE", "PERSIST", "TOUCH", "GET", "GET", "GET");
-    key(world, command, "slx"[below(world, 3)]);
+        CHOOSE(world, command, "EXISTS", "TYPE", "PERSIST", "TOUCH", "GET", "GET", "OBJECT");
+    if (command->words[0][0] == 'O')
+        CHOOSE(world, command, "ENCODING", "ENCODING", "ENCODING", "FREQ");
+    key(world, command, "slxn"[below(world, 4)]);
 }
 
 static void rename_command(struct world *world, struct command *command)
@@ -194,10 +209,17 @@ static void rename_command(struct world *world, struct command *command)
     key(world, command, family);
 }
 
+/* Of what is large there is no copy inside a transaction; numbers are small. */
 static void copy_command(struct world *world, struct command *command)
 {
     char family = "slx"[below(world, 3)];
 
+    if (world->queued > 0) {
+        CHOOSE(world, command, "COPY", "MOVE");
+        word(command, "n%u", (unsigned)below(world, 5));
+        word(command, command->words[0][0] == 'C' ? "n%u" : "%u", (unsigned)below(world, 5));
+        return;
+    }
     if (!world->gentle && one_in(world, 4)) {
         word(command, "MOVE");
         key(world, command, family);
@@ -235,7 +257,7 @@ static void sort_command(struct world *world, struct command *command)
         word(command, "GET");
         CHOOSE(world, command, "#", "none-*", "s*", "s1");
     }
-    if (may_store && !world->gentle && one_in(world, 2))
+    if (may_store && !world->gentle && world->queued == 0 && one_in(world, 2))
         word(command, "STORE"), key(world, command, 'l');
 }
 
@@ -285,7 +307,7 @@ static void pop_command(struct world *world, struct command *command)
     key(world, command, 'l');
     if (command->words[0][0] != 'L' || command->words[0][1] != 'L')
         if (one_in(world, 3))
-            word(command, "%u", (unsigned)below(world, 5));
+            word(command, "%d", (int)below(world, 6) - (one_in(world, 20) ? 1 : 0));
 }
 
 static void list_change_command(struct world *world, struct command *command)
@@ -444,17 +466,34 @@ static void database_command(struct world *world, struct command *command)
 static void transaction_command(struct world *world, struct command *command)
 {
     if (world->queued == 0) {
-        CHOOSE(world, command, "MULTI", "MULTI", "MULTI", "WATCH", "UNWATCH", "EXEC", "DISCARD");
+        CHOOSE(world, command, "MULTI", "MULTI", "MULTI", "WATCH", "WATCH", "UNWATCH", "EXEC",
+               "DISCARD");
         if (command->words[0][0] == 'M')
             world->queued = 1 + below(world, 8);
+        else if (command->words[0][0] == 'U')
+            world->is_watching = false;
         else if (command->words[0][0] == 'W')
-            key(world, command, "slx"[below(world, 3)]);
+            for (uint64_t left = 1 + below(world, 3); left > 0; left--)
+                key(world, command, "slxn"[below(world, 4)]);
+        if (command->words[0][0] == 'W')
+            world->is_watching = true;
         return;
     }
     CHOOSE(world, command, "EXEC", "EXEC", "EXEC", "EXEC", "DISCARD");
     world->queued = 0;
+    world->is_watching = false;
 }
 #include "server/random_strings.h"
+
+/* Now and then one word too few or too many. Where that would change what comes next, not. */
+static void spoil_arity(struct world *world, struct command *command)
+{
+    command->large_bytes = 0;
+    if (command->count > 1 && command->version == 0 && one_in(world, 2))
+        command->count--;
+    else if (command->count < WORDS_MAX)
+        word(command, "more");
+}
 
 static void make_command(struct world *world, struct command *command)
 {
@@ -488,10 +527,13 @@ static void make_command(struct world *world, struct command *command)
         sort_command(world, command);
     else if (one_in(world, 100))
         restore_command(world, command);
-    else if (one_in(world, 200))
+    else if (!world->is_watching && one_in(world, 200)) /* which redis' WATCH passes by */
         set_id_command(world, command);
     else
         families[below(world, sizeof families / sizeof *families)](world, command);
+    bool is_of_a_database = strcmp(command->words[0], "SELECT") == 0;
+    if (!is_of_a_database && !world->gentle && one_in(world, 100))
+        spoil_arity(world, command);
 }
 
 static void encode(const struct command *command, struct buffer *out)
@@ -531,6 +573,23 @@ static void forget_radix_tree(struct resp_reply *reply)
             reply->children[i + 1].integer = 0;
 }
 
+/* How a value is kept differs with its history and Redis' version: only its family counts. */
+static void forget_encoding(struct resp_reply *reply)
+{
+    static const char *const kept[][2] = {{"int", "string"},     {"embstr", "string"},
+                                          {"raw", "string"},     {"listpack", "list"},
+                                          {"quicklist", "list"}, {"ziplist", "list"}};
+
+    for (size_t i = 0; i < reply->count; i++)
+        forget_encoding(&reply->children[i]);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        if (reply->type != '$' || !slice_equal(buffer_slice(&reply->text), slice_from(kept[i][0])))
+            continue;
+        buffer_clear(&reply->text);
+        buffer_append_text(&reply->text, kept[i][1]);
+    }
+}
+
 static void read_shown(struct resp_client *client, struct buffer *shown)
 {
     struct resp_reply reply = {0};
@@ -539,28 +598,65 @@ static void read_shown(struct resp_client *client, struct buffer *shown)
     if (!resp_client_read(client, &reply))
         fail_msg("no reply");
     forget_radix_tree(&reply);
+    forget_encoding(&reply);
     resp_reply_show(&reply, shown);
     resp_reply_release(&reply);
+}
+
+/* Keeps a line of the command and what ours has answered. */
+static void tell(struct world *world, const struct command *command, const struct buffer *shown)
+{
+    char *line = world->told[world->done % TOLD_MAX];
+    size_t size = 0, capacity = sizeof world->told[0];
+
+    for (size_t i = 0; i < command->count && size < capacity; i++)
+        size += (size_t)snprintf(line + size, capacity - size, "%.30s ", command->words[i]);
+    if (size < capacity)
+        snprintf(line + size, capacity - size, "-> %.*s", (int)shown->size,
+                 (const char *)shown->data);
+}
+
+/* Says what came before, and leaves no server behind. */
+static void end_badly(struct world *world)
+{
+    for (int kind = 0; kind < 2; kind++)
+        test_server_kill(&world->servers[kind]);
+    uint64_t at = world->done > TOLD_MAX ? world->done - TOLD_MAX : 0;
+
+    for (; at < world->done; at++)
+        print_error("  %" PRIu64 ": %s\n", at, world->told[at % TOLD_MAX]);
+}
+
+/* What is compared is named by `what`. */
+static void compare_shown(struct world *world, const char *what, const struct buffer *shown)
+{
+    if (slice_equal(buffer_slice(&shown[0]), buffer_slice(&shown[1])))
+        return;
+    end_badly(world);
+    print_error("command %" PRIu64 ": %s\n  ours: %.*s\n  redis: %.*s\n", world->done, what,
+                (int)shown[0].size, (const char *)shown[0].data, (int)shown[1].size,
+                (const char *)shown[1].data);
+    fail_msg("the servers differ");
 }
 
 static void compare_replies(struct world *world, const struct command *command)
 {
     struct buffer shown[2] = {{0}, {0}};
+    char what[WORDS_MAX * WORD_BYTES_MAX];
+    size_t size = 0;
 
+    for (size_t i = 0; i < command->count; i++)
+        size += (size_t)snprintf(what + size, sizeof what - size, "%s ", command->words[i]);
     for (int kind = 0; kind < 2; kind++)
         read_shown(&world->clients[kind], &shown[kind]);
-    if (!slice_equal(buffer_slice(&shown[0]), buffer_slice(&shown[1]))) {
-        print_error("command %" PRIu64 ":", world->done);
-        for (size_t i = 0; i < command->count; i++)
-            print_error(" %s", command->words[i]);
-        print_error("\n  ours: %.*s\n  redis: %.*s\n", (int)shown[0].size,
-                    (const char *)shown[0].data, (int)shown[1].size, (const char *)shown[1].data);
-        fail_msg("the replies differ");
-    }
+    compare_shown(world, what, shown);
+    tell(world, command, &shown[0]);
     buffer_release(&shown[0]);
     buffer_release(&shown[1]);
     world->done++;
 }
+
+#include "server/random_states.h"
 
 static void run_pipeline(struct world *world)
 {
@@ -588,6 +684,7 @@ static void kill_ours(struct world *world)
     char database[8];
 
     world->queued = 0;
+    world->is_watching = false;
     assert_string_equal(resp_client_ask(&world->clients[SERVER_REDIS], &shown, "RESET"), "+RESET");
     snprintf(database, sizeof database, "%u", world->database);
     assert_string_equal(resp_client_ask(&world->clients[SERVER_REDIS], &shown, "SELECT", database),
@@ -621,11 +718,16 @@ static void random_commands_are_answered_as_redis_does(void **state)
         if (world.done % MOOD_COMMANDS == 0)
             world.gentle = !one_in(&world, 3);
         run_pipeline(&world);
+        if (world.done % STEP_COMMANDS == 0 && world.queued == 0)
+            take_step(&world);
         if (world.done > (kills + 1) * commands / (KILLS + 1)) {
             kill_ours(&world);
+            compare_states(&world);
             kills++;
         }
     }
+    leave_transaction(&world);
+    compare_states(&world);
     assert_string_equal(
         resp_client_ask(&world.clients[SERVER_CORDWOOD], &shown, "DEBUG", "INVARIANTS"), "+OK");
     buffer_release(&shown);
