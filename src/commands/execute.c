@@ -580,6 +580,12 @@ static enum status reply_settled(struct run *run, enum status status)
     return status;
 }
 
+/* Who waits in line has looked under the write lock; if the thread has kept it, nobody has written since. */
+static bool has_looked_under_this_lock(const struct run *run)
+{
+    return run->session->wait.serve && run->thread->has_lock;
+}
+
 /* The handler found nothing and asked to wait. STATUS_WOULD_BLOCK: it waits; STATUS_OK: it looks once
  * more first; STATUS_NO_MEMORY. */
 static enum status start_waiting(struct run *run)
@@ -592,8 +598,12 @@ static enum status start_waiting(struct run *run)
     int state = atomic_load(&session->waiting);
     if (state == WAITING_NOT) {
         atomic_store(&session->waiting, has_keys ? WAITING_LOOKS : WAITING_SERVABLE);
-        if (has_keys)
-            return register_waiters(session, run->context.database) ? STATUS_OK : STATUS_NO_MEMORY;
+        if (has_keys && !register_waiters(session, run->context.database))
+            return STATUS_NO_MEMORY;
+        if (has_keys && !has_looked_under_this_lock(run))
+            return STATUS_OK;
+        session_found_nothing(session);
+        state = atomic_load(&session->waiting);
     }
     return state == WAITING_AGAIN ? STATUS_OK : STATUS_WOULD_BLOCK;
 }

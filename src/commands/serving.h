@@ -10,6 +10,7 @@
  *     batch: pop, the reply into session->served         woken; waits while it is SERVING
  *     SERVING -> SERVED                                  takes the reply to its output
  *
+ * Who has kept the lock from its look to its registration need not look once more.
  * What is not in memory, or fails, is left to the session itself: it is woken, keeps its place (LOOKS), and
  * runs its request again as it would a new one; those behind it wait until it has. A session that ends in
  * that state tells the next one.
