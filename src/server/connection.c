@@ -53,9 +53,9 @@ struct connection {
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
     unsigned open_handles;
-    uint64_t opened_ms;  /* uv_now */
-    uint64_t active_ms;  /* uv_now of the last byte */
-    uint64_t read_round; /* of the loop, in which it read last */
+    uint64_t opened_ms;    /* uv_now */
+    uint64_t active_ms;    /* uv_now of the last byte */
+    uint64_t read_round;   /* of the loop, in which it read last */
     struct loop_task task; /* its events: enum event */
     struct worker_job job;
     char address[128];
@@ -217,6 +217,7 @@ static void start_waiting(struct connection *connection)
 /* After every call that may have changed the session. */
 static void advance(struct connection *connection, enum session_state state)
 {
+    loop_send_wakes(connection->loop);
     if (state == SESSION_PARKED && !connection->is_at_work)
         start_work(connection);
     else if (state == SESSION_CLOSING || (state == SESSION_BLOCKED && connection->has_ended))
@@ -592,7 +593,7 @@ static void on_events(struct loop_task *task, unsigned events)
 
 void connection_wake(struct connection *connection)
 {
-    loop_post(connection->loop, &connection->task, EVENT_WAKE);
+    loop_post_soon(connection->loop, &connection->task, EVENT_WAKE);
 }
 
 void connection_disconnect(struct connection *connection)
@@ -602,7 +603,7 @@ void connection_disconnect(struct connection *connection)
 
 void connection_deliver(struct connection *connection)
 {
-    loop_post(connection->loop, &connection->task, EVENT_DELIVER);
+    loop_post_soon(connection->loop, &connection->task, EVENT_DELIVER);
 }
 
 void connection_evict(struct connection *connection)

@@ -5,9 +5,10 @@
 #include "server/server.h"
 
 #include <assert.h>
+#include <string.h>
 #include <time.h>
 
-enum { FLUSH_ROUNDS_MAX = 8, TASKS_AT_ONCE = 32, CPU_LOOK_NS = 1000000 };
+enum { FLUSH_ROUNDS_MAX = 8, TASKS_AT_ONCE = 256, OWN_TASKS_AT_ONCE = 4, CPU_LOOK_NS = 1000000 };
 
 /* ---- How long an iteration takes --------------------------------------------------------------- */
 
@@ -54,7 +55,11 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, 
     link_init(&task->link);
 }
 
-void loop_post(struct loop *loop, struct loop_task *task, unsigned events)
+/* Whose thread this is; NULL: no loop's. */
+static _Thread_local struct loop *own_loop;
+
+/* true: nobody has posted it yet. */
+static bool queue_task(struct loop *loop, struct loop_task *task, unsigned events)
 {
     pthread_mutex_lock(&loop->lock);
     bool is_new = link_is_alone(&task->link);
@@ -62,8 +67,47 @@ void loop_post(struct loop *loop, struct loop_task *task, unsigned events)
         link_append(&loop->tasks, &task->link);
     task->events |= events;
     pthread_mutex_unlock(&loop->lock);
-    if (is_new)
+    return is_new;
+}
+
+/* A loop does not wait before it has looked at what it posted itself (on_prepare). */
+static void wake(struct loop *loop)
+{
+    if (loop == own_loop)
+        loop->own_tasks++;
+    else
         uv_async_send(&loop->async);
+}
+
+void loop_post(struct loop *loop, struct loop_task *task, unsigned events)
+{
+    if (queue_task(loop, task, events))
+        wake(loop);
+}
+
+void loop_post_soon(struct loop *loop, struct loop_task *task, unsigned events)
+{
+    struct loop *own = own_loop;
+    if (!queue_task(loop, task, events))
+        return;
+    if (!own || own == loop) {
+        wake(loop);
+        return;
+    }
+    own->owed_wakes[loop->index / 64] |= UINT64_C(1) << loop->index % 64;
+    own->owes_wakes = true;
+}
+
+void loop_send_wakes(struct loop *loop)
+{
+    assert(loop == own_loop);
+    if (!loop->owes_wakes)
+        return;
+    for (unsigned i = 0; i < LOOPS_MAX; i++)
+        if (loop->owed_wakes[i / 64] & UINT64_C(1) << i % 64)
+            uv_async_send(&loop->server->loops[i].async);
+    memset(loop->owed_wakes, 0, sizeof(loop->owed_wakes));
+    loop->owes_wakes = false;
 }
 
 void loop_cancel(struct loop *loop, struct loop_task *task)
@@ -215,11 +259,26 @@ static void end_reads(struct loop *loop)
     loop->readers = 0;
 }
 
+/* What its connections have posted to others of the same loop. A few go out with the replies; many wait until the
+ * sockets were looked at once more: more may have come for each of them, which then costs one call of the kernel. */
+static void run_own_tasks(struct loop *loop)
+{
+    if (loop->own_tasks == 0)
+        return;
+    bool is_left = loop->own_tasks > OWN_TASKS_AT_ONCE;
+    loop->own_tasks = 0;
+    if (is_left || run_tasks(loop, look(loop) + LOOP_TURN_NS))
+        uv_async_send(&loop->async);
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     struct loop *loop = handle->data;
     end_reads(loop);
+    run_own_tasks(loop);
+    loop_send_wakes(loop);
     flush(loop);
+    loop_send_wakes(loop);
     bool awaits = !link_is_alone(&loop->held);
     atomic_store(&loop->awaits_gate, awaits);
     if (awaits)
@@ -227,7 +286,7 @@ static void on_prepare(uv_prepare_t *handle)
     if (!link_is_alone(&loop->dirty) || (awaits && gate_has_failed(loop->server->gate))) {
         atomic_store(&loop->gate_moved, awaits);
         uv_async_send(&loop->async);
-    } else if (!link_is_alone(&loop->waiting)) {
+    } else if (!link_is_alone(&loop->waiting) || loop->own_tasks > 0) {
         uv_async_send(&loop->async);
     }
     end_iteration(loop);
@@ -285,7 +344,9 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     loop->round = 1; /* connections begin with 0 */
     loop->readers = loop->readers_before = 0;
     loop->reads_end_ns = 0;
-    loop->is_round_cut = false;
+    loop->is_round_cut = loop->owes_wakes = false;
+    loop->own_tasks = 0;
+    memset(loop->owed_wakes, 0, sizeof(loop->owed_wakes));
     loop->began_ns = loop->looked_ns = loop->log_ns = loop->cpu_ns = loop->unseen_ns = 0;
     loop->stop_deadline_ms = 0;
     link_init(&loop->tasks);
@@ -315,7 +376,9 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
 void loop_run(struct loop *loop)
 {
     loop->cpu_ns = thread_cpu_ns();
+    own_loop = loop;
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    own_loop = NULL;
 }
 
 void loop_release(struct loop *loop)

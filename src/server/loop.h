@@ -5,14 +5,15 @@
  *
  *      poll:     tasks, and connections that had given way: at most LOOP_TURN_NS, or one
  *                reads -> session_feed -> the connection joins `dirty`: the same
- *      prepare:  gate_write, then connection_flush of each in `dirty`: the same; who holds back
+ *      prepare:  tasks that its own connections have posted: the same
+ *                gate_write, then connection_flush of each in `dirty`: the same; who holds back
  *                replies joins `held` until the gate moves
  *
  * What does not find room is first in the next iteration. So an iteration is short however much there is to
  * do: new clients, timers and what workers have finished come in between. A connection's own piece (a read, a
  * flush) is bounded by SESSION_TURN_MS and by one request.
  *
- * Everything here belongs to the loop's own thread but loop_post and loop_gate_moved. */
+ * Everything here belongs to the loop's own thread but loop_post, loop_post_soon and loop_gate_moved. */
 #ifndef SERVER_LOOP_H
 #define SERVER_LOOP_H
 
@@ -28,12 +29,13 @@ struct server;
 struct loop;
 
 enum {
-    LOOP_READ_BYTES = 64 * 1024,       /* of one read */
+    LOOP_READ_BYTES = 64 * 1024, /* of one read */
     LOOP_READ_BYTES_MIN = 2 * 1024,
     LOOP_ROUND_BYTES = 512 * 1024, /* read in one round, or the minimum of each */
-    LOOP_TURN_NS = 3000000,        /* of an iteration, for each of its three parts */
+    LOOP_TURN_NS = 3000000,        /* of an iteration, for each of its parts */
     LOOP_SESSION_TURN_MS = 2,      /* service_host.turn_ms_max */
     LOOP_TICK_MS = 100,
+    LOOPS_MAX = 128,
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
 
@@ -55,6 +57,9 @@ struct loop {
 
     pthread_mutex_t lock; /* guards tasks and the links inside them */
     struct link tasks;
+    unsigned own_tasks; /* that the loop's own thread has posted and not run since */
+    bool owes_wakes;    /* any of these: loops, by index, that loop_post_soon has not woken yet */
+    uint64_t owed_wakes[LOOPS_MAX / 64];
     atomic_bool gate_moved;
     atomic_bool awaits_gate; /* some connection is in `held` */
 
@@ -67,11 +72,11 @@ struct loop {
     unsigned readers, readers_before; /* connections that read in this one, in the one before */
     uint64_t reads_end_ns;            /* uv_hrtime, of this iteration's; 0: nobody has read yet */
     bool is_round_cut;                /* somebody wanted to read after that */
-    uint64_t began_ns;  /* of this iteration's first callback; 0: there was none yet */
-    uint64_t looked_ns; /* uv_hrtime, when it was looked at last */
-    uint64_t log_ns;   /* of it in the write of the log */
-    uint64_t cpu_ns;   /* of the thread, when it was looked at last ... */
-    uint64_t unseen_ns; /* ... and what iterations have taken since */
+    uint64_t began_ns;         /* of this iteration's first callback; 0: there was none yet */
+    uint64_t looked_ns;        /* uv_hrtime, when it was looked at last */
+    uint64_t log_ns;           /* of it in the write of the log */
+    uint64_t cpu_ns;           /* of the thread, when it was looked at last ... */
+    uint64_t unseen_ns;        /* ... and what iterations have taken since */
     uint64_t stop_deadline_ms; /* of uv_now; 0: not stopping */
     uint8_t read_buffer[LOOP_READ_BYTES];
     struct buffer plaintext; /* of TLS: what the records in the read buffer have held */
@@ -87,6 +92,11 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, 
 /* Any thread: the task runs on the loop, soon. What it does may free it: the caller must not touch
  * it, or its owner, any more unless something else keeps it alive. */
 void loop_post(struct loop *loop, struct loop_task *task, unsigned events);
+/* The same for what may come a hundredfold: of what one connection's requests post to another loop, the first
+ * one does not wake it, but their end (loop_send_wakes). */
+void loop_post_soon(struct loop *loop, struct loop_task *task, unsigned events);
+/* On the loop that has posted: after a connection has executed what it had. */
+void loop_send_wakes(struct loop *loop);
 /* Forgets it if it is queued. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 /* First thing in a callback that may take long: an iteration's time begins with it. */
