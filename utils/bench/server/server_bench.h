@@ -25,6 +25,10 @@ struct server_bench {
 /* Requests of one kind: rates, latencies and CPU, by policy and pipeline. `io_threads` 0: the full
  * table with one event loop; otherwise some cases with so many. */
 void bench_throughput(const struct server_bench *bench, unsigned io_threads);
+/* Elements from who pushes to who waits for them; messages to who has subscribed. With so many event loops of
+ * cordwood's; redis has one thread, as more of them keep the cores of the load busy. */
+void bench_handover(const struct server_bench *bench, unsigned io_threads);
+void bench_fanout(const struct server_bench *bench, unsigned io_threads);
 void bench_ycsb(const struct server_bench *bench);
 void bench_storage(const struct server_bench *bench);   /* space, amplification, memory, start-up */
 void bench_sustained(const struct server_bench *bench); /* more load than compaction takes */

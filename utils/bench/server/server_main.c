@@ -7,9 +7,9 @@
  *      BENCH_GROWTH_MIB= of data that memory is measured beside (640)
  *      BENCH_DELETED= entries of what is deleted at once (10000000)
  *      BENCH_WAL_MIB= of the log that a start reads (256)
- *      BENCH_ONLY= parts: throughput, io-threads, ycsb, storage, write_many, sustained,
- *          growth, churn, start, deletes, scan
- *      BENCH_FILTER= cases of throughput, io-threads and ycsb whose names contain it */
+ *      BENCH_ONLY= parts: throughput, io-threads, handover, fanout, ycsb, storage, write_many,
+ *          sustained, growth, churn, start, deletes, scan
+ *      BENCH_FILTER= cases of the first five whose names contain it */
 #include "bench/disk.h"
 #include "bench/server/server_bench.h"
 
@@ -65,12 +65,26 @@ static void bench_throughput_2(const struct server_bench *bench)
     bench_throughput(bench, 2);
 }
 
+static void bench_handover_both(const struct server_bench *bench)
+{
+    bench_handover(bench, 1);
+    bench_handover(bench, 2);
+}
+
+static void bench_fanout_both(const struct server_bench *bench)
+{
+    bench_fanout(bench, 1);
+    bench_fanout(bench, 2);
+}
+
 static const struct part {
     const char *name;
     void (*run)(const struct server_bench *bench);
 } parts[] = {
     {"throughput", bench_throughput_1},
     {"io-threads", bench_throughput_2},
+    {"handover", bench_handover_both},
+    {"fanout", bench_fanout_both},
     {"ycsb", bench_ycsb},
     {"storage", bench_storage},
     {"write_many", bench_write_many},
