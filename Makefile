@@ -387,9 +387,12 @@ tests: $(UNIT_TESTS) $(BIG_TESTS) $(PROGRAMS) # built, not run
 documents: $(B)/cordwood-server ## write the generated documents anew
 	@utils/documents write $(B)
 
-.PHONY: clients
-clients: $(PROGRAMS) ## redis-py, node-redis and ioredis against a server (npm fetches the last two)
-	utils/clients/run $(B)
+.PHONY: tools clients
+tools: $(PROGRAMS) ## redis-cli, redis-benchmark, client libraries, redis-commander, exporter, log shippers against the server (TOOLS=, utils/tools/README.md)
+	@deps/install.sh tools $(B)
+	@utils/tools/run $(B) $(TOOLS)
+clients: ## of `make tools` the client libraries: redis-py, node-redis, ioredis
+	@$(MAKE) --no-print-directory tools TOOLS="python3-redis node-redis ioredis"
 
 .PHONY: bench
 bench: ## every benchmark: speed, disk, start-up beside other programs (utils/bench/README.md)

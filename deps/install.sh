@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing. `install.sh build` is enough for `make run`; `install.sh test` adds what
-# the tests need, and each of bench, plots, profile, coverage and fuzz what the make target of that name does on
+# the tests need, and each of bench, plots, profile, coverage, fuzz and tools what the make target of that name does on
 # top. Why each package: README.md beside this file.
 set -eu
 what=${1:-build}
@@ -12,6 +12,9 @@ plots="python3 gnuplot-nox"
 profile="valgrind"
 coverage="gcovr"
 fuzz="clang libclang-rt-dev"
+tools="chromium libestr0 libfastjson4 liblognorm5 libivykis0 libnet1 libwrap0 libpcre3 libhiredis0.14"
+command -v npm >/dev/null 2>&1 || tools="$tools nodejs npm"
+unpacked=
 case $what in
 build) packages=$build ;;
 test) packages="$build $test" ;;
@@ -20,15 +23,37 @@ plots) packages=$plots ;;
 profile) packages="$build $test $profile" ;;
 coverage) packages="$build $test $coverage" ;;
 fuzz) packages="$build $test $fuzz" ;;
-*) echo "usage: deps/install.sh [build|test|bench|plots|profile|coverage|fuzz]" >&2; exit 2 ;;
+tools)
+    packages="$build $test $tools"
+    # Not installed: they are services, and the two of syslog exclude each other.
+    unpacked="prometheus-redis-exporter rsyslog rsyslog-hiredis syslog-ng-core syslog-ng-mod-redis"
+    unpacked_into=${2:-build}/tools/debian
+    ;;
+*) echo "usage: deps/install.sh [build|test|bench|plots|profile|coverage|fuzz|tools [build folder]]" >&2; exit 2 ;;
 esac
+
+# The files of the packages in $unpacked, below a folder of the build.
+unpack() {
+    [ "$(cat "$unpacked_into/.unpacked" 2>/dev/null)" != "$unpacked" ] || return 0
+    rm -rf "$unpacked_into"
+    mkdir -p "$unpacked_into/.packages"
+    echo "unpacking: $unpacked"
+    (cd "$unpacked_into/.packages" && apt-get download -q $unpacked)
+    for package in "$unpacked_into"/.packages/*.deb; do
+        dpkg-deb -x "$package" "$unpacked_into"
+    done
+    echo "$unpacked" >"$unpacked_into/.unpacked"
+}
 
 if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
     missing=
     for package in $packages; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
     done
-    [ -n "$missing" ] || exit 0
+    if [ -z "$missing" ]; then
+        [ -z "$unpacked" ] || unpack
+        exit 0
+    fi
     echo "installing:$missing"
     if [ "$(id -u)" -eq 0 ]; then
         as_root=
@@ -48,6 +73,7 @@ if command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; 
     fi
     $as_root apt-get update -q
     $as_root apt-get install -q -y --no-install-recommends $missing
+    [ -z "$unpacked" ] || unpack
     exit 0
 fi
 
