@@ -3,12 +3,13 @@
  * the engine's counters. What has no counterpart here shows the value that says so (0, or "ok"). */
 #include "commands/info.h"
 
+#include "commands/config_lines.h"
 #include "commands/process_memory.h"
+#include "commands/process_time.h"
 #include "commands/service_state.h"
 #include "types/keyspace.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -32,6 +33,14 @@ static void number(struct info *info, const char *name, uint64_t value)
     buffer_printf(info->out, "%s:%llu\r\n", name, (unsigned long long)value);
 }
 
+/* Fields of what is not there. */
+static void zeros(struct info *info, const char *const *names)
+{
+    for (; *names; names++)
+        number(info, *names, 0);
+}
+#define ZEROS(info, ...) zeros(info, (const char *const[]){__VA_ARGS__, NULL})
+
 static uint64_t counter(const atomic_ullong *value)
 {
     return atomic_load_explicit(value, memory_order_relaxed);
@@ -53,6 +62,13 @@ static void append_executable(struct info *info)
     ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
     path[size > 0 ? size : 0] = '\0';
     field(info, "executable", path);
+}
+
+static void append_config_file(struct info *info)
+{
+    buffer_append_text(info->out, "config_file:");
+    config_path(service_config(info->service), info->out);
+    buffer_append_text(info->out, "\r\n");
 }
 
 static void info_server(struct info *info)
@@ -86,6 +102,7 @@ static void info_server(struct info *info)
     number(info, "configured_hz", config_number(info, CONFIG_hz));
     number(info, "lru_clock", env_wall_ms(info->service->env) / 1000 & 0xffffff);
     append_executable(info);
+    append_config_file(info);
     field(info, "io_threads_active", config_number(info, CONFIG_io_threads) > 1 ? "1" : "0");
 }
 
@@ -123,6 +140,13 @@ static void info_clients(struct info *info)
     number(info, "json_clients", counts.json);
 }
 
+/* Of the log. */
+static uint64_t unwritten_bytes(const struct lsm_stats *engine)
+{
+    return engine->visible_lsn > engine->written_lsn ? engine->visible_lsn - engine->written_lsn
+                                                     : 0;
+}
+
 static void human(struct info *info, const char *name, uint64_t bytes)
 {
     static const char units[] = "BKMGTP";
@@ -138,6 +162,32 @@ static void human(struct info *info, const char *name, uint64_t bytes)
         buffer_printf(info->out, "%s:%.2f%c\r\n", name, value, units[unit]);
 }
 
+static void percentage(struct info *info, const char *name, uint64_t part, uint64_t whole)
+{
+    buffer_printf(info->out, "%s:%.2f%%\r\n", name, whole ? (double)part * 100 / (double)whole : 0);
+}
+
+/* How much more `all` is than `part`, as a factor and in bytes. */
+static void excess(struct info *info, const char *name, uint64_t all, uint64_t part)
+{
+    buffer_printf(info->out, "%s_ratio:%.2f\r\n%s_bytes:%lld\r\n", name,
+                  part ? (double)all / (double)part : 1, name, (long long)all - (long long)part);
+}
+
+/* The C library's heap tells what it has given out and what it holds, not how much of that is resident. */
+static void info_heap(struct info *info, uint64_t resident)
+{
+    struct process_heap heap;
+    process_heap_read(&heap);
+    uint64_t heap_resident = heap.held_bytes < resident ? heap.held_bytes : resident;
+    number(info, "allocator_allocated", heap.used_bytes);
+    number(info, "allocator_active", heap.held_bytes);
+    number(info, "allocator_resident", heap_resident);
+    excess(info, "allocator_frag", heap.held_bytes, heap.used_bytes);
+    excess(info, "allocator_rss", heap_resident, heap.held_bytes);
+    excess(info, "rss_overhead", resident, heap_resident);
+}
+
 static void info_memory(struct info *info)
 {
     struct process_memory memory;
@@ -150,44 +200,64 @@ static void info_memory(struct info *info)
     human(info, "used_memory_rss_human", resident);
     number(info, "used_memory_peak", memory.peak_bytes);
     human(info, "used_memory_peak_human", memory.peak_bytes);
+    percentage(info, "used_memory_peak_perc", resident, memory.peak_bytes);
     number(info, "used_memory_overhead", resident > engine ? resident - engine : 0);
+    number(info, "used_memory_startup", info->service->startup_bytes);
     number(info, "used_memory_dataset", engine);
+    percentage(info, "used_memory_dataset_perc", engine, resident);
+    info_heap(info, resident);
     number(info, "total_system_memory", memory.system_bytes);
     human(info, "total_system_memory_human", memory.system_bytes);
+    ZEROS(info, "used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval",
+          "number_of_cached_scripts", "number_of_functions", "number_of_libraries",
+          "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions",
+          "used_memory_scripts");
+    human(info, "used_memory_lua_human", 0);
+    human(info, "used_memory_vm_total_human", 0);
+    human(info, "used_memory_scripts_human", 0);
     number(info, "maxmemory", config_number(info, CONFIG_maxmemory));
     human(info, "maxmemory_human", config_number(info, CONFIG_maxmemory));
     field(info, "maxmemory_policy", "noeviction");
     number(info, "maxmemory_counted", service_memory_bytes(info->service));
     field(info, "mem_fragmentation_ratio", "1.00");
-    field(info, "mem_allocator", "libc");
+    ZEROS(info, "mem_fragmentation_bytes", "mem_not_counted_for_evict", "mem_replication_backlog",
+          "mem_total_replication_buffers", "mem_clients_slaves", "mem_cluster_links");
     number(info, "mem_clients_normal", atomic_load(&info->service->client_bytes));
-    number(info, "lazyfree_pending_objects", 0);
-    number(info, "lazyfreed_objects", 0);
+    number(info, "mem_aof_buffer", unwritten_bytes(&info->engine));
+    field(info, "mem_allocator", "libc");
+    ZEROS(info, "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects");
 }
 
 static void info_persistence(struct info *info)
 {
     const struct lsm_stats *engine = &info->engine;
+    const struct service_stats *stats = service_stats(info->service);
     bool is_broken = engine->read_only;
-    number(info, "loading", 0);
-    number(info, "async_loading", 0);
-    number(info, "rdb_changes_since_last_save", 0);
-    number(info, "rdb_bgsave_in_progress", 0);
-    number(info, "rdb_last_save_time", info->service->started_ms / 1000);
+    ZEROS(info, "loading", "async_loading", "current_cow_peak", "current_cow_size",
+          "current_cow_size_age");
+    field(info, "current_fork_perc", "0.00");
+    ZEROS(info, "current_save_keys_processed", "current_save_keys_total",
+          "rdb_changes_since_last_save", "rdb_bgsave_in_progress");
+    number(info, "rdb_last_save_time", atomic_load(&info->service->last_save_ms) / 1000);
     field(info, "rdb_last_bgsave_status", "ok");
+    field(info, "rdb_last_bgsave_time_sec", "-1");
+    field(info, "rdb_current_bgsave_time_sec", "-1");
+    number(info, "rdb_saves", counter(&stats->saves));
+    ZEROS(info, "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded");
     number(info, "aof_enabled", 1);
-    number(info, "aof_rewrite_in_progress", 0);
-    number(info, "aof_rewrite_scheduled", 0);
+    ZEROS(info, "aof_rewrite_in_progress", "aof_rewrite_scheduled");
+    field(info, "aof_last_rewrite_time_sec", "-1");
+    field(info, "aof_current_rewrite_time_sec", "-1");
     field(info, "aof_last_bgrewrite_status", "ok");
+    number(info, "aof_rewrites", counter(&stats->rewrites));
+    number(info, "aof_rewrites_consecutive_failures", 0);
     field(info, "aof_last_write_status", is_broken ? "err" : "ok");
+    ZEROS(info, "aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size");
     number(info, "aof_current_size",
            engine->visible_lsn > engine->flushed_lsn ? engine->visible_lsn - engine->flushed_lsn
                                                      : 0);
-    number(info, "aof_base_size", 0);
-    number(info, "aof_pending_rewrite", 0);
-    number(info, "aof_buffer_length",
-           engine->visible_lsn > engine->written_lsn ? engine->visible_lsn - engine->written_lsn
-                                                     : 0);
+    ZEROS(info, "aof_base_size", "aof_pending_rewrite");
+    number(info, "aof_buffer_length", unwritten_bytes(engine));
     number(info, "aof_pending_bio_fsync", engine->written_lsn > engine->durable_lsn);
     number(info, "aof_delayed_fsync", 0);
 }
@@ -202,17 +272,20 @@ static void info_stats(struct info *info)
     number(info, "instantaneous_ops_per_sec", (uint64_t)totals.commands_per_second);
     number(info, "total_net_input_bytes", counter(&stats->net_input_bytes));
     number(info, "total_net_output_bytes", counter(&stats->net_output_bytes));
+    ZEROS(info, "total_net_repl_input_bytes", "total_net_repl_output_bytes");
     buffer_printf(info->out, "instantaneous_input_kbps:%.2f\r\n",
                   totals.input_bytes_per_second / 1024);
     buffer_printf(info->out, "instantaneous_output_kbps:%.2f\r\n",
                   totals.output_bytes_per_second / 1024);
+    field(info, "instantaneous_input_repl_kbps", "0.00");
+    field(info, "instantaneous_output_repl_kbps", "0.00");
     number(info, "rejected_connections", counter(&stats->connections_rejected));
-    number(info, "sync_full", 0);
-    number(info, "sync_partial_ok", 0);
-    number(info, "sync_partial_err", 0);
+    ZEROS(info, "sync_full", "sync_partial_ok", "sync_partial_err");
     number(info, "expired_keys", counter(&stats->expired_keys));
-    number(info, "evicted_keys", 0);
+    field(info, "expired_stale_perc", "0.00");
+    ZEROS(info, "expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds", "evicted_keys");
     number(info, "evicted_clients", counter(&stats->evicted_clients));
+    ZEROS(info, "total_eviction_exceeded_time", "current_eviction_exceeded_time");
     number(info, "keyspace_hits", totals.hits);
     number(info, "keyspace_misses", totals.misses);
     number(info, "pubsub_channels", pubsub_count(&info->service->pubsub, PUBSUB_CHANNEL));
@@ -221,9 +294,16 @@ static void info_stats(struct info *info)
     number(info, "tracking_total_keys", atomic_load(&info->service->tracking.key_count));
     number(info, "tracking_total_items", atomic_load(&info->service->tracking.item_count));
     number(info, "tracking_total_prefixes", atomic_load(&info->service->tracking.prefix_count));
-    number(info, "latest_fork_usec", 0);
-    number(info, "total_forks", 0);
+    ZEROS(info, "latest_fork_usec", "total_forks", "migrate_cached_sockets",
+          "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
+          "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time",
+          "current_active_defrag_time", "unexpected_error_replies");
     number(info, "total_error_replies", counter(&stats->error_replies));
+    number(info, "dump_payload_sanitizations", 0);
+    number(info, "total_reads_processed", counter(&stats->reads));
+    number(info, "total_writes_processed", counter(&stats->writes));
+    ZEROS(info, "io_threaded_reads_processed", "io_threaded_writes_processed",
+          "reply_buffer_shrinks", "reply_buffer_expands");
     number(info, "json_requests", counter(&stats->json_requests));
     number(info, "json_errors", counter(&stats->json_errors));
 }
@@ -243,20 +323,20 @@ static void info_replication(struct info *info)
     number(info, "repl_backlog_histlen", 0);
 }
 
-static void cpu_field(struct info *info, const char *name, struct timeval time)
+static void cpu_fields(struct info *info, const struct processor_time *time, const char *whose)
 {
-    buffer_printf(info->out, "%s:%lld.%06ld\r\n", name, (long long)time.tv_sec, (long)time.tv_usec);
+    buffer_printf(info->out, "used_cpu_sys%s:%lld.%06ld\r\nused_cpu_user%s:%lld.%06ld\r\n", whose,
+                  (long long)time->system.tv_sec, (long)time->system.tv_usec, whose,
+                  (long long)time->user.tv_sec, (long)time->user.tv_usec);
 }
 
 static void info_cpu(struct info *info)
 {
-    struct rusage self = {0}, children = {0};
-    getrusage(RUSAGE_SELF, &self);
-    getrusage(RUSAGE_CHILDREN, &children);
-    cpu_field(info, "used_cpu_sys", self.ru_stime);
-    cpu_field(info, "used_cpu_user", self.ru_utime);
-    cpu_field(info, "used_cpu_sys_children", children.ru_stime);
-    cpu_field(info, "used_cpu_user_children", children.ru_utime);
+    struct process_time time;
+    process_time_read(&time);
+    cpu_fields(info, &time.all, "");
+    cpu_fields(info, &time.children, "_children");
+    cpu_fields(info, &time.main_thread, "_main_thread");
 }
 
 static void info_errorstats(struct info *info)
@@ -337,17 +417,15 @@ static void info_loops(struct info *info)
     number(info, "loop_wall_us_max", all.wall_us_max);
     number(info, "loop_log_write_us_max", all.log_us_max);
     for (unsigned i = 0; i < count && count > 1; i++)
-        buffer_printf(info->out,
-                      "loop_%u:iterations=%llu,iteration_us_p50=%llu,iteration_us_p999=%llu,"
-                      "iteration_us_max=%llu,wall_us_p999=%llu,wall_us_max=%llu,"
-                      "log_write_us_max=%llu\r\n",
-                      i, (unsigned long long)loops[i].count,
-                      (unsigned long long)loops[i].own_us_p50,
-                      (unsigned long long)loops[i].own_us_p999,
-                      (unsigned long long)loops[i].own_us_max,
-                      (unsigned long long)loops[i].wall_us_p999,
-                      (unsigned long long)loops[i].wall_us_max,
-                      (unsigned long long)loops[i].log_us_max);
+        buffer_printf(
+            info->out,
+            "loop_%u:iterations=%llu,iteration_us_p50=%llu,iteration_us_p999=%llu,"
+            "iteration_us_max=%llu,wall_us_p999=%llu,wall_us_max=%llu,"
+            "log_write_us_max=%llu\r\n",
+            i, (unsigned long long)loops[i].count, (unsigned long long)loops[i].own_us_p50,
+            (unsigned long long)loops[i].own_us_p999, (unsigned long long)loops[i].own_us_max,
+            (unsigned long long)loops[i].wall_us_p999, (unsigned long long)loops[i].wall_us_max,
+            (unsigned long long)loops[i].log_us_max);
 }
 
 static void info_cordwood(struct info *info)

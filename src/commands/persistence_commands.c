@@ -18,12 +18,17 @@ static enum status sync_log(struct command_context *c)
 enum status save_command(struct command_context *c)
 {
     enum status status = sync_log(c);
-    return status ? status : reply_ok(c);
+    if (status)
+        return status;
+    atomic_fetch_add(&c->service->stats.saves, 1);
+    return reply_ok(c);
 }
 
 static enum status move_to_tables(struct command_context *c, bool merges, const char *text)
 {
     struct store *store = service_store(c->service);
+    struct service_stats *stats = &c->service->stats;
+    atomic_fetch_add(merges ? &stats->rewrites : &stats->saves, 1);
     if (store && merges)
         lsm_request_compact(store_engine(store));
     else if (store)

@@ -6,6 +6,7 @@
 #include "commands/service.h"
 
 #include "base/memory.h"
+#include "commands/process_memory.h"
 #include "commands/service_state.h"
 #include "types/keyspace.h"
 
@@ -58,6 +59,9 @@ struct service *service_create(const struct env *env, struct store *store, struc
     service->host = *host;
     service->started_ms = env_wall_ms(env);
     service->started_us = env_monotonic_us(env);
+    struct process_memory memory;
+    process_memory_read(&memory);
+    service->startup_bytes = memory.resident_bytes;
     service->rates = memory_zeroed(1, sizeof *service->rates);
     service->rates->began_us = service->started_us;
     service->baseline = memory_zeroed(1, sizeof *service->baseline);
@@ -509,9 +513,19 @@ void service_reset_stats(struct service *service)
 {
     struct service_stats *stats = &service->stats;
     atomic_ullong *counters[] = {
-        &stats->connections_received, &stats->connections_rejected, &stats->net_input_bytes,
-        &stats->net_output_bytes,     &stats->expired_keys,         &stats->error_replies,
-        &stats->json_requests,        &stats->json_errors,          &stats->evicted_clients,
+        &stats->connections_received,
+        &stats->connections_rejected,
+        &stats->net_input_bytes,
+        &stats->net_output_bytes,
+        &stats->expired_keys,
+        &stats->error_replies,
+        &stats->json_requests,
+        &stats->json_errors,
+        &stats->evicted_clients,
+        &stats->reads,
+        &stats->writes,
+        &stats->saves,
+        &stats->rewrites,
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
         atomic_store(counters[i], 0);

@@ -22,7 +22,8 @@ struct service_host {
     void (*deliver)(void *context, void *owner);
     void (*shutdown)(void *context, bool now); /* SHUTDOWN: stop cleanly; the reply never comes */
     void (*disconnect)(void *context, void *owner); /* close it after its output */
-    void (*evict)(void *context, void *owner); /* close it at once; NULL: clients are never evicted */
+    void (*evict)(void *context,
+                  void *owner); /* close it at once; NULL: clients are never evicted */
     /* DEBUG RELOAD: all loops hold still, the store is closed and opened again. false: failed, with a
      * text. Called while the session that asked is PARKED (from session_work). */
     bool (*reload)(void *context, struct lsm_report *report);
@@ -40,6 +41,8 @@ struct service_host {
 struct service_stats { /* counters since start; INFO shows them */
     atomic_ullong connections_received, connections_rejected; /* counted by the host */
     atomic_ullong net_input_bytes, net_output_bytes;
+    atomic_ullong reads, writes;   /* of connections: how often bytes came in, and went out */
+    atomic_ullong saves, rewrites; /* SAVE and BGSAVE, BGREWRITEAOF */
     atomic_ullong expired_keys, error_replies;
     atomic_ullong json_requests, json_errors;
     atomic_ullong evicted_clients;

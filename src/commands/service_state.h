@@ -70,6 +70,7 @@ struct service {
     atomic_ullong last_save_ms;
     struct waiters watchers; /* of WATCH; touched under the write lock, transaction.h */
     uint64_t started_ms, started_us;
+    uint64_t startup_bytes; /* resident when it was created */
     char run_id[41];
     atomic_bool active_expire;
     atomic_bool is_stopping;

@@ -520,8 +520,9 @@ enum session_state session_feed(struct session *session, struct slice bytes)
 {
     struct feed feed = feed_begin(session);
     if (bytes.size > 0) {
-        atomic_fetch_add_explicit(&session->service->stats.net_input_bytes, bytes.size,
-                                  memory_order_relaxed);
+        struct service_stats *stats = &session->service->stats;
+        atomic_fetch_add_explicit(&stats->net_input_bytes, bytes.size, memory_order_relaxed);
+        atomic_fetch_add_explicit(&stats->reads, 1, memory_order_relaxed);
         atomic_store_explicit(&session->active_ms, feed.began_ms, memory_order_relaxed);
     }
     if (session->state != SESSION_READY) {

@@ -78,8 +78,8 @@ void session_lose_reply(struct session *session)
 static void check_output_limit(struct session *session, size_t released)
 {
     struct config_output_limit limit = config_output_limit(
-        session->service->config, session_is_subscribed(session) ? CONFIG_CLASS_PUBSUB
-                                                                 : CONFIG_CLASS_NORMAL);
+        session->service->config,
+        session_is_subscribed(session) ? CONFIG_CLASS_PUBSUB : CONFIG_CLASS_NORMAL);
     bool over = limit.hard_bytes && released > limit.hard_bytes;
     if (limit.soft_bytes && released > limit.soft_bytes) {
         uint64_t now_us = env_monotonic_us(session->service->env);
@@ -138,8 +138,9 @@ void session_output_prepare(struct session *session)
 void session_output_consume(struct session *session, size_t count)
 {
     assert(count <= session->output.size - session->output_offset);
-    atomic_fetch_add_explicit(&session->service->stats.net_output_bytes, count,
-                              memory_order_relaxed);
+    struct service_stats *stats = &session->service->stats;
+    atomic_fetch_add_explicit(&stats->net_output_bytes, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&stats->writes, 1, memory_order_relaxed);
     session->output_offset += count;
     struct buffer *output = &session->output;
     size_t left = output->size - session->output_offset;
