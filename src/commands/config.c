@@ -25,7 +25,7 @@ struct config {
     pthread_mutex_t lock; /* guards texts; held while values are stored */
     _Atomic int64_t numbers[CONFIG_COUNT];
     struct buffer texts[CONFIG_COUNT];
-    struct buffer path; /* of the file; guarded by the lock */
+    struct buffer path;                                 /* of the file; guarded by the lock */
     _Atomic uint64_t limits[CLASS_COUNT][LIMIT_FIELDS]; /* hard, soft, seconds */
 };
 
@@ -38,10 +38,17 @@ struct value {
 };
 
 const struct config_entry config_table[CONFIG_COUNT] = {
-#define CONFIG_ENTRY(id, name, kind, default_text, minimum, maximum, flags, choices, help)         \
+#define CONFIG_ENTRY(id, name, kind, default_text, minimum, maximum, flags, choices, help) \
     {name, default_text, choices, help, minimum, maximum, CONFIG_KIND_##kind, CONFIG_FLAG_##flags},
 #include "commands/config.def"
-#undef CONFIG_ENTRY
+};
+
+static const struct {
+    const char *alias;
+    enum config_name name;
+} aliases[CONFIG_ALIAS_COUNT] = {
+#define CONFIG_ALIAS(alias, id) {alias, CONFIG_##id},
+#include "commands/config.def"
 };
 
 static const char *const class_names[CLASS_COUNT] = {"normal", "slave", "pubsub"};
@@ -51,9 +58,8 @@ struct unit {
     uint64_t factor;
 };
 static const struct unit size_units[] = {
-    {"", 1},           {"b", 1},           {"k", 1000},          {"kb", 1u << 10},
-    {"m", 1000000},    {"mb", 1u << 20},   {"g", 1000000000},    {"gb", 1u << 30},
-    {NULL, 0},
+    {"", 1},          {"b", 1},          {"k", 1000},      {"kb", 1u << 10}, {"m", 1000000},
+    {"mb", 1u << 20}, {"g", 1000000000}, {"gb", 1u << 30}, {NULL, 0},
 };
 static const struct unit duration_units[] = {
     {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
@@ -299,6 +305,12 @@ bool config_find(struct slice name, enum config_name *found)
             return true;
         }
     }
+    for (size_t i = 0; i < CONFIG_ALIAS_COUNT; i++) {
+        if (slice_equal_nocase(name, aliases[i].alias)) {
+            *found = aliases[i].name;
+            return true;
+        }
+    }
     return false;
 }
 
@@ -378,8 +390,7 @@ static bool prepare_all(struct config *config, const struct slice *words, size_t
         struct slice word = words[2 * i];
         enum config_name name;
         if (!config_find(word, &name)) {
-            buffer_append_text(error,
-                               "Unknown option or number of arguments for CONFIG SET - '");
+            buffer_append_text(error, "Unknown option or number of arguments for CONFIG SET - '");
             buffer_append(error, word.data, word.size > 128 ? 128 : word.size);
             buffer_append_byte(error, '\'');
             break;
@@ -540,6 +551,13 @@ const char *config_name_text(enum config_name name)
 {
     assert((unsigned)name < CONFIG_COUNT);
     return config_table[name].name;
+}
+
+const char *config_alias(size_t index, enum config_name *name)
+{
+    assert(index < CONFIG_ALIAS_COUNT);
+    *name = aliases[index].name;
+    return aliases[index].alias;
 }
 
 int64_t config_integer(const struct config *config, enum config_name name)

@@ -17,10 +17,17 @@ struct config;
 
 /* One enumerator a line of config.def: CONFIG_port, CONFIG_appendfsync, ... */
 enum config_name {
-#define CONFIG_ENTRY(id, name, kind, default_text, minimum, maximum, flags, choices, help) CONFIG_##id,
+#define CONFIG_ENTRY(id, name, kind, default_text, minimum, maximum, flags, choices, help) \
+    CONFIG_##id,
 #include "commands/config.def"
-#undef CONFIG_ENTRY
     CONFIG_COUNT
+};
+
+/* Older names of some of them, which mean the same; CONFIG GET shows both. */
+enum {
+    CONFIG_ALIAS_COUNT = 0
+#define CONFIG_ALIAS(alias, id) +1
+#include "commands/config.def"
 };
 
 enum { CONFIG_FILE_BYTES_MAX = 1 << 20, CONFIG_INCLUDE_DEPTH_MAX = 8 };
@@ -63,7 +70,9 @@ enum status config_rewrite(struct config *config, struct vfs *vfs);
 /* The value as CONFIG GET shows it, appended; false: no such name. */
 bool config_get(struct config *config, struct slice name, struct buffer *value);
 void config_get_text(struct config *config, enum config_name name, struct buffer *value);
-const char *config_name_text(enum config_name name); /* "proto-max-bulk-len" */
+const char *config_name_text(enum config_name name);            /* "proto-max-bulk-len" */
+bool config_find(struct slice name, enum config_name *found);   /* by a name or an alias */
+const char *config_alias(size_t index, enum config_name *name); /* below CONFIG_ALIAS_COUNT */
 
 /* Numbers, sizes (bytes), durations (milliseconds), booleans (0, 1), indexes of choices; of a text
  * the count of its bytes, so that "is a password set" needs no lock. */
@@ -83,7 +92,7 @@ struct config_output_limit config_output_limit(const struct config *config,
 
 /* ---- Documents, generated from the table ---------------------------------------------------- */
 
-void config_print_file(struct buffer *out);      /* utils/cordwood.conf: every name with its default */
+void config_print_file(struct buffer *out); /* utils/cordwood.conf: every name with its default */
 void config_print_reference(struct buffer *out); /* CONFIGURATION.md */
 
 #endif

@@ -12,21 +12,29 @@ static bool is_asked(const struct command_context *c, struct slice name)
     return false;
 }
 
-enum status config_get_command(struct command_context *c)
+/* Whether it was asked for. */
+static bool show(const struct command_context *c, const char *shown, enum config_name name)
 {
     struct buffer value = {0};
-    size_t count = 0, mark = resp_deferred(c->reply);
-    for (int i = 0; i < CONFIG_COUNT; i++) {
-        const char *name = config_name_text((enum config_name)i);
-        if (!is_asked(c, slice_from(name)))
-            continue;
-        buffer_clear(&value);
-        config_get_text(service_config(c->service), (enum config_name)i, &value);
-        resp_bulk_text(c->reply, name);
-        resp_bulk(c->reply, buffer_slice(&value));
-        count++;
-    }
+    if (!is_asked(c, slice_from(shown)))
+        return false;
+    config_get_text(service_config(c->service), name, &value);
+    resp_bulk_text(c->reply, shown);
+    resp_bulk(c->reply, buffer_slice(&value));
     buffer_release(&value);
+    return true;
+}
+
+enum status config_get_command(struct command_context *c)
+{
+    size_t count = 0, mark = resp_deferred(c->reply);
+    for (int i = 0; i < CONFIG_COUNT; i++)
+        count += show(c, config_name_text((enum config_name)i), (enum config_name)i);
+    for (size_t i = 0; i < CONFIG_ALIAS_COUNT; i++) {
+        enum config_name name;
+        const char *alias = config_alias(i, &name);
+        count += show(c, alias, name);
+    }
     resp_deferred_map(c->reply, mark, count);
     return STATUS_OK;
 }
@@ -50,10 +58,11 @@ enum status config_set_command(struct command_context *c)
         if (argument_is(c, i, config_name_text(CONFIG_maxmemory)))
             service_warn_of_memory(c->service);
     const struct service_host *host = &c->service->host;
-    for (size_t i = 2; i < c->count && host->config_changed; i += 2)
-        for (int name = 0; name < CONFIG_COUNT; name++)
-            if (argument_is(c, i, config_name_text((enum config_name)name)))
-                host->config_changed(host->context, config_name_text((enum config_name)name));
+    for (size_t i = 2; i < c->count && host->config_changed; i += 2) {
+        enum config_name name;
+        if (config_find(c->arguments[i], &name))
+            host->config_changed(host->context, config_name_text(name));
+    }
     return reply_ok(c);
 }
 

@@ -54,7 +54,6 @@ void config_print_file(struct buffer *out)
 #define CONFIG_SECTION(title) buffer_append_text(out, "\n# ---- " title " ----\n");
 #define CONFIG_ENTRY(id, ...) print_file_entry(&config_table[CONFIG_##id], out);
 #include "commands/config.def"
-#undef CONFIG_ENTRY
 }
 
 static void print_row(const struct config_entry *entry, struct buffer *out)
@@ -79,5 +78,4 @@ void config_print_reference(struct buffer *out)
                             "| --- | --- | --- | --- | --- |\n");
 #define CONFIG_ENTRY(id, ...) print_row(&config_table[CONFIG_##id], out);
 #include "commands/config.def"
-#undef CONFIG_ENTRY
 }

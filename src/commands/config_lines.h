@@ -19,7 +19,6 @@ struct config_words {
 const char *config_split_line(struct slice line, struct config_words *words);
 struct slice config_word(const struct config_words *words, size_t index);
 
-bool config_find(struct slice name, enum config_name *found);
 /* The file that the configuration came from, appended; absolute; empty: none. */
 void config_path(struct config *config, struct buffer *path);
 void config_set_path(struct config *config, const char *path);
