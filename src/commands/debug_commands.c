@@ -3,12 +3,24 @@
 #include "commands/service_state.h"
 #include "types/store_check.h"
 
+#include <assert.h>
 #include <sched.h>
 
 enum { COMPACT_STEP_BYTES = 8 << 20 };
 
+static int64_t milliseconds(double seconds)
+{
+    return seconds < 1e9 ? (int64_t)(seconds * 1000) : (int64_t)1e12;
+}
+
+/* It counts as if it had run all the time: that is how people try the slow log and the latency monitor. */
 static enum status reply_after_sleep(struct command_context *c)
 {
+    double seconds = 0;
+    bool is_number = slice_parse_double(c->arguments[2], &seconds);
+    assert(is_number);
+    (void)is_number; /* debug_sleep has looked */
+    timing_record(c, (uint64_t)milliseconds(seconds) * 1000);
     return reply_ok(c);
 }
 
@@ -20,7 +32,7 @@ static enum status debug_sleep(struct command_context *c)
         return reply_error(c, "ERR value is not a valid float");
     if (seconds * 1000 < 1)
         return reply_ok(c);
-    int64_t timeout_ms = seconds < 1e9 ? (int64_t)(seconds * 1000) : (int64_t)1e12;
+    int64_t timeout_ms = milliseconds(seconds);
     command_block(c,
                   &(struct command_wait){.timeout_ms = timeout_ms, .timed_out = reply_after_sleep});
     return STATUS_OK;

@@ -119,6 +119,22 @@ static void histograms_and_percentiles_say_how_long_runs_took(void **state)
     assert_non_null(strstr(fixture_ask(f, f->a, "LATENCY HISTOGRAM config"), "config|get"));
 }
 
+static void a_sleep_counts_for_slow_log_and_latency_monitor(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "CONFIG SET latency-monitor-threshold 100", "+OK");
+    fixture_feed(f->a, "DEBUG SLEEP 0.25\r\n");
+    assert_int_equal(session_state(f->a), SESSION_BLOCKED);
+    f->ms.now_ms += 250;
+    assert_int_equal(session_timeout(f->a), SESSION_READY);
+    assert_string_equal(fixture_take(f, f->a), "+OK\r\n");
+    assert_non_null(
+        strstr(fixture_ask(f, f->a, "SLOWLOG GET"), ":250000, [\"DEBUG\", \"SLEEP\", \"0.25\"]"));
+    assert_non_null(strstr(fixture_ask(f, f->a, "LATENCY LATEST"), ":250, :250]"));
+    assert_non_null(
+        strstr(fixture_ask(f, f->a, "INFO commandstats"), "cmdstat_debug:calls=1,usec=250000,"));
+}
+
 static void what_is_refused_before_it_runs_counts_as_rejected(void **state)
 {
     struct session_fixture *f = *state;
@@ -138,6 +154,7 @@ int main(void)
         TEST(passwords_are_not_kept),
         TEST(spikes_are_samples_one_for_each_second),
         TEST(histograms_and_percentiles_say_how_long_runs_took),
+        TEST(a_sleep_counts_for_slow_log_and_latency_monitor),
         TEST(what_is_refused_before_it_runs_counts_as_rejected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
