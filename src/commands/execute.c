@@ -687,7 +687,8 @@ static enum execution execute(struct session *session, struct service_thread *th
     count_result(&run);
     thread->clock_us = env_monotonic_us(run.service->env);
     if (!session->json) {
-        if (session->caching && !is_of_client(run.context.command))
+        /* Of a transaction all commands are meant. */
+        if (session->caching && !is_of_client(run.context.command) && !session->transaction.is_open)
             session->caching = TRACKING_CACHING_DEFAULT;
         timing_record(&run.context, thread->clock_us - began_us);
         monitor_feed(&run.context);

@@ -6,6 +6,7 @@
 #include "commands/service_state.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 static const char invalidate_channel[] = "__redis__:invalidate";
 
@@ -206,23 +207,25 @@ bool tracking_of(struct session *session, struct tracker *copy)
 
 /* ---- Telling. The mutex is held ------------------------------------------------------------------ */
 
-/* An invalidation: of one key, or of all (data NULL). */
+/* An invalidation: of some keys, or of all (none is named). */
 struct invalidation {
     struct service *service;
     const struct session *writer;
     lsn_t lsn;
-    struct slice key;
+    const struct slice *keys;
+    size_t key_count;
     struct buffer push, message; /* for RESP3, and as a message of pub/sub; empty: not made yet */
 };
 
-static void append_keys(struct resp_writer *w, struct slice key)
+static void append_keys(struct resp_writer *w, const struct invalidation *invalidation)
 {
-    if (!key.data) {
-        resp_null_array(w);
+    if (invalidation->key_count == 0) {
+        resp_null(w);
         return;
     }
-    resp_array(w, 1);
-    resp_bulk(w, key);
+    resp_array(w, invalidation->key_count);
+    for (size_t i = 0; i < invalidation->key_count; i++)
+        resp_bulk(w, invalidation->keys[i]);
 }
 
 static struct slice push_of(struct invalidation *invalidation)
@@ -231,7 +234,7 @@ static struct slice push_of(struct invalidation *invalidation)
     if (invalidation->push.size == 0) {
         resp_push(&w, 2);
         resp_bulk_text(&w, "invalidate");
-        append_keys(&w, invalidation->key);
+        append_keys(&w, invalidation);
     }
     return buffer_slice(&invalidation->push);
 }
@@ -243,7 +246,7 @@ static struct slice message_of(struct invalidation *invalidation)
         resp_array(&w, 3);
         resp_bulk_text(&w, "message");
         resp_bulk_text(&w, invalidate_channel);
-        append_keys(&w, invalidation->key);
+        append_keys(&w, invalidation);
     }
     return buffer_slice(&invalidation->message);
 }
@@ -272,8 +275,6 @@ static void tell_broken(struct tracker *tracker)
 {
     struct buffer push = {0};
     struct resp_writer w = {.out = &push, .protocol = 3};
-    if (tracker->is_redirect_broken)
-        return;
     tracker->is_redirect_broken = true;
     atomic_store_explicit(&tracker->session->shown_redirect_broken, true, memory_order_relaxed);
     if (atomic_load_explicit(&tracker->session->protocol, memory_order_relaxed) < 3)
@@ -343,8 +344,8 @@ static void make_room(struct service *service)
             tracking->sweep = (tracking->sweep + 1) % TRACKING_BUCKETS;
             continue;
         }
-        struct invalidation invalidation = {.service = service,
-                                            .key = slice_make((*place)->key, (*place)->key_size)};
+        struct slice key = slice_make((*place)->key, (*place)->key_size);
+        struct invalidation invalidation = {.service = service, .keys = &key, .key_count = 1};
         let_go(tracking, place, &invalidation);
         end_invalidation(&invalidation);
     }
@@ -407,66 +408,121 @@ void tracking_note_keys(const struct command_context *c)
 
 /* ---- Changes ------------------------------------------------------------------------------------- */
 
-static bool wants_broadcast(const struct tracker *tracker, struct slice key)
+static int compare_keys(const void *a, const void *b)
 {
-    for (size_t i = 0; i < tracker->prefix_count; i++)
-        if (is_prefix(tracker->prefixes[i], key))
-            return true;
-    return false;
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
 }
 
-static void broadcast(struct tracking *tracking, struct invalidation *invalidation)
+static struct slice key_of(const struct access *access, const struct fact *fact)
+{
+    return slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size);
+}
+
+/* What a batch touched: ascending, each key once. */
+struct touched {
+    struct slice *keys;
+    size_t count;
+};
+
+/* false: there is no memory for it. */
+static bool collect(const struct access *access, struct touched *touched)
+{
+    touched->keys = memory_try_allocate((access->fact_count + 1) * sizeof *touched->keys);
+    if (!touched->keys)
+        return false;
+    size_t all = 0;
+    for (size_t i = 0; i < access->fact_count; i++) {
+        const struct fact *fact = &access->facts[i];
+        if (fact->class_letter != 'm')
+            touched->keys[all++] = key_of(access, fact);
+    }
+    qsort(touched->keys, all, sizeof *touched->keys, compare_keys);
+    touched->count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (i == 0 || !slice_equal(touched->keys[i], touched->keys[touched->count - 1]))
+            touched->keys[touched->count++] = touched->keys[i];
+    return true;
+}
+
+/* The first key that is not below the prefix. */
+static size_t first_at(const struct touched *touched, struct slice prefix)
+{
+    size_t low = 0, high = touched->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slice_compare(touched->keys[middle], prefix) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A message for each prefix of the client that any of the keys begins with. The last one's text serves the next client too, if it
+ * names the same keys. */
+static void broadcast_to(struct tracker *tracker, const struct touched *touched,
+                         struct invalidation *invalidation)
+{
+    for (size_t i = 0; i < tracker->prefix_count; i++) {
+        size_t first = first_at(touched, tracker->prefixes[i]), end = first;
+        while (end < touched->count && is_prefix(tracker->prefixes[i], touched->keys[end]))
+            end++;
+        if (end == first)
+            continue;
+        if (invalidation->keys != touched->keys + first || invalidation->key_count != end - first) {
+            end_invalidation(invalidation);
+            invalidation->keys = touched->keys + first;
+            invalidation->key_count = end - first;
+        }
+        tell(tracker, invalidation);
+    }
+}
+
+static void broadcast(struct tracking *tracking, const struct touched *touched,
+                      struct invalidation *invalidation)
 {
     for (size_t i = 0; i < TRACKING_CLIENT_BUCKETS; i++)
         for (struct tracker *at = tracking->trackers[i]; at; at = at->next)
-            if (at->options.is_broadcast && wants_broadcast(at, invalidation->key))
-                tell(at, invalidation);
-}
-
-static bool is_named_before(const struct access *access, size_t index, struct slice key)
-{
-    for (size_t i = index > 8 ? index - 8 : 0; i < index; i++) {
-        const struct fact *fact = &access->facts[i];
-        if (fact->class_letter != 'm' &&
-            slice_equal(slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size),
-                        key))
-            return true;
-    }
-    return false;
+            if (at->options.is_broadcast)
+                broadcast_to(at, touched, invalidation);
 }
 
 void tracking_invalidate(struct service *service, const struct access *access,
                          const struct session *writer, lsn_t lsn)
 {
     struct tracking *tracking = &service->tracking;
+    struct touched touched = {0};
     if (atomic_load(&tracking->client_count) == 0)
         return;
-    if (access->facts_are_lost) {
+    bool is_broadcast = atomic_load_explicit(&tracking->prefix_count, memory_order_relaxed) > 0;
+    if (access->facts_are_lost || (is_broadcast && !collect(access, &touched))) {
         tracking_invalidate_all(service, lsn);
         return;
     }
     pthread_mutex_lock(&tracking->mutex);
+    struct invalidation invalidation = {.service = service, .writer = writer, .lsn = lsn};
     for (size_t i = 0; i < access->fact_count && tracking->buckets; i++) {
-        const struct fact *fact = &access->facts[i];
-        struct slice key = slice_make(access->fact_bytes.data + fact->key_offset, fact->key_size);
-        if (fact->class_letter == 'm' || is_named_before(access, i, key))
-            continue;
-        struct invalidation invalidation = {
-            .service = service, .writer = writer, .lsn = lsn, .key = key};
+        struct slice key = key_of(access, &access->facts[i]);
         struct tracked_key **place = key_place(tracking, key, hash64(key, 0));
-        if (*place)
-            let_go(tracking, place, &invalidation);
-        if (atomic_load_explicit(&tracking->prefix_count, memory_order_relaxed) > 0)
-            broadcast(tracking, &invalidation);
+        if (!*place || access->facts[i].class_letter == 'm')
+            continue;
+        invalidation.keys = &key;
+        invalidation.key_count = 1;
+        let_go(tracking, place, &invalidation);
         end_invalidation(&invalidation);
     }
+    invalidation.keys = NULL;
+    if (is_broadcast)
+        broadcast(tracking, &touched, &invalidation);
+    end_invalidation(&invalidation);
     pthread_mutex_unlock(&tracking->mutex);
+    memory_free(touched.keys);
 }
 
 void tracking_invalidate_all(struct service *service, lsn_t lsn)
 {
     struct tracking *tracking = &service->tracking;
-    struct invalidation invalidation = {.service = service, .lsn = lsn};
+    struct invalidation invalidation = {.service = service, .lsn = lsn}; /* of all */
     if (atomic_load(&tracking->client_count) == 0)
         return;
     pthread_mutex_lock(&tracking->mutex);
