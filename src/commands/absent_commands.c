@@ -38,6 +38,18 @@ enum status function_flush_command(struct command_context *c)
 
 enum status function_list_command(struct command_context *c)
 {
+    bool has_name = false, has_code = false;
+    for (size_t i = 2; i < c->count; i++) {
+        if (!has_code && argument_is(c, i, "WITHCODE")) {
+            has_code = true;
+        } else if (!has_name && argument_is(c, i, "LIBRARYNAME")) {
+            if (++i == c->count)
+                return reply_error(c, "ERR library name argument was not given");
+            has_name = true;
+        } else {
+            return reply_errorf(c, "ERR Unknown argument %.*s", ARGUMENT_SHOWN(c, i));
+        }
+    }
     return reply_empty(c);
 }
 

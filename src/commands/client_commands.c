@@ -206,7 +206,7 @@ enum status client_list_command(struct command_context *c)
     } else if (c->count > 3 && argument_is(c, 2, "ID")) {
         for (size_t i = 3; i < c->count; i++) {
             int64_t id = 0;
-            if (!slice_parse_integer(c->arguments[i], &id) || id < 1)
+            if (!slice_parse_integer(c->arguments[i], &id))
                 return reply_error(c, "ERR Invalid client ID");
         }
         list.ids = c->arguments + 3;

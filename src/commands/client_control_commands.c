@@ -158,7 +158,9 @@ enum status client_pause_command(struct command_context *c)
     int64_t timeout_ms = 0;
     bool is_total = true;
     if (c->count > 4)
-        return reply_syntax_error(c);
+        return reply_errorf(
+            c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+            ARGUMENT_SHOWN(c, 1));
     if (c->count == 4) {
         is_total = argument_is(c, 3, "ALL");
         if (!is_total && !argument_is(c, 3, "WRITE"))

@@ -77,7 +77,7 @@ struct command_keys {
     const char *keyword; /* upper-case */
     const char *flags;   /* as COMMAND INFO shows them: "RW access update" */
     const char *
-        second_flags; /* of the last of two keys, of SORT's destination; NULL: there is none such */
+        second_flags; /* of the keys behind the first, of SORT's destination; NULL: there is none such */
 };
 
 struct command_context;

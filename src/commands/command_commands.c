@@ -147,7 +147,8 @@ static void reply_key_specs(struct resp_writer *w, const struct command_keys *ke
         reply_unknown_spec(w, keys->second_flags);
     if (is_sort || !has_second)
         return;
-    one.first = one.last = keys->last;
+    one.first = keys->first + keys->step;
+    one.last = keys->last;
     one.flags = keys->second_flags;
     reply_key_spec(w, &one);
 }
@@ -352,6 +353,22 @@ struct key_list {
     size_t count;
 };
 
+/* A read if all it does is GET. */
+static const char *flags_of_bitfield(const struct command_context *c)
+{
+    size_t i = 4; /* COMMAND GETKEYS... BITFIELD key */
+    while (i < c->count) {
+        size_t behind = c->count - i - 1;
+        if (argument_is(c, i, "GET") && behind >= 2)
+            i += 3;
+        else if (argument_is(c, i, "OVERFLOW") && behind >= 1)
+            i += 2;
+        else
+            return "RW access update";
+    }
+    return "RO access";
+}
+
 /* What the request wants of its next key. */
 static const char *flags_of_next(const struct key_list *list)
 {
@@ -361,6 +378,8 @@ static const char *flags_of_next(const struct key_list *list)
         return keys->second_flags;
     if (!strstr(keys->flags, "variable_flags"))
         return keys->flags;
+    if (list->command->run == bitfield_command)
+        return flags_of_bitfield(c);
     for (size_t i = 5; i < c->count; i++) /* SET */
         if (argument_is(c, i, "GET"))
             return "RW access update";

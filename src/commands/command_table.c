@@ -45,12 +45,13 @@ enum {
         .kind = KEYS_COUNT_KIND, .first = index_, .step = 1, .flags = flags_ \
     }
 
-/* Two keys, of which other things are wanted. */
-#define KEYS_TWO(flags_, second_flags_)                                             \
-    {                                                                               \
-        .kind = KEYS_RANGE_KIND, .first = 1, .last = 2, .step = 1, .flags = flags_, \
-        .second_flags = second_flags_                                               \
+/* Other things are wanted of the first key than of those behind it. */
+#define KEYS_THEN(first_, last_, flags_, second_flags_)                                      \
+    {                                                                                        \
+        .kind = KEYS_RANGE_KIND, .first = first_, .last = last_, .step = 1, .flags = flags_, \
+        .second_flags = second_flags_                                                        \
     }
+#define KEYS_TWO(flags_, second_flags_) KEYS_THEN(1, 2, flags_, second_flags_)
 #define KEYS_SORT(flags_, second_flags_)                                           \
     {                                                                              \
         .kind = KEYS_SORT_KIND, .first = 1, .last = 1, .step = 1, .flags = flags_, \

@@ -3,23 +3,26 @@
 #include "commands/glob.h"
 #include "commands/service_state.h"
 
-/* The names that match any of the patterns, each once. */
-static bool is_asked(const struct command_context *c, struct slice name)
+/* The first argument that is the name or a pattern that matches it. false: there is none. */
+static bool is_asked(const struct command_context *c, struct slice name, struct slice *argument)
 {
-    for (size_t i = 2; i < c->count; i++)
-        if (glob_matches(c->arguments[i], name, true))
+    for (size_t i = 2; i < c->count; i++) {
+        *argument = c->arguments[i];
+        if (glob_matches(*argument, name, true))
             return true;
+    }
     return false;
 }
 
-/* Whether it was asked for. */
+/* Whether it was asked for, once however often. A name is shown as it was asked for, since clients look it up by that. */
 static bool show(const struct command_context *c, const char *shown, enum config_name name)
 {
     struct buffer value = {0};
-    if (!is_asked(c, slice_from(shown)))
+    struct slice argument;
+    if (!is_asked(c, slice_from(shown), &argument))
         return false;
     config_get_text(service_config(c->service), name, &value);
-    resp_bulk_text(c->reply, shown);
+    resp_bulk(c->reply, slice_equal_nocase(argument, shown) ? argument : slice_from(shown));
     resp_bulk(c->reply, buffer_slice(&value));
     buffer_release(&value);
     return true;
