@@ -95,6 +95,7 @@ static void client_flags(const struct session *session, int queued, char flags[C
         {atomic_load_explicit(&session->transaction.is_broken, memory_order_relaxed), 'd'},
         {session->address[0] == '/', 'U'},
         {atomic_load_explicit(&session->is_kept, memory_order_relaxed), 'e'},
+        {atomic_load_explicit(&session->is_no_touch, memory_order_relaxed), 'T'},
     };
     _Static_assert(sizeof all / sizeof *all < CLIENT_FLAGS_MAX, "and a NUL");
     char *at = flags;

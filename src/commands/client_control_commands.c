@@ -232,5 +232,8 @@ enum status client_no_evict_command(struct command_context *c)
 enum status client_no_touch_command(struct command_context *c)
 {
     bool is_on;
-    return parse_switch(c, &is_on) ? reply_ok(c) : STATUS_OK;
+    if (!parse_switch(c, &is_on))
+        return STATUS_OK;
+    atomic_store(&c->session->is_no_touch, is_on);
+    return reply_ok(c);
 }

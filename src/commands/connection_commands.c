@@ -89,6 +89,7 @@ enum status reset_command(struct command_context *c)
     tracking_turn_off(session);
     session->replies = SESSION_REPLIES_ON;
     atomic_store(&session->is_kept, false);
+    atomic_store(&session->is_no_touch, false);
     set_protocol(c, 2);
     atomic_store_explicit(&session->database, 0, memory_order_relaxed);
     pthread_mutex_lock(&c->service->clients_mutex);

@@ -110,6 +110,7 @@ struct session {
     enum tracking_caching caching; /* CLIENT CACHING, for the next request */
     enum session_replies replies;  /* CLIENT REPLY */
     atomic_bool is_kept;           /* CLIENT NO-EVICT */
+    atomic_bool is_no_touch;       /* CLIENT NO-TOUCH; only shown, no access has a time */
     bool waits_for_pause;          /* BLOCKED: its request has not begun, CLIENT PAUSE holds it */
     lsn_t taken_lsn;               /* of messages that the running request has put into its reply */
 

@@ -69,6 +69,22 @@ static void a_client_kept_by_no_evict_is_not_the_largest(void **state)
     assert_false(atomic_load(&f->a->is_kept));
 }
 
+static void no_touch_is_shown_until_it_ends(void **state)
+{
+    struct session_fixture *f = *state;
+    assert_reply(f, f->a, "CLIENT NO-TOUCH",
+                 "-ERR wrong number of arguments for 'client|no-touch' command");
+    assert_reply(f, f->a, "CLIENT NO-TOUCH MAYBE", "-ERR syntax error");
+    assert_null(strstr(fixture_ask(f, f->a, "CLIENT INFO"), "flags=T "));
+    assert_reply(f, f->a, "CLIENT NO-TOUCH on", "+OK");
+    assert_non_null(strstr(fixture_ask(f, f->a, "CLIENT INFO"), "flags=T "));
+    assert_reply(f, f->a, "CLIENT NO-TOUCH off", "+OK");
+    assert_null(strstr(fixture_ask(f, f->a, "CLIENT INFO"), "flags=T "));
+    assert_reply(f, f->a, "CLIENT NO-TOUCH on", "+OK");
+    assert_reply(f, f->a, "RESET", "+RESET");
+    assert_null(strstr(fixture_ask(f, f->a, "CLIENT INFO"), "flags=T "));
+}
+
 static void save_and_waitaof_sync_the_log(void **state)
 {
     static const char *const lines[] = {"SAVE", "WAITAOF 1 0 0"};
@@ -111,6 +127,7 @@ int main(void)
         TEST(json_lines_wait_as_writes_do),
         TEST(kill_finds_by_every_filter_and_ends_itself_behind_its_reply),
         TEST(a_client_kept_by_no_evict_is_not_the_largest),
+        TEST(no_touch_is_shown_until_it_ends),
         TEST(save_and_waitaof_sync_the_log),
         TEST(wait_answers_when_its_time_is_over),
     };
