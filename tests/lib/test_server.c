@@ -101,13 +101,17 @@ void test_server_init(struct test_server *server, enum test_server_kind kind)
 static _Noreturn void execute(const struct test_server *server, const char *const *flags)
 {
     char path[4096];
-    const char *arguments[FLAGS_MAX] = {
-        NULL, "--dir", server->data, "--port", "0", "--unixsocket", server->socket,
-    };
+    const char *const usual[] = {"--dir", server->data,   "--port",
+                                 "0",     "--unixsocket", server->socket};
+    const char *arguments[FLAGS_MAX] = {NULL};
     static const char *const redis_flags[] = {"--save", "", "--appendonly", "yes"};
-    size_t count = 7;
+    size_t count = 1;
     int log = open(server->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
+    if (flags && flags[0] && flags[0][0] != '-')
+        arguments[count++] = *flags++;
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        arguments[count++] = usual[i];
     if (server->kind == SERVER_REDIS) {
         snprintf(path, sizeof path, "redis-server");
         for (size_t i = 0; i < 4; i++)

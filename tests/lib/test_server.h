@@ -32,7 +32,7 @@ void test_server_init(struct test_server *server, enum test_server_kind kind);
 void test_server_release(struct test_server *server);
 
 /* Starts it with `flags` ("--name", "value", ..., NULL; or NULL) behind the usual ones and waits
- * until it answers PING. */
+ * until it answers PING. A first word without -- is a configuration file. */
 void test_server_start(struct test_server *server, const char *const *flags);
 /* Starts it and expects that it ends by itself; returns its exit code (128 + signal). */
 int test_server_start_fails(struct test_server *server, const char *const *flags);

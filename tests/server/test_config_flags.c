@@ -3,6 +3,7 @@
 #include "lsm/lsm.h"
 #include "server/server_fixture.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -49,7 +51,8 @@ static void config_set_takes_effect_at_once(void **state)
     struct resp_client other;
     test_server_connect(&f->server, &other);
     struct buffer shown = {0};
-    assert_string_equal(resp_client_ask(&other, &shown, "PING"), "-NOAUTH Authentication required.");
+    assert_string_equal(resp_client_ask(&other, &shown, "PING"),
+                        "-NOAUTH Authentication required.");
     assert_string_equal(resp_client_ask(&other, &shown, "AUTH", "secret"), "+OK");
     assert_string_equal(resp_client_ask(&other, &shown, "PING"), "+PONG");
     buffer_release(&shown);
@@ -67,7 +70,8 @@ static void messages_become_json_while_running(void **state)
     start(f, NULL);
     assert_string_equal(ask(f, "CONFIG", "SET", "log-format", "json"), "+OK");
     assert_int_equal(test_server_stop(&f->server), 0);
-    assert_non_null(strstr(log_text(f), "\"level\":\"notice\",\"message\":\"Received SIGTERM\"}\n"));
+    assert_non_null(
+        strstr(log_text(f), "\"level\":\"notice\",\"message\":\"Received SIGTERM\"}\n"));
 }
 
 static void a_logfile_takes_the_messages(void **state)
@@ -205,7 +209,8 @@ static void clients_over_the_limit_are_told(void **state)
     assert_true(resp_client_sees_close(&fourth));
     test_server_connect_json(&f->server, &json);
     assert_true(resp_client_read_line(&json, &line));
-    assert_true(slice_starts_with(line, slice_from("{\"status\":\"error\",\"errcode\":\"too_many_")));
+    assert_true(
+        slice_starts_with(line, slice_from("{\"status\":\"error\",\"errcode\":\"too_many_")));
     resp_client_close(&json);
     resp_client_close(&fourth);
     resp_client_close(&third);
@@ -236,6 +241,93 @@ static void idle_clients_are_closed_and_blocked_ones_are_not(void **state)
     resp_client_close(&blocked);
 }
 
+static int connect_to(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(write(fd, "PING\r\n", 6), 6);
+    char reply[7];
+    assert_int_equal(recv(fd, reply, sizeof reply, MSG_WAITALL), sizeof reply);
+    return fd;
+}
+
+/* Seconds until the server probes the client of this socket, as the system has it; -1: never. */
+static double seconds_to_probe(int port, int fd)
+{
+    struct sockaddr_in own;
+    socklen_t size = sizeof own;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &size), 0);
+    char line[512], ends[64];
+    snprintf(ends, sizeof ends, ":%04X %08X:%04X ", port, (unsigned)own.sin_addr.s_addr,
+             ntohs(own.sin_port));
+    FILE *file = fopen("/proc/net/tcp", "r");
+    assert_non_null(file);
+    double seconds = -2;
+    while (fgets(line, sizeof line, file)) {
+        unsigned timer = 0, ticks = 0;
+        const char *at = strstr(line, ends);
+        if (!at)
+            continue;
+        assert_int_equal(sscanf(at + strlen(ends), "%*x %*x:%*x %x:%x", &timer, &ticks), 2);
+        seconds = timer == 2 ? (double)ticks / (double)sysconf(_SC_CLK_TCK) : -1;
+    }
+    fclose(file);
+    assert_true(seconds != -2);
+    return seconds;
+}
+
+static void silent_peers_are_probed_as_tcp_keepalive_says(void **state)
+{
+    struct fixture *f = *state;
+    int port = test_server_free_port();
+    char text[16];
+    snprintf(text, sizeof text, "%d", port);
+    start(f, (const char *const[]){"--port", text, "--bind", "127.0.0.1", "--tcp-keepalive", "1000",
+                                   NULL});
+    int first = connect_to(port);
+    assert_string_equal(ask(f, "CONFIG", "SET", "tcp-keepalive", "0"), "+OK");
+    int second = connect_to(port);
+    assert_string_equal(ask(f, "CONFIG", "SET", "tcp-keepalive", "3000"), "+OK");
+    int third = connect_to(port);
+    double seconds = seconds_to_probe(port, first);
+    assert_true(seconds > 500 && seconds <= 1000);
+    assert_true(seconds_to_probe(port, second) == -1);
+    seconds = seconds_to_probe(port, third);
+    assert_true(seconds > 2500 && seconds <= 3000);
+    close(first);
+    close(second);
+    close(third);
+}
+
+static void rewrite_keeps_the_file_and_a_restart_has_the_values(void **state)
+{
+    struct fixture *f = *state;
+    char path[sizeof f->server.directory + 32], text[512] = "";
+    snprintf(path, sizeof path, "%s/my.conf", f->server.directory);
+    FILE *file = fopen(path, "w");
+    fputs("# Mine.\ntimeout 10   \n\n# as ops wants it\nmaxclients 100\n", file);
+    fclose(file);
+    start(f, (const char *const[]){path, NULL});
+    assert_non_null(strstr(ask(f, "INFO", "server"), path));
+    assert_string_equal(ask(f, "CONFIG", "SET", "maxclients", "200", "slowlog-max-len", "7"),
+                        "+OK");
+    assert_string_equal(ask(f, "CONFIG", "REWRITE"), "+OK");
+    file = fopen(path, "r");
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    static const char kept[] = "# Mine.\ntimeout 10\n\n# as ops wants it\nmaxclients 200\n";
+    assert_int_equal(strncmp(text, kept, sizeof kept - 1), 0);
+    assert_non_null(strstr(text, "\nslowlog-max-len 7\n"));
+    resp_client_close(&f->client);
+    assert_int_equal(test_server_stop(&f->server), 0);
+    start(f, (const char *const[]){path, NULL});
+    assert_string_equal(ask(f, "CONFIG", "GET", "slowlog-max-len"), "[\"slowlog-max-len\", \"7\"]");
+    assert_string_equal(ask(f, "CONFIG", "GET", "timeout"), "[\"timeout\", \"10\"]");
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -250,6 +342,8 @@ int main(void)
         TEST(the_printed_file_starts_a_server),
         TEST(clients_over_the_limit_are_told),
         TEST(idle_clients_are_closed_and_blocked_ones_are_not),
+        TEST(silent_peers_are_probed_as_tcp_keepalive_says),
+        TEST(rewrite_keeps_the_file_and_a_restart_has_the_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

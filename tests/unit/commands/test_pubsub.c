@@ -123,6 +123,30 @@ static void an_inbox_that_nobody_takes_is_bounded(void **state)
     assert_true(session_is_over_limit(f->a));
 }
 
+static void who_subscribes_has_the_limit_of_its_class(void **state)
+{
+    struct session_fixture *f = *state;
+    char line[2600] = "PUBLISH c ";
+    fixture_set(f, "client-output-buffer-limit", "normal 1000 0 0 pubsub 4000 0 0");
+    struct session *publisher = fixture_session(f, true, false, NULL);
+    fixture_ask(f, f->a, "SUBSCRIBE c");
+    memset(line + 10, 'm', 2500);
+    assert_reply(f, publisher, line, ":1");
+    session_deliver(f->a);
+    session_output_released(f->a, UINT64_MAX);
+    assert_false(session_is_over_limit(f->a));
+    assert_reply(f, publisher, line, ":1");
+    session_deliver(f->a);
+    session_output_released(f->a, UINT64_MAX);
+    assert_true(session_is_over_limit(f->a));
+    memcpy(line, "ECHO      ", 10);
+    fixture_feed(f->b, line);
+    fixture_feed(f->b, "\r\n");
+    session_output_released(f->b, UINT64_MAX);
+    assert_true(session_is_over_limit(f->b));
+    session_destroy(publisher);
+}
+
 static void without_memory_the_client_is_closed_or_told(void **state)
 {
     struct session_fixture *f = *state;
@@ -189,6 +213,7 @@ int main(void)
         TEST(messages_come_before_the_end_of_a_subscription),
         TEST(reset_and_the_end_of_a_session_end_its_subscriptions),
         TEST(an_inbox_that_nobody_takes_is_bounded),
+        TEST(who_subscribes_has_the_limit_of_its_class),
         TEST(without_memory_the_client_is_closed_or_told),
         TEST(names_and_counts_are_bounded),
         TEST(classes_are_shown_as_redis_shows_them),
