@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // redis-commander's page at COMMANDER_URL, in Debian's Chromium without a window: what a person sees and does there. The last
-// view of the stream is kept as SCREENSHOT.
+// view of the stream is kept as SCREENSHOT; PROFILE is an empty folder for the browser.
 const fs = require("fs");
-const os = require("os");
 const path = require("path");
 const { chromium } = require("playwright-core");
 const { createClient } = require("redis");
@@ -94,8 +93,7 @@ async function run() {
   await client.rPush("queue", ["first", "second", "third"]);
   await client.set("greeting", "hello");
 
-  const profile = fs.mkdtempSync(path.join(os.tmpdir(), "cordwood-chromium-"));
-  const browser = await chromium.launchPersistentContext(profile, { executablePath: "/usr/bin/chromium", headless: true, args: QUIET });
+  const browser = await chromium.launchPersistentContext(process.env.PROFILE, { executablePath: "/usr/bin/chromium", headless: true, args: QUIET });
   try {
     page = await browser.newPage();
     page.setDefaultTimeout(15000);
@@ -117,7 +115,6 @@ async function run() {
     throw error;
   } finally {
     await browser.close();
-    fs.rmSync(profile, { recursive: true, force: true });
   }
 }
 

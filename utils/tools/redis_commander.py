@@ -29,7 +29,8 @@ wait_until("redis-commander answers", answers)
 say("  %s" % subprocess.run(["chromium", "--version"], capture_output=True, text=True).stdout.strip())
 screenshot = os.path.join(BUILD, "tools", "redis-commander.png")
 browser = start(["node", os.path.join(HERE, "redis_commander.js")], env=dict(
-    os.environ, NODE_PATH=modules, CORDWOOD_PORT=str(server.port), COMMANDER_URL=url, SCREENSHOT=screenshot))
+    os.environ, NODE_PATH=modules, CORDWOOD_PORT=str(server.port), COMMANDER_URL=url, SCREENSHOT=screenshot,
+    PROFILE=os.path.join(WORK, "chromium")))
 try:
     code = browser.wait(180)
 except subprocess.TimeoutExpired:
