@@ -26,7 +26,7 @@ fuzz) packages="$build $test $fuzz" ;;
 tools)
     packages="$build $test $tools"
     # Not installed: they are services, and the two of syslog exclude each other.
-    unpacked="prometheus-redis-exporter rsyslog rsyslog-hiredis syslog-ng-core syslog-ng-mod-redis"
+    unpacked="prometheus-redis-exporter collectd-core rsyslog rsyslog-hiredis syslog-ng-core syslog-ng-mod-redis"
     unpacked_into=${2:-build}/tools/debian
     ;;
 *) echo "usage: deps/install.sh [build|test|bench|plots|profile|coverage|fuzz|tools [build folder]]" >&2; exit 2 ;;
