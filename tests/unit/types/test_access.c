@@ -474,7 +474,7 @@ static void readers_never_see_half_of_a_swap_or_a_flush(void **state)
     write_pair(0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, watch_pair, &wrong[i]), 0);
-    for (int i = 1; i < 2000; i++)
+    for (int i = 1; i < 600; i++)
         write_pair(i);
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++)
