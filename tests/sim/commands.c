@@ -667,6 +667,172 @@ static void make_xread(struct maker *m)
     }
 }
 
+static void make_xsetid(struct maker *m)
+{
+    struct model_command *c = m->command;
+    c->kind = MODEL_XSETID;
+    word(m, "XSETID");
+    key(m, 2);
+    const struct model_value *value_now = stream_now(m);
+    c->id = value_now && !one_in(m, 6) ? value_now->last_id : id_near(m);
+    c->id.ms += below(m, 5);
+    c->id.seq += 1 + below(m, 3);
+    word_id(m, c->id);
+    if (one_in(m, 2)) {
+        c->flags |= MODEL_SETS_ADDED;
+        c->first = (int64_t)below(m, 2 * (value_now ? value_now->count : 0) + 10);
+        word(m, "ENTRIESADDED");
+        word(m, "%" PRId64, c->first);
+    }
+    if (one_in(m, 3)) {
+        c->flags |= MODEL_SETS_DELETED;
+        c->end_id = id_near(m);
+        word(m, "MAXDELETEDID");
+        word_id(m, c->end_id);
+    }
+}
+
+/* ---- What waits in line ---------------------------------------------------------------------- */
+
+static void timeout(struct maker *m)
+{
+    struct model_command *c = m->command;
+    c->timeout_ms = one_in(m, 10) ? 0 : 1 + below(m, 800);
+    word(m, "%" PRIu64 ".%03" PRIu64, c->timeout_ms / 1000, c->timeout_ms % 1000);
+}
+
+/* Mostly one under which there is nothing, so that somebody waits and is served. */
+static void awaited_key(struct maker *m)
+{
+    struct model_command *c = m->command;
+    unsigned lists = m->mood->keys / 3, first = (unsigned)below(m, lists);
+    for (unsigned i = 0; i < lists && !one_in(m, 4); i++) {
+        unsigned number = 1 + 3 * ((first + i) % lists);
+        if (model_has_element(m->model, m->database, number))
+            continue;
+        c->keys[c->key_count++] = number;
+        word_slice(m, model_key_name(number));
+        return;
+    }
+    key(m, 1);
+}
+
+static void awaited_keys(struct maker *m)
+{
+    for (uint64_t left = 1 + below(m, 2); left > 0; left--)
+        awaited_key(m);
+}
+
+static void make_awaiting(struct maker *m)
+{
+    struct model_command *c = m->command;
+    c->flags = one_in(m, 2) ? MODEL_LEFT : 0;
+    switch (below(m, 4)) {
+    case 0:
+        c->kind = MODEL_BMPOP;
+        word(m, "BLMPOP");
+        timeout(m);
+        word(m, "0"); /* their number, below */
+        awaited_keys(m);
+        m->words.text.data[m->words.ends[2] - 1] = (uint8_t)('0' + c->key_count);
+        word(m, c->flags ? "LEFT" : "RIGHT");
+        c->first = 1 + (int64_t)below(m, 4);
+        word(m, "COUNT");
+        word(m, "%" PRId64, c->first);
+        break;
+    case 1:
+        c->kind = MODEL_BMOVE;
+        c->flags |= one_in(m, 2) ? MODEL_REVERSE : 0;
+        word(m, "BLMOVE");
+        awaited_key(m);
+        key(m, 1);
+        word(m, c->flags & MODEL_LEFT ? "LEFT" : "RIGHT");
+        word(m, c->flags & MODEL_REVERSE ? "LEFT" : "RIGHT");
+        timeout(m);
+        break;
+    default:
+        c->kind = MODEL_BPOP;
+        word(m, c->flags ? "BLPOP" : "BRPOP");
+        awaited_keys(m);
+        timeout(m);
+    }
+}
+
+/* ---- Values that were built elsewhere -------------------------------------------------------- */
+
+static void make_sort(struct maker *m)
+{
+    struct model_command *c = m->command;
+    c->kind = MODEL_SORT_STORE;
+    word(m, "SORT");
+    key(m, 1);
+    if (one_in(m, 4)) {
+        c->flags |= MODEL_UNSORTED;
+        word(m, "BY");
+        word(m, "nosort");
+    } else {
+        word(m, "ALPHA");
+        if (one_in(m, 2)) {
+            c->flags |= MODEL_REVERSE;
+            word(m, "DESC");
+        }
+    }
+    if (one_in(m, 3)) {
+        c->flags |= MODEL_COUNTED;
+        c->first = (int64_t)below(m, 8);
+        c->last = (int64_t)below(m, 30);
+        word(m, "LIMIT");
+        word(m, "%" PRId64, c->first);
+        word(m, "%" PRId64, c->last);
+    }
+    word(m, "STORE");
+    key(m, 1);
+}
+
+static void make_dump(struct maker *m)
+{
+    struct model_command *c = m->command;
+    struct model_value *dumped = m->model->dumped;
+    unsigned family = (unsigned)below(m, 3);
+    if (!dumped || one_in(m, 2)) {
+        c->kind = MODEL_DUMP;
+        word(m, "DUMP");
+        key(m, family);
+        return;
+    }
+    c->kind = MODEL_RESTORE;
+    c->value = dumped;
+    dumped->references++;
+    word(m, "RESTORE");
+    key(m, (unsigned)dumped->kind - 1);
+    if (one_in(m, 3)) {
+        c->flags |= MODEL_TIMED;
+        c->time_ms = m->model->now_ms + 1 + below(m, 20000);
+    }
+    word(m, "%" PRIu64, c->time_ms);
+    word_slice(m, buffer_slice(&m->model->dumped_bytes));
+    if (c->flags & MODEL_TIMED)
+        word(m, "ABSTTL");
+    if (one_in(m, m->mood->gentle ? 8 : 2)) {
+        c->flags |= MODEL_REPLACE;
+        word(m, "REPLACE");
+    }
+}
+
+static void make_watch(struct maker *m)
+{
+    struct model_command *c = m->command;
+    if (one_in(m, 8)) {
+        c->kind = MODEL_UNWATCH;
+        word(m, "UNWATCH");
+        return;
+    }
+    c->kind = MODEL_WATCH;
+    word(m, "WATCH");
+    for (uint64_t left = 1 + below(m, 3); left > 0; left--)
+        key(m, (unsigned)below(m, 3));
+}
+
 /* ---- Logs ------------------------------------------------------------------------------------ */
 
 /* Late, on time, or a little in the future. */
@@ -851,6 +1017,16 @@ void sim_command_make(struct random *random, const struct model *model, const st
         make_rename(m);
     else if (one_in(m, 25))
         make_copy(m);
+    else if (one_in(m, 25))
+        make_awaiting(m);
+    else if (one_in(m, 60))
+        make_sort(m);
+    else if (one_in(m, 30))
+        make_dump(m);
+    else if (one_in(m, 100))
+        make_xsetid(m);
+    else if (one_in(m, 60))
+        make_watch(m);
     else
         families[below(m, sizeof families / sizeof *families)](m);
     if (!json)
@@ -858,13 +1034,50 @@ void sim_command_make(struct random *random, const struct model *model, const st
     buffer_release(&m->words.text);
 }
 
+void sim_push_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                   unsigned key_number, struct model_command *command)
+{
+    struct maker maker = {.random = random, .model = model, .mood = mood, .command = command};
+    command->kind = MODEL_PUSH;
+    command->keys[command->key_count++] = key_number;
+    word(&maker, "RPUSH");
+    word_slice(&maker, model_key_name(key_number));
+    value(&maker);
+    words_encode(&maker.words, &command->request);
+    buffer_release(&maker.words.text);
+}
+
+static void make_one(struct maker *m, void (*make)(struct maker *m))
+{
+    make(m);
+    words_encode(&m->words, &m->command->request);
+    buffer_release(&m->words.text);
+}
+
+void sim_wait_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                   unsigned database, struct model_command *command)
+{
+    struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
+    make_one(&maker, make_awaiting);
+}
+
+void sim_watch_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                    unsigned database, struct model_command *command)
+{
+    struct maker maker = {random, model, mood, database, command, {{0}, {0}, 0}};
+    make_one(&maker, make_watch);
+}
+
 /* ---- Transactions ---------------------------------------------------------------------------- */
 
-/* Objects above 64 KiB are not copied in one; SCAN's keys come in any order, and XREAD would block outside. */
+/* Objects above 64 KiB are not made in one; SCAN's keys come in any order, and XREAD would block outside. */
 static bool may_be_queued(const struct model_command *command)
 {
     return command->kind != MODEL_COPY && command->kind != MODEL_MOVE &&
-           command->kind != MODEL_SCAN && command->kind != MODEL_XREAD;
+           command->kind != MODEL_SORT_STORE && command->kind != MODEL_RESTORE &&
+           command->kind != MODEL_DUMP && command->kind != MODEL_SCAN &&
+           command->kind != MODEL_XREAD && model_awaited_keys(command) == 0 &&
+           command->kind != MODEL_WATCH && command->kind != MODEL_UNWATCH;
 }
 
 static void make_word(struct model_command *command, enum model_command_kind kind, const char *text)

@@ -16,6 +16,14 @@ struct sim_mood {
 void sim_command_make(struct random *random, const struct model *model, const struct sim_mood *mood,
                       unsigned database, bool json, struct model_command *command);
 
+/* The same: RPUSH of one element to that key; a pop that waits for one; WATCH. */
+void sim_push_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                   unsigned key, struct model_command *command);
+void sim_wait_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                   unsigned database, struct model_command *command);
+void sim_watch_make(struct random *random, const struct model *model, const struct sim_mood *mood,
+                    unsigned database, struct model_command *command);
+
 /* The same for MULTI, up to `room` - 2 commands, and EXEC or DISCARD, each as a command that is sent; at
  * least two. Returns how many. */
 size_t sim_transaction_make(struct random *random, const struct model *model,

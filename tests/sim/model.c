@@ -126,6 +126,8 @@ void model_state_release(struct model_state *state)
 void model_release(struct model *model)
 {
     model_state_release(&model->state);
+    value_unref(model->dumped);
+    buffer_release(&model->dumped_bytes);
 }
 
 static const char *const key_names[MODEL_KEYS] = {"k0",  "k1",   "k2",   "{t}k3", "{t}k4", "k5",
@@ -158,8 +160,12 @@ static bool is_due(const struct model *model, const struct model_slot *slot)
 
 static void touch(struct model *model, struct model_slot *slot)
 {
+    size_t index = (size_t)(slot - &model->state.slots[0][0]);
     slot->changed = model->write_number;
     model->changed = true;
+    if (model->touched_count < MODEL_TOUCHED_MAX)
+        model->touched[model->touched_count++] =
+            (struct model_place){(unsigned)(index / MODEL_KEYS), (unsigned)(index % MODEL_KEYS)};
 }
 
 static void slot_clear(struct model *model, struct model_slot *slot)
@@ -175,14 +181,18 @@ void model_remove(struct model *model, unsigned database, unsigned key)
     slot_clear(model, &model->state.slots[database][key]);
 }
 
+void model_expire(struct model *model, unsigned database, unsigned key)
+{
+    struct model_slot *slot = &model->state.slots[database][key];
+    if (slot->value && is_due(model, slot))
+        slot_clear(model, slot);
+}
+
 void model_expire_all(struct model *model)
 {
     for (unsigned d = 0; d < MODEL_DATABASES; d++)
-        for (unsigned k = 0; k < MODEL_KEYS; k++) {
-            struct model_slot *slot = &model->state.slots[d][k];
-            if (slot->value && is_due(model, slot))
-                slot_clear(model, slot);
-        }
+        for (unsigned k = 0; k < MODEL_KEYS; k++)
+            model_expire(model, d, k);
 }
 
 /* ---- One command ----------------------------------------------------------------------------- */
@@ -816,6 +826,125 @@ static void run_lmove(struct run *run)
         slot_clear(run->model, from);
 }
 
+/* ---- Pops that wait -------------------------------------------------------------------------- */
+
+size_t model_awaited_keys(const struct model_command *command)
+{
+    return command->kind == MODEL_BMOVE                                  ? 1
+           : command->kind == MODEL_BPOP || command->kind == MODEL_BMPOP ? command->key_count
+                                                                         : 0;
+}
+
+bool model_is_there(const struct model *model, unsigned database, unsigned key)
+{
+    const struct model_slot *slot = &model->state.slots[database][key];
+    return slot->value && !is_due(model, slot);
+}
+
+bool model_has_element(const struct model *model, unsigned database, unsigned key)
+{
+    return model_is_there(model, database, key) &&
+           model->state.slots[database][key].value->kind == MODEL_LIST;
+}
+
+/* From the list of one key; false: there is nothing, and it waits. */
+static bool take_awaited(struct run *run, size_t index)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot = look(run, index, true);
+    if (!slot)
+        return false;
+    if (slot->value->kind != MODEL_LIST) {
+        if (c->flags & MODEL_WAITED)
+            return false;
+        resp_error(&run->reply, wrong_type);
+        return true;
+    }
+    if (c->kind == MODEL_BMOVE) {
+        run_lmove(run);
+        return true;
+    }
+    struct model_value *value = value_own(slot);
+    size_t count = c->kind == MODEL_BMPOP ? (size_t)c->first : 1;
+    if (count > value->count)
+        count = value->count;
+    resp_array(&run->reply, 2);
+    resp_bulk(&run->reply, model_key_name(c->keys[index]));
+    if (c->kind == MODEL_BMPOP)
+        resp_array(&run->reply, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = c->flags & MODEL_LEFT ? 0 : value->count - 1;
+        show_bytes(run, value->items[at].bytes);
+        value_cut(value, at, 1);
+    }
+    touch(run->model, slot);
+    if (value->count == 0)
+        slot_clear(run->model, slot);
+    return true;
+}
+
+static enum model_reply run_awaiting(struct run *run)
+{
+    const struct model_command *c = run->command;
+    if (c->timed_out) {
+        resp_null_array(&run->reply);
+        return MODEL_EXACT;
+    }
+    for (size_t i = 0; i < model_awaited_keys(c); i++)
+        if (!(c->behind & 1u << i) && take_awaited(run, i))
+            return MODEL_EXACT;
+    return MODEL_NO_REPLY;
+}
+
+/* ---- SORT ... STORE -------------------------------------------------------------------------- */
+
+static int compare_texts(const void *left, const void *right)
+{
+    const struct model_item *a = left, *b = right;
+    return slice_compare(slice_make(a->bytes->data, a->bytes->size),
+                         slice_make(b->bytes->data, b->bytes->size));
+}
+
+/* The second key gets the elements of the first one; with LIMIT `last` of them from `first` on. */
+static void run_sort_store(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *from, *to;
+    if (!look_typed(run, 0, true, MODEL_LIST, &from))
+        return;
+    size_t count = from ? from->value->count : 0;
+    struct model_value *sorted = value_make(MODEL_LIST);
+    for (size_t i = 0; i < count; i++)
+        value_insert(sorted, i,
+                     (struct model_item){.bytes = bytes_ref(from->value->items[i].bytes)});
+    if (!(c->flags & MODEL_UNSORTED) && count > 0)
+        qsort(sorted->items, count, sizeof *sorted->items, compare_texts);
+    for (size_t i = 0; c->flags & MODEL_REVERSE && i < count / 2; i++) {
+        struct model_item item = sorted->items[i];
+        sorted->items[i] = sorted->items[count - 1 - i];
+        sorted->items[count - 1 - i] = item;
+    }
+    if (c->flags & MODEL_COUNTED && count > 0) {
+        size_t first = (size_t)c->first < count ? (size_t)c->first : count;
+        size_t left = (size_t)c->last < count - first ? (size_t)c->last : count - first;
+        value_cut(sorted, first + left, count - first - left);
+        value_cut(sorted, 0, first);
+    }
+    resp_integer(&run->reply, (int64_t)sorted->count);
+    to = look(run, 1, true);
+    if (sorted->count > 0) {
+        to = slot_of(run, 1);
+        value_unref(to->value);
+        to->value = sorted;
+        to->expire_ms = 0;
+        touch(run->model, to);
+        return;
+    }
+    value_unref(sorted);
+    if (to)
+        slot_clear(run->model, to);
+}
+
 static void run_length(struct run *run, enum model_kind kind)
 {
     struct model_slot *slot;
@@ -1027,6 +1156,127 @@ static enum model_reply run_xread(struct run *run)
     return MODEL_EXACT;
 }
 
+/* In the order in which Redis asks. */
+static void run_xsetid(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot;
+    bool sets_deleted = c->flags & MODEL_SETS_DELETED;
+    if (sets_deleted && stream_id_compare(c->id, c->end_id) < 0) {
+        resp_error(&run->reply, "ERR The ID specified in XSETID is smaller than the provided "
+                                "max_deleted_entry_id");
+        return;
+    }
+    if (!look_typed(run, 0, true, MODEL_STREAM, &slot))
+        return;
+    if (!slot) {
+        resp_error(&run->reply, "ERR no such key");
+        return;
+    }
+    struct model_value *value = value_own(slot);
+    size_t count = value->count;
+    const char *error = NULL;
+    if (count > 0 && stream_id_compare(c->id, value->items[count - 1].id) < 0)
+        error = "ERR The ID specified in XSETID is smaller than the target stream top item";
+    else if (count > 0 && c->flags & MODEL_SETS_ADDED && c->first < (int64_t)count)
+        error =
+            "ERR The entries_added specified in XSETID is smaller than the target stream length";
+    else if (!sets_deleted && stream_id_compare(c->id, value->max_deleted_id) < 0)
+        error = "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+    if (error) {
+        resp_error(&run->reply, error);
+        return;
+    }
+    value->last_id = c->id;
+    if (c->flags & MODEL_SETS_ADDED)
+        value->entries_added = (uint64_t)c->first;
+    if (sets_deleted)
+        value->max_deleted_id = c->end_id;
+    touch(run->model, slot);
+    resp_simple(&run->reply, "OK");
+}
+
+/* ---- DUMP, RESTORE --------------------------------------------------------------------------- */
+
+/* "*2\r\n$1\r\nf\r\n$1\r\nv\r\n" as " f=v" */
+static void show_fields(const struct model_bytes *bytes, struct buffer *into)
+{
+    const char *at = (const char *)bytes->data;
+    unsigned long words = strtoul(at + 1, NULL, 10);
+    at = strchr(at, '\n') + 1;
+    for (unsigned long i = 0; i < words; i++) {
+        size_t size = strtoul(at + 1, NULL, 10);
+        at = strchr(at, '\n') + 1;
+        buffer_append_byte(into, i % 2 ? '=' : ' ');
+        buffer_append(into, at, size);
+        at += size + 2;
+    }
+}
+
+static void show_as_dump(const struct model_value *value, struct buffer *into)
+{
+    for (size_t i = 0; i < value->count; i++) {
+        const struct model_item *item = &value->items[i];
+        if (value->kind == MODEL_STREAM) {
+            buffer_printf(into, "entry %" PRIu64 "-%" PRIu64, item->id.ms, item->id.seq);
+            show_fields(item->bytes, into);
+        } else {
+            buffer_append_text(into, value->kind == MODEL_STRING ? "string " : "element ");
+            buffer_append(into, item->bytes->data, item->bytes->size);
+        }
+        buffer_append_byte(into, '\n');
+    }
+    if (value->kind == MODEL_STREAM)
+        buffer_printf(into,
+                      "stream %zu %" PRIu64 "-%" PRIu64 " %" PRIu64 "-%" PRIu64 " %" PRIu64 " 0\n",
+                      value->count, value->last_id.ms, value->last_id.seq, value->max_deleted_id.ms,
+                      value->max_deleted_id.seq, value->entries_added);
+}
+
+static enum model_reply run_dump(struct run *run)
+{
+    struct model_slot *slot = look(run, 0, false);
+    if (!slot) {
+        resp_null(&run->reply);
+        return MODEL_EXACT;
+    }
+    show_as_dump(slot->value, run->reply.out);
+    return MODEL_DUMP_TEXT;
+}
+
+void model_keep_dump(struct model *model, unsigned database, unsigned key, struct slice payload)
+{
+    struct model_value *value = model->state.slots[database][key].value;
+    value->references++;
+    value_unref(model->dumped);
+    model->dumped = value;
+    buffer_clear(&model->dumped_bytes);
+    buffer_append_slice(&model->dumped_bytes, payload);
+}
+
+static void run_restore(struct run *run)
+{
+    const struct model_command *c = run->command;
+    struct model_slot *slot = slot_of(run, 0);
+    if (slot->changed > run->model->revealed)
+        run->model->revealed = slot->changed;
+    if (slot->value && !is_due(run->model, slot) && !(c->flags & MODEL_REPLACE)) {
+        resp_error(&run->reply, "BUSYKEY Target key name already exists.");
+        return;
+    }
+    resp_simple(&run->reply, "OK");
+    if (c->flags & MODEL_TIMED && c->time_ms <= run->model->now_ms) { /* by now it is over */
+        if (slot->value)
+            slot_clear(run->model, slot);
+        return;
+    }
+    value_unref(slot->value);
+    slot->value = c->value;
+    c->value->references++;
+    slot->expire_ms = c->flags & MODEL_TIMED ? c->time_ms : 0;
+    touch(run->model, slot);
+}
+
 /* ---- Logs ------------------------------------------------------------------------------------ */
 
 static struct stream_id write_line(struct run *run, struct model_value *value,
@@ -1127,7 +1377,7 @@ static void run_log_range(struct run *run)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-static bool is_write(enum model_command_kind kind)
+bool model_is_write(enum model_command_kind kind)
 {
     switch (kind) {
     case MODEL_GET:
@@ -1144,6 +1394,16 @@ static bool is_write(enum model_command_kind kind)
     case MODEL_XLEN:
     case MODEL_XRANGE:
     case MODEL_LOG_RANGE:
+    case MODEL_SCAN:
+    case MODEL_XREAD:
+    case MODEL_JSON_READ:
+    case MODEL_MULTI:
+    case MODEL_QUEUED:
+    case MODEL_DISCARD:
+    case MODEL_WATCH:
+    case MODEL_UNWATCH:
+    case MODEL_UNBLOCK:
+    case MODEL_DUMP:
         return false;
     default:
         return true;
@@ -1158,9 +1418,9 @@ static enum model_reply run_command(struct model *model, unsigned *database,
 static void run_exec(struct run *run, unsigned *database)
 {
     const struct model_command *c = run->command;
-    bool is_batch = false;
+    bool is_batch = c->flags & MODEL_UNDER_WATCH;
     for (size_t i = 0; i < c->queued_count; i++)
-        is_batch |= is_write(c->queued[i].kind);
+        is_batch |= model_is_write(c->queued[i].kind);
     resp_array(&run->reply, c->queued_count);
     for (size_t i = 0; i < c->queued_count; i++) {
         const struct model_command *queued = &c->queued[i];
@@ -1311,6 +1571,26 @@ static enum model_reply run_command(struct model *model, unsigned *database,
     case MODEL_GETDEL:
         run_getdel(run);
         break;
+    case MODEL_BPOP:
+    case MODEL_BMPOP:
+    case MODEL_BMOVE:
+        return run_awaiting(run);
+    case MODEL_SORT_STORE:
+        run_sort_store(run);
+        break;
+    case MODEL_XSETID:
+        run_xsetid(run);
+        break;
+    case MODEL_DUMP:
+        return run_dump(run);
+    case MODEL_RESTORE:
+        run_restore(run);
+        break;
+    case MODEL_UNBLOCK:
+        resp_integer(&run->reply, c->first);
+        break;
+    case MODEL_WATCH:
+    case MODEL_UNWATCH:
     case MODEL_MULTI:
     case MODEL_DISCARD:
         resp_simple(&run->reply, "OK");
@@ -1332,7 +1612,21 @@ enum model_reply model_run(struct model *model, unsigned *database, const struct
 {
     model->changed = false;
     model->revealed = 0;
+    model->touched_count = 0;
     return run_command(model, database, c, false, expected);
+}
+
+bool model_serve(struct model *model, unsigned database, const struct model_command *command,
+                 size_t key_index, struct buffer *expected)
+{
+    struct model_command waited = *command;
+    waited.flags |= MODEL_WAITED;
+    struct run run = {.model = model, .database = database, .command = &waited};
+    run.reply = (struct resp_writer){.out = expected, .protocol = 2};
+    model->changed = false;
+    model->revealed = 0;
+    model->touched_count = 0;
+    return take_awaited(&run, key_index);
 }
 
 void model_show(const struct model_value *value, struct buffer *into)
@@ -1388,6 +1682,7 @@ void model_command_release(struct model_command *command)
     for (size_t i = 0; i < command->queued_count; i++)
         model_command_release(&command->queued[i]);
     memory_free(command->queued);
+    value_unref(command->value);
     buffer_release(&command->request);
     *command = (struct model_command){0};
 }

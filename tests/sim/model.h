@@ -16,6 +16,7 @@ enum {
     MODEL_KEYS = 16, /* in each database; the last MODEL_LOGS are for logs alone */
     MODEL_LOGS = 3,
     MODEL_ARGUMENTS_MAX = 8,
+    MODEL_TOUCHED_MAX = 64,
 };
 
 /* Bytes that are shared and never change. */
@@ -51,6 +52,10 @@ struct model_slot {
     uint64_t changed;          /* number of the write that changed it last; 0: before all */
 };
 
+struct model_place {
+    unsigned database, key;
+};
+
 struct model_state {
     struct model_slot slots[MODEL_DATABASES][MODEL_KEYS];
 };
@@ -58,9 +63,13 @@ struct model_state {
 struct model {
     struct model_state state;
     uint64_t now_ms;
-    uint64_t write_number; /* of the write that comes next */
-    bool changed;          /* the command that ran last wrote something */
-    uint64_t revealed;     /* newest write that its reply tells of */
+    uint64_t write_number;                         /* of the write that comes next */
+    bool changed;                                  /* the command that ran last wrote something */
+    uint64_t revealed;                             /* newest write that its reply tells of */
+    struct model_place touched[MODEL_TOUCHED_MAX]; /* by it, in order; some may come twice */
+    size_t touched_count;
+    struct model_value *dumped; /* what DUMP showed last, as it is; NULL: nothing yet */
+    struct buffer dumped_bytes; /* and as a payload */
 };
 
 enum model_command_kind {
@@ -71,7 +80,9 @@ enum model_command_kind {
             X(MSET) X(INCRBY) X(GETDEL) X(SETBIT) X(BITCOUNT) X(BITOP) X(PUSH) X(POP) X(LTRIM)  \
                 X(LRANGE) X(LLEN) X(LINDEX) X(LSET) X(LINSERT) X(LREM) X(LMOVE) X(XADD) X(XDEL) \
                     X(XTRIM) X(XLEN) X(XRANGE) X(XREAD) X(LOG_WRITE) X(LOG_MWRITE) X(LOG_RANGE) \
-                        X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)
+                        X(JSON_WRITE) X(JSON_READ) X(MULTI) X(QUEUED) X(EXEC) X(DISCARD)        \
+                            X(WATCH) X(UNWATCH) X(BPOP) X(BMPOP) X(BMOVE) X(UNBLOCK)            \
+                                X(SORT_STORE) X(DUMP) X(RESTORE) X(XSETID)
 #define MODEL_COMMAND_ENUM(name) MODEL_##name,
     MODEL_COMMANDS(MODEL_COMMAND_ENUM)
 #undef MODEL_COMMAND_ENUM
@@ -97,8 +108,13 @@ enum model_flags {
     MODEL_MAXLEN = 1 << 14,
     MODEL_MINID = 1 << 15, /* XADD's and XTRIM's trimming */
     MODEL_REPLACE = 1 << 17,
-    MODEL_TIMED = 1 << 16,  /* LOG.WRITE TS, JSON timestamp, SET PXAT */
-    MODEL_AT_END = 1 << 18, /* WRITE_PART: APPEND, not SETRANGE; `first` is the offset */
+    MODEL_TIMED = 1 << 16,        /* LOG.WRITE TS, JSON timestamp, SET PXAT */
+    MODEL_AT_END = 1 << 18,       /* WRITE_PART: APPEND, not SETRANGE; `first` is the offset */
+    MODEL_WAITED = 1 << 19,       /* BPOP ...: it has been blocked before */
+    MODEL_UNSORTED = 1 << 20,     /* SORT: BY nosort */
+    MODEL_SETS_ADDED = 1 << 21,   /* XSETID: `first` */
+    MODEL_SETS_DELETED = 1 << 22, /* XSETID: `end_id` */
+    MODEL_UNDER_WATCH = 1 << 23,  /* EXEC: it takes the lock, whatever it runs */
 };
 
 struct model_command {
@@ -113,7 +129,9 @@ struct model_command {
     struct model_bytes *bytes[MODEL_ARGUMENTS_MAX]; /* values, fields of entries */
     size_t count;                                   /* of ids or bytes */
     uint64_t timeout_ms;
-    bool timed_out; /* XREAD BLOCK: the host let the time pass */
+    bool timed_out;            /* XREAD BLOCK, BPOP ...: the host let the time pass */
+    unsigned behind;           /* BPOP ...: a bit for each key for which somebody came before */
+    struct model_value *value; /* RESTORE: what the payload says, owned */
     /* EXEC: what it runs, owned; how many. */
     struct model_command *queued;
     size_t queued_count;
@@ -125,8 +143,9 @@ struct model_command {
 /* How a reply is to be compared. */
 enum model_reply {
     MODEL_EXACT,
-    MODEL_KEY_SET,  /* SCAN: `expected` has the keys' bulks in the order of the table */
-    MODEL_NO_REPLY, /* it blocks */
+    MODEL_DUMP_TEXT, /* DUMP: `expected` is what lib/rdb_text.h makes of the payload */
+    MODEL_KEY_SET,   /* SCAN: `expected` has the keys' bulks in the order of the table */
+    MODEL_NO_REPLY,  /* it blocks */
 };
 
 struct model_bytes *model_bytes_make(const void *data, size_t size, size_t json_at);
@@ -143,8 +162,9 @@ unsigned model_key_number(struct slice name);
 
 /* What is there now, due or not. */
 const struct model_slot *model_slot(const struct model *model, unsigned database, unsigned key);
-/* Active expiry. */
+/* Active expiry; of one key. */
 void model_expire_all(struct model *model);
+void model_expire(struct model *model, unsigned database, unsigned key);
 void model_remove(struct model *model, unsigned database, unsigned key);
 
 /* Runs it on the selected database; SELECT changes that. */
@@ -153,6 +173,17 @@ enum model_reply model_run(struct model *model, unsigned *database,
 /* XREAD: whether there is something to read now. */
 bool model_has_news(const struct model *model, unsigned database,
                     const struct model_command *command);
+/* What is in line is a pop: the keys that it waits for; 0: another command. */
+size_t model_awaited_keys(const struct model_command *command);
+/* Somebody brought something to one of these: the pop for who waits. false: there is nothing. */
+bool model_serve(struct model *model, unsigned database, const struct model_command *command,
+                 size_t key_index, struct buffer *expected);
+/* BPOP ...: whether there is something under that key now. */
+bool model_has_element(const struct model *model, unsigned database, unsigned key);
+bool model_is_there(const struct model *model, unsigned database, unsigned key);
+bool model_is_write(enum model_command_kind kind);
+/* What DUMP has shown of a key, for a later RESTORE. */
+void model_keep_dump(struct model *model, unsigned database, unsigned key, struct slice payload);
 struct stream_id model_newest_id(const struct model *model, unsigned database, unsigned key);
 
 /* Everything that a value says, as bytes: for comparing with what is found in a store. */

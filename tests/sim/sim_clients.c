@@ -2,10 +2,13 @@
 /* Clients: what they send, what comes back and is compared, and what may leave through the gate. */
 #include "sim/sim_state.h"
 
+#include "lib/rdb_text.h"
 #include "lib/resp_reply.h"
 
 #include <assert.h>
 #include <stdio.h>
+
+enum { DUMP_BYTES_MAX = 200000 };
 
 /* ---- Clients --------------------------------------------------------------------------------- */
 
@@ -31,6 +34,8 @@ static void client_leave(struct client *client)
     client->checked = client->receipt_first = client->receipt_count = client->receipt_taken = 0;
     client->woken = false;
     client->database = 0;
+    client->watch_count = 0;
+    sim_line_leave(client);
 }
 
 void sim_clients_leave(struct sim *sim)
@@ -100,6 +105,27 @@ static bool is_key_set(struct slice reply, struct slice expected)
     return is_set && bytes == expected.size;
 }
 
+/* DUMP: a payload that says what the model says. It is kept for a later RESTORE. */
+static bool is_dump(struct sim *sim, struct client *client, struct slice reply,
+                    struct slice expected)
+{
+    struct resp_reply parsed = {0};
+    struct rdb_text text = {.fail_after = 0};
+    struct rdb_sink sink = rdb_text_sink(&text);
+    struct slice value = {0};
+    size_t consumed = 0;
+    bool is_right = resp_reply_read(reply, &parsed, &consumed) == REPLY_COMPLETE &&
+                    rdb_open(buffer_slice(&parsed.text), &value) == STATUS_OK &&
+                    rdb_load(value, &sink) == STATUS_OK &&
+                    slice_equal(buffer_slice(&text.text), expected);
+    if (is_right && parsed.text.size < DUMP_BYTES_MAX)
+        model_keep_dump(&sim->model, client->database, client->queue[0].keys[0],
+                        buffer_slice(&parsed.text));
+    buffer_release(&text.text);
+    resp_reply_release(&parsed);
+    return is_right;
+}
+
 static size_t resp_size(struct sim *sim, struct slice output)
 {
     struct resp_reply reply = {0};
@@ -157,27 +183,49 @@ static uint64_t check_reply(struct sim *sim, struct client *client, struct slice
     sim->counts->by_command[command->kind]++;
     sim->counts->commands++;
     sim_note(sim, "%d:%s", (int)(client - sim->clients), model_command_names[command->kind]);
+    if (client->is_served || client->told)
+        return sim_line_end(sim, client, reply);
+    bool ends_watch = command->kind == MODEL_EXEC || command->kind == MODEL_DISCARD ||
+                      command->kind == MODEL_UNWATCH;
+    size_t watch_count = client->watch_count;
     if (is_refusal(reply) && sim_is_faulty(sim)) {
         count(sim, SIM_REFUSED);
         sim->doubtful = true;
+        sim_watch_note(sim, NULL);
+        client->watch_count = ends_watch ? 0 : watch_count;
         return 0;
     }
+    bool is_broken = command->kind == MODEL_EXEC && sim_watch_is_broken(sim, client, reply);
+    client->watch_count = ends_watch ? 0 : watch_count;
+    if (is_broken)
+        return 0;
+    if (command->kind == MODEL_EXEC && watch_count > 0)
+        command->flags |= MODEL_UNDER_WATCH;
     if (command->kind == MODEL_EXEC)
         note_refusals(sim, command, reply);
+    if (command->kind == MODEL_UNBLOCK)
+        sim_line_unblock(sim, command);
+    sim_line_look(sim, client);
     if (command->flags & MODEL_NEWEST)
         command->ids[0] = model_newest_id(&sim->model, client->database, command->keys[0]);
     /* In the middle of this call the store may have gone back to what is acknowledged. */
     bool unsure = !sim->read_only && sim_engine_is_read_only(sim);
     enum model_reply how = model_run(&sim->model, &client->database, command, &expected);
-    bool agrees = how == MODEL_EXACT     ? slice_equal(reply, buffer_slice(&expected))
-                  : how == MODEL_KEY_SET ? is_key_set(reply, buffer_slice(&expected))
-                                         : false;
+    bool agrees = how == MODEL_EXACT       ? slice_equal(reply, buffer_slice(&expected))
+                  : how == MODEL_DUMP_TEXT ? is_dump(sim, client, reply, buffer_slice(&expected))
+                  : how == MODEL_KEY_SET   ? is_key_set(reply, buffer_slice(&expected))
+                                           : false;
     if (!agrees && !unsure)
         fail_reply(sim, client, reply, buffer_slice(&expected));
     buffer_release(&expected);
     bool wrote = sim->model.changed;
     uint64_t needs = wrote ? sim->write_count : sim->model.revealed;
     sim_commit(sim);
+    if (command->kind == MODEL_WATCH)
+        sim_watch_add(sim, client, command);
+    sim_watch_note(sim, command);
+    sim_line_leave(client); /* its request has ended */
+    sim_line_serve(sim, command);
     return needs;
 }
 
@@ -198,6 +246,10 @@ void sim_check_blocked(struct sim *sim, struct client *client)
     if (session_state(client->session) != SESSION_BLOCKED)
         return;
     struct model_command *command = &client->queue[0];
+    if (client->queue_count > 0 && model_awaited_keys(command) > 0) {
+        sim_line_check(sim, client);
+        return;
+    }
     if (client->queue_count == 0 || command->kind != MODEL_XREAD ||
         !(command->flags & MODEL_BLOCKS))
         sim_fail(sim, "client %d blocks without reason", (int)(client - sim->clients));
@@ -230,9 +282,11 @@ static void check_output(struct sim *sim, struct client *client)
         assert(client->receipt_count < RECEIPTS_MAX);
         client->receipts[client->receipt_first + client->receipt_count++] =
             (struct receipt){size, needs};
+        sim_line_leave(client);
         queue_pop(client);
         client->checked += size;
     }
+    sim_line_join(sim, client);
     sim_check_blocked(sim, client);
 }
 
@@ -271,6 +325,10 @@ static void client_ask(struct sim *sim, struct client *client)
                                                         client->database, command, room);
             continue;
         }
+        if (!client->json && one_in(sim, 40) && sim_line_make_unblock(sim, client, command)) {
+            client->queue_count++;
+            continue;
+        }
         sim_command_make(&sim->random, &sim->model, &sim->mood, client->database, client->json,
                          command);
         client->queue_count++;
@@ -279,20 +337,67 @@ static void client_ask(struct sim *sim, struct client *client)
         buffer_append_slice(&client->unsent, buffer_slice(&client->queue[i].request));
 }
 
+bool sim_client_is_at_rest(const struct client *client)
+{
+    return client->session && !client->json && client->queue_count == 0 &&
+           client->unsent.size == 0 && session_state(client->session) == SESSION_READY;
+}
+
+static void client_say(struct sim *sim, struct client *client, size_t requests)
+{
+    client->queue_count = requests;
+    for (size_t i = 0; i < requests; i++)
+        buffer_append_slice(&client->unsent, buffer_slice(&client->queue[i].request));
+    client_feed(sim, client);
+}
+
+void sim_client_wait(struct sim *sim, struct client *client)
+{
+    assert(sim_client_is_at_rest(client));
+    sim_wait_make(&sim->random, &sim->model, &sim->mood, client->database, &client->queue[0]);
+    client_say(sim, client, 1);
+}
+
+void sim_client_push_for(struct sim *sim, struct client *client, const struct client *waiter)
+{
+    assert(sim_client_is_at_rest(client));
+    sim_push_make(&sim->random, &sim->model, &sim->mood, waiter->queue[0].keys[0],
+                  &client->queue[0]);
+    client_say(sim, client, 1);
+}
+
+void sim_client_watch(struct sim *sim, struct client *client)
+{
+    assert(sim_client_is_at_rest(client));
+    sim_watch_make(&sim->random, &sim->model, &sim->mood, client->database, &client->queue[0]);
+    client_say(sim, client, 1);
+}
+
+void sim_client_transact(struct sim *sim, struct client *client)
+{
+    assert(sim_client_is_at_rest(client));
+    size_t requests = sim_transaction_make(&sim->random, &sim->model, &sim->mood, client->database,
+                                           &client->queue[0], QUEUE_MAX);
+    client_say(sim, client, requests);
+}
+
 /* A parked request is worked off, and what follows it. */
 static void client_work(struct sim *sim, struct client *client)
 {
     before_call(sim);
+    bool was_woken = client->woken;
     client->woken = false;
     session_work(client->session);
     (void)session_resume(client->session);
+    /* A wake that came before may have been for what it only learns when it is resumed. */
+    client->woken |= was_woken && session_state(client->session) == SESSION_BLOCKED;
     check_output(sim, client);
 }
 
 static void client_wake(struct sim *sim, struct client *client)
 {
     client->woken = false;
-    client->queue[0].flags |= MODEL_ONLY_IF;
+    client->queue[0].flags |= MODEL_ONLY_IF | MODEL_WAITED;
     count(sim, SIM_WOKEN);
     before_call(sim);
     (void)session_resume(client->session);
@@ -303,11 +408,18 @@ static void client_time_out(struct sim *sim, struct client *client)
 {
     client->queue[0].timed_out = true;
     client->woken = false;
-    client->queue[0].flags |= MODEL_ONLY_IF;
+    client->queue[0].flags |= MODEL_ONLY_IF | MODEL_WAITED;
     count(sim, SIM_TIMED_OUT);
     before_call(sim);
     (void)session_timeout(client->session);
     check_output(sim, client);
+}
+
+void sim_client_reconnect(struct sim *sim, struct client *client)
+{
+    count(sim, SIM_LEFT);
+    client_leave(client);
+    client->session = session_open(sim, client);
 }
 
 void sim_client_step(struct sim *sim, struct client *client)
@@ -320,22 +432,19 @@ void sim_client_step(struct sim *sim, struct client *client)
         break;
     case SESSION_BLOCKED: {
         uint64_t deadline_us = session_deadline_us(session);
-        if (client->woken)
-            client_wake(sim, client);
-        else if (deadline_us && sim->monotonic_us + 1 >= deadline_us)
+        bool is_over = deadline_us && sim->monotonic_us + 1 >= deadline_us;
+        if (is_over && (!client->woken || one_in(sim, 2))) /* timers may come first */
             client_time_out(sim, client);
+        else if (client->woken)
+            client_wake(sim, client);
         else if (one_in(sim, 40)) {
-            count(sim, SIM_LEFT);
-            client_leave(client);
-            client->session = session_open(sim, client);
+            sim_client_reconnect(sim, client);
         }
         break;
     }
     case SESSION_READY:
         if (one_in(sim, 150)) {
-            count(sim, SIM_LEFT);
-            client_leave(client);
-            client->session = session_open(sim, client);
+            sim_client_reconnect(sim, client);
         }
         if (client->unsent.size == 0)
             client_ask(sim, client);

@@ -125,6 +125,16 @@ void sim_check_invariants(struct sim *sim)
     sim_fault_go_on(sim);
 }
 
+void sim_remove_if_gone(struct sim *sim, unsigned database, unsigned key)
+{
+    look(sim, "a key whose time is over");
+    if (sim->observed.hashes[database][key] != 0)
+        return;
+    sim->model.changed = false;
+    model_expire(&sim->model, database, key);
+    sim_commit(sim);
+}
+
 /* A command was refused, or active expiry cut short: what it met and deleted before is found out. */
 void sim_settle_doubt(struct sim *sim)
 {

@@ -14,6 +14,7 @@ enum {
     CLIENTS_MAX = 5,
     QUEUE_MAX = 24,
     RECEIPTS_MAX = 4096,
+    WATCHES_MAX = MODEL_DATABASES * MODEL_KEYS,
     PICTURES_MAX = 3,
     RECENT_STEPS = 20,
     RECENT_BYTES = 160,
@@ -33,6 +34,16 @@ struct receipt {
     uint64_t needs;
 };
 
+enum told { TOLD_NOTHING, TOLD_TIMEOUT, TOLD_ERROR }; /* by CLIENT UNBLOCK */
+
+/* A key that a client watches. */
+struct sim_watch {
+    unsigned database, key;
+    uint64_t since; /* number of the first write that it would see */
+    bool was_there;
+    bool is_unsure; /* a command named it that may have left it as it was */
+};
+
 struct client {
     struct session *session; /* NULL: not connected */
     bool json, woken;
@@ -44,6 +55,16 @@ struct client {
     struct receipt receipts[RECEIPTS_MAX];
     size_t receipt_first, receipt_count;
     size_t receipt_taken; /* bytes of the first one that have left */
+
+    bool waits;    /* its first request was blocked */
+    uint64_t line; /* its place among those who wait for an element; 0: it does not */
+    bool
+        is_served; /* the pop was made for it: `served` is the reply, which tells of `served_needs` */
+    struct buffer served;
+    uint64_t served_needs;
+    enum told told;
+    struct sim_watch watches[WATCHES_MAX];
+    size_t watch_count;
 };
 
 /* The writes that must be there after a kill, and after a power loss. */
@@ -72,7 +93,7 @@ struct sim {
     const struct sim_options *options;
     struct sim_counts *counts;
     struct random random, entropy; /* decisions; what the store asks for */
-    struct random log; /* how the log is stored, apart from all other decisions */
+    struct random log;             /* how the log is stored, apart from all other decisions */
     uint64_t step, hash;
     char recent[RECENT_STEPS][RECENT_BYTES];
 
@@ -85,7 +106,7 @@ struct sim {
     struct service *service;
     enum policy policy;
     lsn_t acked_floor; /* was acknowledged when the policy became `always` */
-    bool read_only; /* a write to the log has failed: nothing is written until a restart */
+    bool read_only;    /* a write to the log has failed: nothing is written until a restart */
     struct fault fault;
     bool disk_is_full, doubtful; /* a command was refused: an expired key may be gone or not */
     uint64_t failed_before;      /* calls, before the call of a session that runs now */
@@ -99,6 +120,7 @@ struct sim {
                                                   * under the others */
     struct client clients[CLIENTS_MAX];
     size_t client_count;
+    uint64_t line_count; /* places given so far */
     struct picture *pictures[PICTURES_MAX];
     struct observed observed;
     uint64_t flushes, compactions;
@@ -176,6 +198,8 @@ struct promise sim_promised_now(struct sim *sim);
 size_t sim_find_state(struct sim *sim, size_t min, size_t max, const char *when);
 void sim_check_state(struct sim *sim, const char *when);
 void sim_check_invariants(struct sim *sim);
+/* A key that is due may have been met and deleted: the store says whether it was. */
+void sim_remove_if_gone(struct sim *sim, unsigned database, unsigned key);
 /* After a refused command: what it met and deleted before is found out. */
 void sim_settle_doubt(struct sim *sim);
 
@@ -187,11 +211,48 @@ void sim_clients_join(struct sim *sim);
 bool sim_is_faulty(struct sim *sim);
 void sim_check_blocked(struct sim *sim, struct client *client);
 void sim_client_step(struct sim *sim, struct client *client);
+/* The client is at rest: it waits for an element; it pushes to what the other one waits for; it watches, and it
+ * begins and ends a transaction. */
+void sim_client_wait(struct sim *sim, struct client *client);
+void sim_client_watch(struct sim *sim, struct client *client);
+void sim_client_transact(struct sim *sim, struct client *client);
+void sim_client_push_for(struct sim *sim, struct client *client, const struct client *waiter);
+bool sim_client_is_at_rest(const struct client *client);
+void sim_client_reconnect(struct sim *sim, struct client *client);
 lsn_t sim_acked(struct sim *sim);
 void sim_client_send(struct sim *sim, struct client *client, bool whole);
 void sim_step_send(struct sim *sim);
 void sim_step_sync(struct sim *sim);
 void sim_expect_log(struct sim *sim, enum status status, const char *what);
+
+/* ---- sim_line.c */
+
+/* Somebody who waits in his place; NULL: nobody does. */
+struct client *sim_line_pick(struct sim *sim);
+/* After a call of its session: it may wait now. */
+void sim_line_join(struct sim *sim, struct client *client);
+void sim_line_leave(struct client *client);
+/* Before the model runs its pop: for which keys somebody came before. */
+void sim_line_look(struct sim *sim, struct client *client);
+/* The command has run, and its writes are in the journal: what it brought goes to who waits for it. */
+void sim_line_serve(struct sim *sim, const struct model_command *command);
+/* Its request has ended: it was served, or told to wait no more. The reply is compared; returns the write that
+ * it tells of. */
+uint64_t sim_line_end(struct sim *sim, struct client *client, struct slice reply);
+/* Nobody has something that the model has not, or waits for what is there. */
+void sim_line_check(struct sim *sim, struct client *client);
+/* CLIENT UNBLOCK for somebody who waits; false: nobody does. */
+bool sim_line_make_unblock(struct sim *sim, struct client *client, struct model_command *command);
+/* Before the model runs it: whether it finds somebody. */
+void sim_line_unblock(struct sim *sim, struct model_command *command);
+
+/* ---- sim_watch.c */
+
+void sim_watch_add(struct sim *sim, struct client *client, const struct model_command *command);
+/* A command has run, or (NULL) one was refused: keys that it names may have changed. */
+void sim_watch_note(struct sim *sim, const struct model_command *command);
+/* Whether EXEC was answered with nothing, as it may and must be. */
+bool sim_watch_is_broken(struct sim *sim, struct client *client, struct slice reply);
 
 /* ---- sim_crash.c */
 

@@ -169,6 +169,77 @@ static void step_clock(struct sim *sim)
     sim->monotonic_us += jump_ms * 1000;
 }
 
+/* One at rest, of a database (MODEL_DATABASES: of any); else one that waits, and not in line, leaves and comes again. */
+static struct client *client_at_rest(struct sim *sim, unsigned database)
+{
+    struct client *found = NULL;
+    for (size_t i = 0; i < sim->client_count; i++) {
+        struct client *client = &sim->clients[i];
+        if ((database == MODEL_DATABASES || client->database == database) &&
+            sim_client_is_at_rest(client))
+            return client;
+        if (!client->json && !client->line && session_state(client->session) == SESSION_BLOCKED)
+            found = client;
+    }
+    if (!found || (database != MODEL_DATABASES && database != 0))
+        return NULL;
+    sim_client_reconnect(sim, found);
+    return found;
+}
+
+/* Somebody gets what he waits for, in time or too late to hear of it before his time is over; his reply leaves, or
+ * does not; then the power may go. */
+static void step_hand_over(struct sim *sim)
+{
+    struct client *waiter = sim_line_pick(sim), *next = NULL;
+    sim_note(sim, "hand over");
+    if (!waiter && (next = client_at_rest(sim, MODEL_DATABASES))) {
+        sim_client_wait(sim, next);
+        waiter = needs_after_step(sim) ? NULL : sim_line_pick(sim);
+    }
+    struct client *pusher = waiter ? client_at_rest(sim, waiter->database) : NULL;
+    if (!pusher)
+        return;
+    if (one_in(sim, 2)) { /* nothing older is held back then */
+        sim_step_sync(sim);
+        sim_step_send(sim);
+    }
+    if (needs_after_step(sim))
+        return;
+    sim_client_push_for(sim, pusher, waiter);
+    if (needs_after_step(sim))
+        return;
+    uint64_t deadline_us = session_deadline_us(waiter->session);
+    if (deadline_us > sim->monotonic_us && one_in(sim, 3)) {
+        uint64_t jump_ms = (deadline_us - sim->monotonic_us) / 1000 + 1;
+        sim->model.now_ms += jump_ms;
+        sim->monotonic_us += jump_ms * 1000;
+    }
+    if (!one_in(sim, 4))
+        sim_client_step(sim, waiter);
+    if (!needs_after_step(sim) && !one_in(sim, 4))
+        sim_step_send(sim);
+    if (!needs_after_step(sim) && one_in(sim, sim->policy == ALWAYS ? 3 : 12))
+        sim_step_crash(sim);
+}
+
+/* Somebody watches keys, others do what they do, and he ends a transaction. */
+static void step_watch(struct sim *sim)
+{
+    struct client *client = client_at_rest(sim, MODEL_DATABASES);
+    sim_note(sim, "watch");
+    if (!client)
+        return;
+    sim_client_watch(sim, client);
+    for (uint64_t i = below(sim, 4); i > 0 && !needs_after_step(sim); i--) {
+        struct client *other = &sim->clients[below(sim, sim->client_count)];
+        if (other != client)
+            sim_client_step(sim, other);
+    }
+    if (!needs_after_step(sim) && sim_client_is_at_rest(client))
+        sim_client_transact(sim, client);
+}
+
 static void step_expire(struct sim *sim)
 {
     unsigned rounds = 0;
@@ -380,6 +451,8 @@ static const struct {
     {step_work, 70, true},
     {step_request, 12, false},
     {step_clock, 40, true},
+    {step_hand_over, 25, true},
+    {step_watch, 15, true},
     {step_expire, 12, false},
     {step_picture, 30, false},
     {step_check, 10, true},
@@ -394,7 +467,7 @@ static const struct {
     {step_work_under_picture, 10, false},
     {step_rotate, 6, false},
     {step_checkpoint, 3, false},
-    {step_go_round, 5, false},
+    {step_go_round, 10, false},
 };
 enum { STEP_KINDS = sizeof steps / sizeof *steps };
 
@@ -476,8 +549,10 @@ static void release(struct sim *sim)
     memory_free(sim->writes);
     model_release(&sim->model);
     observed_release(&sim->observed);
-    for (size_t i = 0; i < CLIENTS_MAX; i++)
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
         buffer_release(&sim->clients[i].unsent);
+        buffer_release(&sim->clients[i].served);
+    }
     vfs_destroy(sim->vfs);
     vfs_destroy(sim->memory);
     memory_free(sim);

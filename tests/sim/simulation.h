@@ -12,6 +12,9 @@ enum sim_event {
     X(PARKED, "sessions parked at a cold read") X(DELAYED, "writers held back")                    \
     X(BLOCKED, "readers blocked") X(WOKEN, "blocked readers woken")                                \
     X(TIMED_OUT, "blocked readers timed out") X(LEFT, "clients that left")                         \
+    X(SERVED, "elements handed over to who waited") X(TOLD, "clients unblocked by others")         \
+    X(BROKEN, "transactions not executed under a watch")                                           \
+    X(UNBROKEN, "transactions executed under a watch")                                             \
     X(SENT, "replies sent") X(HELD, "replies held at the gate")                                    \
     X(WAL_WRITE, "log written") X(WAL_SYNC, "log synced") X(ROTATE, "log moved to a new segment")  \
     X(COMPRESSED, "looks at a log with groups in it")                                              \
