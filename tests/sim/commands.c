@@ -727,7 +727,7 @@ static void make_awaiting(struct maker *m)
 {
     struct model_command *c = m->command;
     c->flags = one_in(m, 2) ? MODEL_LEFT : 0;
-    switch (below(m, 4)) {
+    switch (below(m, 5)) {
     case 0:
         c->kind = MODEL_BMPOP;
         word(m, "BLMPOP");
@@ -741,6 +741,7 @@ static void make_awaiting(struct maker *m)
         word(m, "%" PRId64, c->first);
         break;
     case 1:
+    case 2:
         c->kind = MODEL_BMOVE;
         c->flags |= one_in(m, 2) ? MODEL_REVERSE : 0;
         word(m, "BLMOVE");
@@ -1042,7 +1043,9 @@ void sim_push_make(struct random *random, const struct model *model, const struc
     command->keys[command->key_count++] = key_number;
     word(&maker, "RPUSH");
     word_slice(&maker, model_key_name(key_number));
-    value(&maker);
+    /* Of two one is left, mostly: that both were there is seen then. */
+    for (uint64_t left = 1 + sim_below(random, 2); left > 0; left--)
+        value(&maker);
     words_encode(&maker.words, &command->request);
     buffer_release(&maker.words.text);
 }

@@ -16,7 +16,7 @@ struct sim_mood {
 void sim_command_make(struct random *random, const struct model *model, const struct sim_mood *mood,
                       unsigned database, bool json, struct model_command *command);
 
-/* The same: RPUSH of one element to that key; a pop that waits for one; WATCH. */
+/* The same: RPUSH of one element or two to that key; a pop that waits for one; WATCH. */
 void sim_push_make(struct random *random, const struct model *model, const struct sim_mood *mood,
                    unsigned key, struct model_command *command);
 void sim_wait_make(struct random *random, const struct model *model, const struct sim_mood *mood,

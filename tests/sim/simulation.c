@@ -219,7 +219,7 @@ static void step_hand_over(struct sim *sim)
         sim_client_step(sim, waiter);
     if (!needs_after_step(sim) && !one_in(sim, 4))
         sim_step_send(sim);
-    if (!needs_after_step(sim) && one_in(sim, sim->policy == ALWAYS ? 3 : 12))
+    if (!needs_after_step(sim) && one_in(sim, sim->policy == ALWAYS ? 2 : 20))
         sim_step_crash(sim);
 }
 
@@ -451,7 +451,7 @@ static const struct {
     {step_work, 70, true},
     {step_request, 12, false},
     {step_clock, 40, true},
-    {step_hand_over, 25, true},
+    {step_hand_over, 60, true},
     {step_watch, 15, true},
     {step_expire, 12, false},
     {step_picture, 30, false},
