@@ -23,7 +23,7 @@
 
 enum {
     SAMPLE = 1,
-    ALLOCATION_SAMPLE = 6,
+    ALLOCATION_SAMPLE = 3,
     LARGE_BYTES = 150 << 10,
     MANY = 4500, /* words: their list, and what is made of it, is above MEMORY_SURE_BYTES */
     PENDING_MAX = 8,
