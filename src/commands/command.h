@@ -180,7 +180,7 @@ enum status reply_wrong_arity(struct command_context *c); /* ERR wrong number of
 enum status reply_integer(struct command_context *c, int64_t value);
 enum status reply_bulk(struct command_context *c, struct slice value); /* STATUS_NO_MEMORY */
 enum status reply_null(struct command_context *c);
-/* XXX HELP's reply: a header line, `lines` up to a NULL, and HELP itself, as Redis has it. */
+/* The reply to HELP of a container: a header line, `lines` up to a NULL, and HELP itself, as Redis has it. */
 enum status reply_help(struct command_context *c, const char *const *lines);
 /* The error reply of a failed status, see above. */
 void reply_status(struct command_context *c, enum status status);

@@ -12,7 +12,7 @@ enum {
     LISTPACK_ENTRY_BYTES = 2,  /* beside an element that is not long */
 };
 
-/* Finds the key of OBJECT xxx key; a missing one is answered. *found: it is there. */
+/* Finds the key of OBJECT's subcommands; a missing one is answered. *found: it is there. */
 static enum status find_object(struct command_context *c, struct object *object, bool *found)
 {
     enum status status = keyspace_find(c->access, c->arguments[2], object);
