@@ -103,10 +103,11 @@ void loop_send_wakes(struct loop *loop)
     assert(loop == own_loop);
     if (!loop->owes_wakes)
         return;
-    for (unsigned i = 0; i < LOOPS_MAX; i++)
-        if (loop->owed_wakes[i / 64] & UINT64_C(1) << i % 64)
-            uv_async_send(&loop->server->loops[i].async);
-    memset(loop->owed_wakes, 0, sizeof(loop->owed_wakes));
+    for (unsigned word = 0; word < LOOPS_MAX / 64; word++) {
+        for (uint64_t owed = loop->owed_wakes[word]; owed; owed &= owed - 1)
+            uv_async_send(&loop->server->loops[64 * word + (unsigned)__builtin_ctzll(owed)].async);
+        loop->owed_wakes[word] = 0;
+    }
     loop->owes_wakes = false;
 }
 
@@ -171,17 +172,37 @@ static void go_on_with_waiting(struct loop *loop, uint64_t end_ns)
     link_append_all(&loop->waiting, &batch);
 }
 
-static void on_async(uv_async_t *handle)
+static void on_idle(uv_idle_t *handle);
+
+/* The loop's own thread: the next look at the sockets does not wait, and behind it comes take_up. Another thread
+ * says the same by uv_async_send; that costs two calls of the kernel. */
+static void come_again(struct loop *loop)
 {
-    struct loop *loop = handle->data;
+    uv_idle_start(&loop->idle, on_idle);
+}
+
+/* What others have posted, what was left over. */
+static void take_up(struct loop *loop)
+{
     loop_enter(loop);
     uint64_t end_ns = look(loop) + LOOP_TURN_NS;
     bool has_more = run_tasks(loop, end_ns);
     go_on_with_waiting(loop, end_ns);
     if (has_more)
-        uv_async_send(&loop->async);
+        come_again(loop);
     if (atomic_exchange(&loop->gate_moved, false))
         link_append_all(&loop->dirty, &loop->held);
+}
+
+static void on_async(uv_async_t *handle)
+{
+    take_up(handle->data);
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    uv_idle_stop(handle);
+    take_up(handle->data);
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------- */
@@ -268,7 +289,7 @@ static void run_own_tasks(struct loop *loop)
     bool is_left = loop->own_tasks > OWN_TASKS_AT_ONCE;
     loop->own_tasks = 0;
     if (is_left || run_tasks(loop, look(loop) + LOOP_TURN_NS))
-        uv_async_send(&loop->async);
+        come_again(loop);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -285,9 +306,9 @@ static void on_prepare(uv_prepare_t *handle)
         gate_request(loop->server->gate);
     if (!link_is_alone(&loop->dirty) || (awaits && gate_has_failed(loop->server->gate))) {
         atomic_store(&loop->gate_moved, awaits);
-        uv_async_send(&loop->async);
+        come_again(loop);
     } else if (!link_is_alone(&loop->waiting) || loop->own_tasks > 0) {
-        uv_async_send(&loop->async);
+        come_again(loop);
     }
     end_iteration(loop);
 }
@@ -297,6 +318,7 @@ static void on_prepare(uv_prepare_t *handle)
 static void close_handles(struct loop *loop)
 {
     uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_close((uv_handle_t *)&loop->idle, NULL);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->tick, NULL);
 }
@@ -366,8 +388,9 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     }
     pthread_mutex_init(&loop->lock, NULL);
     uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_idle_init(&loop->uv, &loop->idle);
     uv_timer_init(&loop->uv, &loop->tick);
-    loop->async.data = loop->prepare.data = loop->tick.data = loop;
+    loop->async.data = loop->prepare.data = loop->idle.data = loop->tick.data = loop;
     uv_prepare_start(&loop->prepare, on_prepare);
     uv_timer_start(&loop->tick, on_tick, LOOP_TICK_MS, LOOP_TICK_MS);
     return 0;

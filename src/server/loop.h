@@ -53,6 +53,7 @@ struct loop {
     uv_loop_t uv;
     uv_async_t async;
     uv_prepare_t prepare;
+    uv_idle_t idle; /* active: there is something to do at once */
     uv_timer_t tick;
 
     pthread_mutex_t lock; /* guards tasks and the links inside them */
