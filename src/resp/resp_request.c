@@ -10,6 +10,7 @@
 #include "resp/resp.h"
 
 #include "base/memory.h"
+#include "resp/resp_length.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -286,13 +287,18 @@ static enum resp_result suspend(struct resp_request *request, const uint8_t *bas
     return RESP_PARTIAL;
 }
 
-static enum resp_result parse_bulk_header(const uint8_t **at, const uint8_t *end,
-                                          const struct resp_limits *limits,
-                                          struct resp_request *request, size_t *size)
+static inline enum resp_result parse_bulk_header(const uint8_t **at, const uint8_t *end,
+                                                 const struct resp_limits *limits,
+                                                 struct resp_request *request, size_t *size)
 {
-    const uint8_t *p = *at;
+    const uint8_t *p = resp_take_short_length(*at, end, '$', size);
     int64_t length;
 
+    if (p && *size <= limits->bulk_bytes_max) { /* strangers may say as much */
+        *at = p;
+        return RESP_CONSUMED;
+    }
+    p = *at;
     if (p == end)
         return RESP_PARTIAL;
     uint8_t marker = *p++;

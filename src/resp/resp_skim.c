@@ -2,14 +2,20 @@
 /* A look ahead into a pipeline: where requests end and what they are about. What is not plainly an array
  * of bulks is left to resp_parse. */
 #include "resp/resp.h"
+#include "resp/resp_length.h"
 
 enum { SKIM_WORDS_MAX = 64, SKIM_DIGITS_MAX = 9 };
 
 /* "*3\r\n" or "$5\r\n" at *at; moves behind it. */
 static bool skim_length(const uint8_t **at, const uint8_t *end, uint8_t mark, size_t *length)
 {
-    const uint8_t *p = *at;
+    const uint8_t *p = resp_take_short_length(*at, end, mark, length);
     size_t value = 0;
+    if (p) {
+        *at = p;
+        return true;
+    }
+    p = *at;
     if (p == end || *p++ != mark)
         return false;
     const uint8_t *digits = p;
