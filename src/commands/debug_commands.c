@@ -20,7 +20,7 @@ static enum status reply_after_sleep(struct command_context *c)
     bool is_number = slice_parse_double(c->arguments[2], &seconds);
     assert(is_number);
     (void)is_number; /* debug_sleep has looked */
-    timing_record(c, (uint64_t)milliseconds(seconds) * 1000);
+    timing_record(c, service_thread(c->service), (uint64_t)milliseconds(seconds) * 1000);
     return reply_ok(c);
 }
 

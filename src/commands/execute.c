@@ -97,6 +97,13 @@ static bool is_held_back(struct run *run)
     return true;
 }
 
+/* By the clock as it was looked at last, if this is a feed's request. */
+static uint64_t request_began_us(const struct run *run)
+{
+    uint64_t clock_us = run->thread->clock_us;
+    return clock_us ? clock_us : env_monotonic_us(run->service->env);
+}
+
 /* Takes the write lock unless a write before this one left it. */
 static bool take_lock(struct run *run)
 {
@@ -114,7 +121,7 @@ static bool take_lock(struct run *run)
         return false;
     thread->has_lock = true;
     thread->lock_commands = 0;
-    thread->lock_began_us = env_monotonic_us(run->service->env);
+    thread->lock_began_us = request_began_us(run);
     return true;
 }
 
@@ -491,10 +498,10 @@ static bool register_waiters(struct session *session, unsigned database)
     return true;
 }
 
-void command_count(const struct command_context *c, size_t reply_start)
+void command_count(const struct command_context *c, struct service_thread *thread,
+                   size_t reply_start)
 {
     const struct buffer *out = c->reply->out;
-    struct service_thread *thread = service_thread(c->service);
     size_t index = c->command ? (size_t)(c->command - command_table) : 0;
     counter_add(&thread->commands, 1);
     if (c->command)
@@ -531,7 +538,7 @@ static void count_result(struct run *run)
             atomic_fetch_add_explicit(&run->service->stats.json_errors, 1, memory_order_relaxed);
         return;
     }
-    command_count(&run->context, run->start);
+    command_count(&run->context, run->thread, run->start);
 }
 
 static void answer_status(struct run *run, enum status status)
@@ -630,6 +637,15 @@ static bool is_paused(struct run *run)
     return true;
 }
 
+/* Returns when the request has begun. One that may wait for the lock looks at the wall clock behind it. */
+static uint64_t tell_time(struct run *run)
+{
+    struct service_thread *thread = run->thread;
+    if (run->nowait && thread->clock_us)
+        thread->access.told_ms = thread->feed_ms + (thread->clock_us - thread->feed_us) / 1000;
+    return request_began_us(run);
+}
+
 static enum execution execute(struct session *session, struct service_thread *thread, bool nowait,
                               struct buffer *out, lsn_t *lsn)
 {
@@ -652,11 +668,12 @@ static enum execution execute(struct session *session, struct service_thread *th
     atomic_store_explicit(&session->last_command, run.context.command, memory_order_relaxed);
     if (!session->json)
         tracking_note_keys(&run.context);
-    uint64_t began_us = thread->clock_us ? thread->clock_us : env_monotonic_us(run.service->env);
+    uint64_t began_us = tell_time(&run);
     for (;;) {
         session->wait_asked = false;
         (void)session_look(session);
         enum status status = session->json ? run_json(&run) : run_command(&run);
+        thread->access.told_ms = 0; /* who waits, or runs again, looks */
         if (session->json && thread->json)
             json_request_end(thread->json);
         status = reply_settled(&run, status);
@@ -690,7 +707,7 @@ static enum execution execute(struct session *session, struct service_thread *th
         /* Of a transaction all commands are meant. */
         if (session->caching && !is_of_client(run.context.command) && !session->transaction.is_open)
             session->caching = TRACKING_CACHING_DEFAULT;
-        timing_record(&run.context, thread->clock_us - began_us);
+        timing_record(&run.context, thread, thread->clock_us - began_us);
         monitor_feed(&run.context);
     }
     return EXECUTION_DONE;

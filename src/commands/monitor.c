@@ -22,10 +22,10 @@ static void append_quoted(struct buffer *line, struct slice word)
 
 void monitor_feed(const struct command_context *c)
 {
-    struct buffer line = {.may_fail = true};
     if (pubsub_count(&c->service->pubsub, PUBSUB_MONITOR) == 0 ||
         (c->command->flags & COMMAND_ADMIN))
         return;
+    struct buffer line = {.may_fail = true};
     uint64_t now_ms = env_wall_ms(c->service->env);
     const char *address = c->session->address;
     bool is_unix = address[0] == '/';

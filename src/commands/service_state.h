@@ -36,7 +36,9 @@ struct service_thread {
     bool has_lock; /* the engine's write lock is held, for the pipelined writes of one feed */
     unsigned lock_commands;
     uint64_t lock_began_us;
-    uint64_t clock_us; /* monotonic, when the last request of this feed ended; 0: look */
+    /* Both clocks when this feed began, and the monotonic one when its last request ended (0: there is no feed).
+     * What the wall clock shows follows from them: one look a request instead of two. */
+    uint64_t feed_ms, feed_us, clock_us;
 
     /* Written by the thread, read by INFO. */
     atomic_ullong commands, hits, misses;

@@ -303,17 +303,14 @@ static void settle(struct session *session, enum execution execution)
 /* What one feed or resume executes. */
 struct feed {
     struct service_thread *thread;
-    uint64_t began_ms; /* wall time */
-    lsn_t lsn;         /* the newest that its replies reveal */
+    lsn_t lsn; /* the newest that its replies reveal */
 };
 
-/* By the clock that the last request with access to the store has looked at: no look of its own. The
- * wall clock may be set: then a turn ends early, or late once. */
+/* By the clock as the last request has left it: no look of its own. */
 static bool is_turn_over(const struct session *session, const struct feed *feed)
 {
-    int64_t took_ms = (int64_t)(feed->thread->access.now_ms - feed->began_ms);
-    return session->service->host.turn_ms_max > 0 &&
-           took_ms >= (int64_t)session->service->host.turn_ms_max;
+    uint64_t turn_us_max = session->service->host.turn_ms_max * UINT64_C(1000);
+    return turn_us_max > 0 && feed->thread->clock_us - feed->thread->feed_us >= turn_us_max;
 }
 
 static void execute_parsed(struct session *session, struct feed *feed, struct slice raw)
@@ -511,9 +508,10 @@ static enum session_state feed_end(struct session *session, struct feed *feed)
 static struct feed feed_begin(struct session *session)
 {
     struct service *service = session->service;
-    struct feed feed = {.thread = service_thread(service), .began_ms = env_wall_ms(service->env)};
-    feed.thread->access.now_ms = feed.began_ms; /* so long as no request has looked */
-    return feed;
+    struct service_thread *thread = service_thread(service);
+    thread->feed_ms = env_wall_ms(service->env);
+    thread->feed_us = thread->clock_us = env_monotonic_us(service->env);
+    return (struct feed){.thread = thread};
 }
 
 enum session_state session_feed(struct session *session, struct slice bytes)
@@ -523,9 +521,10 @@ enum session_state session_feed(struct session *session, struct slice bytes)
         struct service_stats *stats = &session->service->stats;
         atomic_fetch_add_explicit(&stats->net_input_bytes, bytes.size, memory_order_relaxed);
         atomic_fetch_add_explicit(&stats->reads, 1, memory_order_relaxed);
-        atomic_store_explicit(&session->active_ms, feed.began_ms, memory_order_relaxed);
+        atomic_store_explicit(&session->active_ms, feed.thread->feed_ms, memory_order_relaxed);
     }
     if (session->state != SESSION_READY) {
+        feed.thread->clock_us = 0;
         keep_input(session, bytes);
         client_memory_count(session);
         return session->state;

@@ -160,7 +160,8 @@ size_t session_line_bytes_max(const struct session *session);
 /* CLIENT REPLY OFF and SKIP: what a request has answered is not sent. */
 void session_drop_reply(struct session *session, struct buffer *out, size_t start);
 /* A request of the context is answered: counts it for INFO. */
-void command_count(const struct command_context *c, size_t reply_start);
+void command_count(const struct command_context *c, struct service_thread *thread,
+                   size_t reply_start);
 /* Ends the blocked request: SERVED, or TOLD_TIMEOUT (the time is over, too) or _ERROR. */
 void session_execute_end(struct session *session, struct service_thread *thread, enum waiting end,
                          struct buffer *out, lsn_t *lsn);

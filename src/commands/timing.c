@@ -193,9 +193,9 @@ static void add_latency(const struct command_context *c, uint64_t duration_ms)
     pthread_mutex_unlock(&timing->mutex);
 }
 
-void timing_record(const struct command_context *c, uint64_t duration_us)
+void timing_record(const struct command_context *c, struct service_thread *thread,
+                   uint64_t duration_us)
 {
-    struct service_thread *thread = service_thread(c->service);
     size_t index = (size_t)(c->command - command_table);
     int64_t slow_us = config_integer(c->service->config, CONFIG_slowlog_log_slower_than);
     int64_t latency_ms = config_integer(c->service->config, CONFIG_latency_monitor_threshold);

@@ -66,7 +66,8 @@ void timing_init(struct timing *timing);
 void timing_release(struct timing *timing);
 
 /* A command has run for so long, on the calling thread. */
-void timing_record(const struct command_context *c, uint64_t duration_us);
+void timing_record(const struct command_context *c, struct service_thread *thread,
+                   uint64_t duration_us);
 
 /* Bucket of a duration, and the longest duration of a bucket. */
 unsigned timing_bucket(uint64_t duration_us);

@@ -149,7 +149,8 @@ static enum status run_request(struct command_context *c, const struct queued_re
     }
     if (status == STATUS_WOULD_BLOCK)
         return status;
-    timing_record(&own, env_monotonic_us(c->service->env) - began_us);
+    struct service_thread *thread = service_thread(c->service);
+    timing_record(&own, thread, env_monotonic_us(c->service->env) - began_us);
     monitor_feed(&own);
     if (!status && !(own.command->flags & COMMAND_WRITE) &&
         !command_reply_fits(&own, c->reply->out->size - c->reply_start))
@@ -158,7 +159,7 @@ static enum status run_request(struct command_context *c, const struct queued_re
         c->reply->out->size = start;
         reply_status(&own, status);
     }
-    command_count(&own, start);
+    command_count(&own, thread, start);
     return STATUS_OK;
 }
 

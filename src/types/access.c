@@ -43,7 +43,7 @@ static void begin(struct access *access, unsigned database, bool nowait)
     access->open = true;
     access->database = database;
     access->nowait = nowait;
-    access->now_ms = env_wall_ms(&access->store->env);
+    access->now_ms = access->told_ms ? access->told_ms : env_wall_ms(&access->store->env);
     access->map_changed = false;
     access->map_status = STATUS_OK;
     access->fact_count = 0;

@@ -68,6 +68,7 @@ struct access {
     struct lsm_reader *reader; /* when writing: the batch's own reader, which sees its writes */
     struct lsm_writer *writer; /* NULL: reading only */
     uint64_t now_ms;           /* stands still; set at begin, the caller may set it again */
+    uint64_t told_ms;          /* the caller's clock, which begin takes for now_ms; 0: it looks itself */
     unsigned database;         /* the selected one; access_select changes it */
     uint32_t generation;       /* of that database */
     bool nowait;               /* reads do not wait now; false from the first write on */

@@ -15,16 +15,16 @@ enum { SEGMENT_BYTES = 2 << 20 };
 
 static uint64_t wall_ms(void *context)
 {
-    struct memory_store *ms = context;
-    uint64_t now_ms = ms->now_ms;
-    if (ms->look_ms) /* stores of several threads would race */
-        ms->now_ms += ms->look_ms;
-    return now_ms;
+    return ((struct memory_store *)context)->now_ms;
 }
 
 static uint64_t monotonic_us(void *context)
 {
-    return ((struct memory_store *)context)->now_ms * 1000;
+    struct memory_store *ms = context;
+    uint64_t now_ms = ms->now_ms;
+    if (ms->look_ms) /* stores of several threads would race */
+        ms->now_ms += ms->look_ms;
+    return now_ms * 1000;
 }
 
 static void random_bytes(void *context, void *data, size_t size)

@@ -13,7 +13,7 @@ struct memory_store {
     struct vfs *memory, *vfs; /* vfs: the counting one over memory */
     struct env env;
     uint64_t now_ms; /* what the clock says; 1,000,000 at first */
-    uint64_t look_ms; /* so much later is it after each look at the wall clock */
+    uint64_t look_ms; /* so much later is it after each look at the monotonic clock */
     bool is_damaged; /* by the test itself: else the invariants are checked at every close */
     size_t write_bytes; /* what a write reserves; 0: 64 KiB */
     struct store_options options;

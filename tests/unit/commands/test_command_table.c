@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <strings.h>
 
 #include <cmocka.h>
 
@@ -30,6 +31,26 @@ static void every_command_is_found_by_its_name(void **state)
         for (char *at = name; *at; at++)
             *at = (char)toupper((unsigned char)*at);
         assert_ptr_equal(find(name, bar ? bar : ""), &command_table[i]);
+    }
+}
+
+/* What a pipeline says again is found without a look into the table; spellings may share a place. */
+static void any_spelling_is_found_again(void **state)
+{
+    (void)state;
+    const char *const spellings[] = {"get", "GET", "Get", "gEt", "set", "dEl", "XADD", "xadd"};
+    enum { COUNT = sizeof spellings / sizeof spellings[0] };
+    bool has_subcommands;
+    for (int i = 0; i < 8 * COUNT; i++) {
+        const char *spelling = spellings[(i ^ i >> 2) % COUNT];
+        const struct command *found = command_find_top(slice_from(spelling), &has_subcommands);
+        assert_non_null(found);
+        assert_int_equal(strcasecmp(found->name, spelling), 0);
+        assert_false(has_subcommands);
+        assert_null(command_find_top(slice_from("gat"), &has_subcommands));
+        assert_string_equal(command_find_top(slice_from("Client"), &has_subcommands)->name,
+                            "client");
+        assert_true(has_subcommands);
     }
 }
 
@@ -229,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_is_found_by_its_name),
+        cmocka_unit_test(any_spelling_is_found_again),
         cmocka_unit_test(unknown_names_are_not_found),
         cmocka_unit_test(every_line_of_the_table_is_complete),
         cmocka_unit_test(keys_are_where_the_table_says),

@@ -4,7 +4,7 @@
 
 #include "commands/service_state.h"
 
-/* Each look at the clock takes a millisecond: one at the begin of a call, one a command. */
+/* Each look at the monotonic clock takes a millisecond: one at the begin of a call, one a command. */
 static void give_turns_of(struct session_fixture *f, unsigned turn_ms_max)
 {
     f->service->host.turn_ms_max = turn_ms_max;

@@ -26,7 +26,7 @@ static void record(struct session_fixture *f, struct slice *words, size_t count,
                                 .service = f->service,
                                 .arguments = words,
                                 .count = count};
-    timing_record(&c, us);
+    timing_record(&c, service_thread(f->service), us);
 }
 
 static void slow_commands_are_kept_newest_first_up_to_the_limit(void **state)
