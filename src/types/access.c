@@ -130,7 +130,8 @@ enum status access_begin_write(struct access *access, unsigned database, bool no
 enum status access_reserve(struct access *access, size_t bytes)
 {
     assert(access->writer);
-    return lsm_write_reserve(access->writer, bytes);
+    enum status status = lsm_write_reserve(access->writer, bytes);
+    return status == STATUS_IO ? STATUS_READ_ONLY : status;
 }
 
 static void write_counts(struct access *access)

@@ -122,7 +122,8 @@ static inline size_t access_delete_bytes(size_t key_bytes, size_t key_count)
     return key_bytes + 128 * key_count;
 }
 /* Room for `bytes` more, for what only reading has told; before the first put (an expired key that was met does not
- * count). As access_begin_write; on failure the batch stands as before. */
+ * count). As access_begin_write, but for STATUS_IO, which a caller has of reads: the log's is STATUS_READ_ONLY. On
+ * failure the batch stands as before. */
 enum status access_reserve(struct access *access, size_t bytes);
 /* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
  * newest that was revealed by what was read (0: none). The facts stay until the next begin. */
