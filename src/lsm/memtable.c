@@ -60,6 +60,7 @@ static void index_create(struct memtable *table)
         buckets *= 2;
     table->bucket_mask = buckets - 1;
     table->buckets = memory_zeroed(buckets, sizeof(*table->buckets));
+    memory_prefer_huge_pages(table->buckets, buckets * sizeof(*table->buckets));
 }
 
 size_t memtable_chunk_bytes(size_t bytes_expected)

@@ -155,6 +155,7 @@ void memtable_link_deferred(struct memtable *table)
     size_t count = table->deferred_count, room_bytes = 2 * count * sizeof(struct sorted_node);
     struct sorted_node *nodes = memory_try_allocate(room_bytes);
     if (nodes) {
+        memory_prefer_huge_pages(nodes, room_bytes);
         struct mem_node *node = table->deferred;
         for (size_t i = count; i-- > 0; node = node_next(node, 0))
             nodes[i].node = node;
