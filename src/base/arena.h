@@ -14,15 +14,18 @@ enum { ARENA_ALIGNMENT = 8 };
 
 /* Chunks of one size that arenas of several threads take and give back. What is given back is kept for the
  * next, so that memory of one purpose is not scattered over a heap that others use: a heap can give
- * nothing back to the system that lies below something that lives. */
+ * nothing back to the system that lies below something that lives.
+ *
+ * A pool for much memory takes a huge page at a time and divides it; one for little takes chunks from the
+ * heap. Either is a region here, and comes and goes as a whole. */
 struct arena_pool {
     pthread_mutex_t lock; /* guards what follows */
-    struct arena_chunk *kept;
-    size_t chunk_bytes, bytes_max;
-    size_t bytes, kept_bytes; /* of all its chunks, of those in `kept` */
+    struct arena_region *regions; /* with chunks that nobody has; their chunks know the others */
+    size_t chunk_bytes, region_bytes, region_chunks, bytes_max;
+    size_t bytes, kept_bytes; /* of all its regions, of chunks that nobody has */
 };
 
-/* So long as all its chunks together have at most `bytes_max`, it keeps what is given back. */
+/* So long as all its regions together have at most `bytes_max`, it keeps what is given back. */
 void arena_pool_init(struct arena_pool *pool, size_t chunk_bytes, size_t bytes_max);
 void arena_pool_release(struct arena_pool *pool); /* its arenas are released */
 size_t arena_pool_kept_bytes(struct arena_pool *pool);

@@ -2,10 +2,12 @@
 /* malloc and friends that never return NULL. A size of 0 gives a block that may be freed. */
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* glibc's malloc keeps so small ones for each thread; its calloc goes past them. */
 enum { SMALL_BYTES = 1024 };
@@ -13,6 +15,7 @@ enum { SMALL_BYTES = 1024 };
 static _Atomic uint64_t try_count, failed_try_count;
 static _Atomic uint64_t fail_at; /* the value of try_count that fails; 0: none does */
 static atomic_bool fail_for_good;
+static _Atomic uint64_t mapped_bytes;
 
 void memory_run_out(size_t size)
 {
@@ -87,6 +90,51 @@ void *memory_ask_allocate(size_t size)
 void *memory_ask_resize(void *block, size_t size)
 {
     return size > MEMORY_SURE_BYTES ? memory_try_resize(block, size) : memory_resize(block, size);
+}
+
+void memory_prefer_huge_pages(void *block, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t mask = MEMORY_HUGE_BYTES - 1;
+    uintptr_t first = ((uintptr_t)block + mask) & ~mask;
+    uintptr_t end = ((uintptr_t)block + size) & ~mask;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* a wish */
+#else
+    (void)block, (void)size;
+#endif
+}
+
+/* Where a mapping is aligned is the system's choice: of a larger one the ends are given back. */
+void *memory_try_map(size_t size)
+{
+    assert(size % MEMORY_HUGE_BYTES == 0);
+    if (!memory_may_try())
+        return NULL;
+    uint8_t *all = mmap(NULL, size + MEMORY_HUGE_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED)
+        return NULL;
+    size_t skipped = -(uintptr_t)all % MEMORY_HUGE_BYTES;
+    uint8_t *block = all + skipped;
+    if (skipped > 0)
+        (void)munmap(all, skipped);
+    if (skipped < MEMORY_HUGE_BYTES)
+        (void)munmap(block + size, MEMORY_HUGE_BYTES - skipped);
+    memory_prefer_huge_pages(block, size);
+    atomic_fetch_add_explicit(&mapped_bytes, size, memory_order_relaxed);
+    return block;
+}
+
+void memory_unmap(void *block, size_t size)
+{
+    (void)munmap(block, size); /* fails if the process has too many mappings: then it stays */
+    atomic_fetch_sub_explicit(&mapped_bytes, size, memory_order_relaxed);
+}
+
+uint64_t memory_mapped_bytes(void)
+{
+    return atomic_load_explicit(&mapped_bytes, memory_order_relaxed);
 }
 
 void memory_fail_try(uint64_t n, bool for_good)

@@ -25,6 +25,16 @@ enum { MEMORY_SURE_BYTES = 64 * 1024 };
 void *memory_ask_allocate(size_t size);
 void *memory_ask_resize(void *block, size_t size);
 
+/* Pages of the system, zeros, for what is large and lives long: `size` bytes, a multiple of
+ * MEMORY_HUGE_BYTES, and aligned to it, so that a huge page may take the place of 512 small ones. A fault of a
+ * page costs more than to fill it. NULL: there is no memory (a _try_). */
+enum { MEMORY_HUGE_BYTES = 2 << 20 };
+void *memory_try_map(size_t size);
+void memory_unmap(void *block, size_t size);
+uint64_t memory_mapped_bytes(void); /* of all that is mapped so */
+/* The same wish for memory of the heap that nobody has touched yet; of a small block nothing comes of it. */
+void memory_prefer_huge_pages(void *block, size_t size);
+
 /* For tests: the n-th _try_ from now (1: the next), of whatever thread, gets no memory; with `for_good`
  * all later ones too. 0: none fails. */
 void memory_fail_try(uint64_t n, bool for_good);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "commands/process_memory.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -41,8 +43,9 @@ void process_heap_read(struct process_heap *heap)
     *heap = (struct process_heap){0};
 #ifdef HAS_HEAP_FIGURES
     struct mallinfo2 info = mallinfo2();
-    heap->used_bytes = info.uordblks + info.hblkhd;
-    heap->held_bytes = info.arena + info.hblkhd;
+    uint64_t mapped = info.hblkhd + memory_mapped_bytes();
+    heap->used_bytes = info.uordblks + mapped;
+    heap->held_bytes = info.arena + mapped;
 #endif
 }
 

@@ -250,12 +250,28 @@ void db_work_ready(struct lsm *db)
 
 /* ---- Open ---------------------------------------------------------------------------------- */
 
+/* Nobody reads before the end of the recovery: until then keys need not be in order. */
+static void defer_order(const struct memtable_set *set)
+{
+    for (unsigned i = 0; i < set->tree_count; i++)
+        memtable_order_defer(set->trees[i]);
+}
+
+static void end_order(const struct memtable_set *set)
+{
+    for (unsigned i = 0; i < set->tree_count; i++)
+        memtable_order_end(set->trees[i]);
+}
+
 /* What is flushed ends where a recovery may start. */
 static void replay_from(void *context, lsn_t lsn)
 {
     struct lsm *db = context;
-    if (active_is_full(db, db->view->active, lsn) && db->view->flushing_count < FLUSHING_MAX)
-        switch_at(db, db->view->active, lsn);
+    if (!active_is_full(db, db->view->active, lsn) || db->view->flushing_count == FLUSHING_MAX)
+        return;
+    end_order(db->view->active);
+    switch_at(db, db->view->active, lsn);
+    defer_order(db->view->active);
 }
 
 static enum status replay_batch(void *context, lsn_t lsn, struct slice records, uint64_t count)
@@ -300,7 +316,9 @@ static enum status recover_wal(struct lsm *db, const struct version_state *state
         .context = db,
     };
     db_install_view(db, memtable_set_create(db, state->flushed_lsn), NULL);
+    defer_order(db->view->active);
     enum status status = wal_recover(&recovery, &db->recovered, report);
+    end_order(db->view->active);
     spare_release(&db->writer.spare);
     db->recovery_us = env_monotonic_us(&db->env) - began_us;
     atomic_store(&db->visible_bound, db->recovered.next_lsn);

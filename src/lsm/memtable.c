@@ -53,6 +53,16 @@ static struct mem_node *node_allocate(struct memtable *table, struct slice key, 
     return node_init(node, key, *height);
 }
 
+static void index_create(struct memtable *table)
+{
+    uint64_t buckets = 1024;
+    while (buckets < table->options.bytes_expected / 256)
+        buckets *= 2;
+    table->bucket_mask = buckets - 1;
+    table->buckets = memory_zeroed(buckets, sizeof(*table->buckets));
+    memory_prefer_huge_pages(table->buckets, buckets * sizeof(*table->buckets));
+}
+
 size_t memtable_chunk_bytes(size_t bytes_expected)
 {
     size_t bytes = bytes_expected / 64;
@@ -77,12 +87,8 @@ struct memtable *memtable_create(const struct memtable_options *options)
     atomic_init(&table->height, 1);
     random_init(&table->random, 0x636f7264776f6f64u);
     if (options->has_hash) {
-        uint64_t buckets = 1024;
-        while (buckets < options->bytes_expected / 256)
-            buckets *= 2;
-        table->bucket_mask = buckets - 1;
-        table->buckets = memory_zeroed(buckets, sizeof(*table->buckets));
-        COUNTER_ADD(&table->heap_bytes, buckets * sizeof(*table->buckets));
+        index_create(table);
+        COUNTER_ADD(&table->heap_bytes, (table->bucket_mask + 1) * sizeof(*table->buckets));
     }
     if (options->finger_prefix_bytes)
         table->fingers = memory_zeroed(FINGERS, sizeof(struct finger));
@@ -110,6 +116,7 @@ void memtable_destroy(struct memtable *table)
 {
     if (!table)
         return;
+    assert(!table->deferred);
     free_heap_versions(table);
     memory_free(table->retired);
     memory_free(table->buckets);
@@ -394,8 +401,8 @@ static void hash_insert(struct memtable *table, struct mem_node *node, uint64_t 
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-static void node_link(struct memtable *table, struct mem_node *node, int height,
-                      struct mem_node *before[HEIGHT_MAX])
+void memtable_link_node(struct memtable *table, struct mem_node *node, int height,
+                        struct mem_node *before[HEIGHT_MAX])
 {
     if (height > atomic_load_explicit(&table->height, memory_order_relaxed))
         atomic_store_explicit(&table->height, height, memory_order_release);
@@ -415,6 +422,13 @@ static void node_link(struct memtable *table, struct mem_node *node, int height,
     COUNTER_ADD(&table->node_count, 1);
 }
 
+static void defer(struct memtable *table, struct mem_node *node)
+{
+    atomic_store_explicit(&node->next[0], table->deferred, memory_order_relaxed);
+    table->deferred = node;
+    table->deferred_count++;
+}
+
 void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind kind,
                   struct slice value)
 {
@@ -432,13 +446,18 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
     if (!finger)
         finger = &scratch;
     struct mem_node *found = NULL;
-    bool is_new = finger_place(table, finger, key, front, height) ||
-                  find_end(table, key, front, finger->before);
-    if (!is_new && table->buckets)
+    bool has_deferred = table->deferred_count > 0, has_place = false;
+    if (has_deferred) /* the key may be one of theirs, whose place is not in the list */
         found = hash_find(table, key, hash);
-    if (!is_new && !found) {
+    if (!found)
+        has_place = finger_place(table, finger, key, front, height) ||
+                    find_end(table, key, front, finger->before);
+    if (!found && !has_place && !has_deferred && table->buckets)
+        found = hash_find(table, key, hash);
+    if (!found && !has_place && !table->is_deferring) {
         found = find_place(table, key, front, finger->before);
         finger->last = NULL; /* set below if the key is new */
+        has_place = true;
     }
     if (found) {
         node_push_version(table, found, lsn, kind, value);
@@ -447,11 +466,15 @@ void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entr
     /* In this order, so that they lie side by side. */
     struct mem_node *node = node_allocate(table, key, &height);
     node_push_version(table, node, lsn, kind, value);
-    node_link(table, node, height, finger->before);
+    if (has_place) {
+        memtable_link_node(table, node, height, finger->before);
+        finger->last = node;
+        finger->last_height = height;
+    } else {
+        defer(table, node);
+    }
     if (table->buckets)
         hash_insert(table, node, hash);
-    finger->last = node;
-    finger->last_height = height;
 }
 
 static void *range_memory(struct memtable *table, size_t size)
@@ -478,8 +501,28 @@ void memtable_delete_range(struct memtable *table, struct range_delete range)
     atomic_store_explicit(&table->ranges, entry, memory_order_release);
 }
 
+void memtable_order_defer(struct memtable *table)
+{
+    assert(memtable_is_empty(table));
+    table->is_deferring = true;
+    if (!table->buckets)
+        index_create(table); /* for a while, and not counted */
+}
+
+void memtable_order_end(struct memtable *table)
+{
+    if (table->deferred)
+        memtable_link_deferred(table);
+    table->is_deferring = false;
+    if (!table->options.has_hash) {
+        memory_free(table->buckets);
+        table->buckets = NULL;
+    }
+}
+
 void memtable_freeze(struct memtable *table)
 {
+    assert(!table->is_deferring);
     memory_free(table->fingers);
     table->fingers = NULL;
 }

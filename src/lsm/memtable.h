@@ -49,6 +49,11 @@ void memtable_destroy(struct memtable *table);
 void memtable_put(struct memtable *table, struct slice key, lsn_t lsn, enum entry_kind kind,
                   struct slice value);
 void memtable_delete_range(struct memtable *table, struct range_delete range);
+/* Of an empty memtable into which many keys come that nobody reads in order, as in a recovery: those whose
+ * place is not at hand are found by an index alone, and stand in no cursor before memtable_order_end, which
+ * sorts them; it takes 32 bytes of each for a while, if there is memory. Nothing else differs. The writer. */
+void memtable_order_defer(struct memtable *table);
+void memtable_order_end(struct memtable *table); /* before a freeze; fine if nothing is deferred */
 /* No more puts: recycling ends. */
 void memtable_freeze(struct memtable *table);
 

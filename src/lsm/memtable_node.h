@@ -78,6 +78,10 @@ struct memtable {
     struct finger *fingers;
     _Atomic(struct memtable_range *) ranges;
 
+    bool is_deferring;         /* new nodes whose place is not at hand join `deferred` */
+    struct mem_node *deferred; /* in the index, not yet in the list; newest first, by next[0] */
+    size_t deferred_count;
+
     struct retired *retired; /* a ring */
     size_t retired_first, retired_count, retired_capacity, retired_checked;
     struct mem_version *free_versions[CLASS_COUNT];
@@ -126,5 +130,11 @@ static inline struct mem_node *node_next(const struct mem_node *node, int level)
 {
     return atomic_load_explicit(&node->next[level], memory_order_acquire);
 }
+
+/* Puts a node into the list behind before[level], on levels 0 .. height - 1. */
+void memtable_link_node(struct memtable *table, struct mem_node *node, int height,
+                        struct mem_node *before[HEIGHT_MAX]);
+/* Puts all deferred nodes into the list. */
+void memtable_link_deferred(struct memtable *table);
 
 #endif

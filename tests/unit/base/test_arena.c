@@ -151,6 +151,55 @@ static void a_pool_without_memory_counts_nothing(void **state)
     arena_pool_release(&pool); /* asserts that what it has is all it counts */
 }
 
+/* A pool of so many bytes divides huge pages among its arenas, and gives back those of which nobody has a
+ * part, once there are more than it keeps. */
+static void a_pool_for_much_memory_divides_huge_pages(void **state)
+{
+    (void)state;
+    enum { CHUNK_BYTES = 256 * 1024, BYTES_MAX = 32 * MEMORY_HUGE_BYTES, ROUNDS = 2 };
+    const size_t block_bytes = CHUNK_BYTES / 8;
+    const uint64_t mapped = memory_mapped_bytes();
+    struct arena_pool pool;
+    struct arena arenas[2];
+    arena_pool_init(&pool, CHUNK_BYTES, BYTES_MAX);
+    for (int round = 0; round < ROUNDS; round++) {
+        arena_init_pooled(&arenas[0], &pool);
+        arena_init_pooled(&arenas[1], &pool);
+        for (size_t bytes = 0; bytes < BYTES_MAX; bytes += block_bytes)
+            for (int i = 0; i < 2; i++)
+                memset(arena_try_allocate(&arenas[i], block_bytes), i + 1, block_bytes);
+        size_t used = arena_bytes(&arenas[0]) + arena_bytes(&arenas[1]);
+        assert_in_range(memory_mapped_bytes() - mapped, used, used + used / 64 + MEMORY_HUGE_BYTES);
+        assert_non_null(
+            arena_try_allocate(&arenas[1], CHUNK_BYTES / 2)); /* not one of the pool's */
+        arena_release(&arenas[0]);
+        arena_release(&arenas[1]);
+        assert_int_equal(memory_mapped_bytes() - mapped, BYTES_MAX);
+        assert_in_range(arena_pool_kept_bytes(&pool), BYTES_MAX - BYTES_MAX / 64, BYTES_MAX);
+    }
+    arena_pool_release(&pool);
+    assert_int_equal(memory_mapped_bytes(), mapped);
+}
+
+static void a_huge_page_that_there_is_no_memory_for_changes_nothing(void **state)
+{
+    (void)state;
+    const uint64_t mapped = memory_mapped_bytes();
+    struct arena_pool pool;
+    struct arena arena;
+    arena_pool_init(&pool, 65536, 64 * MEMORY_HUGE_BYTES);
+    arena_init_pooled(&arena, &pool);
+    memory_fail_try(1, false);
+    assert_null(arena_try_allocate(&arena, 8));
+    memory_fail_try(0, false);
+    assert_int_equal(arena_bytes(&arena), 0);
+    assert_int_equal(memory_mapped_bytes(), mapped);
+    assert_non_null(arena_try_allocate(&arena, 8));
+    assert_int_equal(memory_mapped_bytes() - mapped, MEMORY_HUGE_BYTES);
+    arena_release(&arena);
+    arena_pool_release(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +210,8 @@ int main(void)
         cmocka_unit_test(a_pool_keeps_chunks_for_the_next_arena),
         cmocka_unit_test(a_pool_keeps_no_more_than_its_bytes),
         cmocka_unit_test(a_pool_without_memory_counts_nothing),
+        cmocka_unit_test(a_pool_for_much_memory_divides_huge_pages),
+        cmocka_unit_test(a_huge_page_that_there_is_no_memory_for_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,10 +73,55 @@ static void what_is_asked_for_is_tried_only_when_it_is_large(void **state)
     memory_free(block);
 }
 
+static void mapped_memory_is_aligned_zeroed_and_counted(void **state)
+{
+    (void)state;
+    enum { SIZE = 3 * MEMORY_HUGE_BYTES, BLOCKS = 4 };
+    uint8_t *blocks[BLOCKS];
+    const uint64_t before = memory_mapped_bytes();
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = memory_try_map(SIZE);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % MEMORY_HUGE_BYTES, 0);
+        assert_int_equal(blocks[i][0] | blocks[i][SIZE / 2] | blocks[i][SIZE - 1], 0);
+        blocks[i][0] = blocks[i][SIZE - 1] = (uint8_t)(1 + i);
+        assert_int_equal(memory_mapped_bytes() - before, (uint64_t)(1 + i) * SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        assert_int_equal(blocks[i][0], 1 + i);
+        assert_int_equal(blocks[i][SIZE - 1], 1 + i);
+        memory_unmap(blocks[i], SIZE);
+    }
+    assert_int_equal(memory_mapped_bytes(), before);
+    memory_fail_try(1, false);
+    assert_null(memory_try_map(SIZE));
+    memory_fail_try(0, false);
+    assert_null(memory_try_map((size_t)1 << 62)); /* more than there are addresses */
+    assert_int_equal(memory_mapped_bytes(), before);
+}
+
+/* A wish changes nothing of what is there, whatever lies around. */
+static void the_wish_for_huge_pages_keeps_what_is_there(void **state)
+{
+    (void)state;
+    enum { SIZE = 5 * MEMORY_HUGE_BYTES + 12345 };
+    uint8_t *block = memory_allocate(SIZE);
+    memset(block, 7, SIZE);
+    memory_prefer_huge_pages(block, SIZE);
+    memory_prefer_huge_pages(block + 1, 100);
+    memory_prefer_huge_pages(block, 0);
+    for (size_t i = 0; i < SIZE; i++)
+        if (block[i] != 7)
+            fail_msg("byte %zu is %u", i, block[i]);
+    memory_free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_nth_try_fails_once_or_for_good),
+        cmocka_unit_test(mapped_memory_is_aligned_zeroed_and_counted),
+        cmocka_unit_test(the_wish_for_huge_pages_keeps_what_is_there),
         cmocka_unit_test(a_failed_try_changes_nothing),
         cmocka_unit_test(plain_allocations_are_not_tried),
         cmocka_unit_test(what_is_asked_for_is_tried_only_when_it_is_large),

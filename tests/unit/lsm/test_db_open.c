@@ -104,6 +104,51 @@ static void what_is_flushed_of_a_compressed_log_ends_between_groups(void **state
     assert_int_equal(stats.wal_bytes_written, stats.wal_bytes_logged);
 }
 
+/* Keys in no order, overwritten and deleted now and then, in trees with and without an index, and more than one
+ * memtable holds. */
+static void what_was_written_in_no_order_is_recovered_in_order(void **state)
+{
+    enum { KEYS = 1500, STRIDE = 611, ROUNDS = 3 };
+    struct db_fixture *f = *state;
+    char key[32], value[300];
+    for (unsigned i = 0; i < ROUNDS * KEYS; i++) {
+        unsigned number = i * STRIDE % KEYS, round = i / KEYS;
+        snprintf(key, sizeof(key), "%06u", number);
+        snprintf(value, sizeof(value), "%0250u", 10 * number + round);
+        struct lsm_writer *writer = db_fixture_begin(f);
+        for (unsigned tree = 0; tree < 2; tree++) {
+            if (number % ROUNDS == round)
+                lsm_delete(writer, tree, slice_from(key));
+            else
+                lsm_put(writer, tree, slice_from(key), slice_from(value));
+        }
+        db_fixture_end(f, writer);
+    }
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_OK);
+    db_fixture_crash(f, VFS_KEEP_ALL);
+    f->options.memtable_bytes = 512 << 10;
+    db_fixture_open(f);
+    require_sound_engine(f->db, "after a recovery");
+    lsm_read_begin(f->reader);
+    for (unsigned tree = 0; tree < 2; tree++) {
+        struct lsm_iter *iter = lsm_iter_open(f->reader, tree, &(struct lsm_iter_options){0});
+        lsm_iter_seek_first(iter);
+        for (unsigned number = 0; number < KEYS; number++) {
+            if (number % ROUNDS == ROUNDS - 1) /* deleted in the last round */
+                continue;
+            assert_true(lsm_iter_valid(iter));
+            snprintf(key, sizeof(key), "%06u", number);
+            snprintf(value, sizeof(value), "%0250u", 10 * number + ROUNDS - 1);
+            assert_true(slice_equal(lsm_iter_key(iter), slice_from(key)));
+            assert_true(slice_equal(lsm_iter_value(iter), slice_from(value)));
+            lsm_iter_next(iter);
+        }
+        assert_false(lsm_iter_valid(iter));
+        lsm_iter_close(iter);
+    }
+    lsm_read_end(f->reader);
+}
+
 static void a_compressed_log_without_memory_refuses_the_start(void **state)
 {
     struct db_fixture *f = *state;
@@ -127,6 +172,8 @@ int main(void)
             a_start_that_cannot_prepare_its_log_is_refused_and_may_be_done_again, db_fixture_setup,
             db_fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_flushed_of_a_compressed_log_ends_between_groups,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_was_written_in_no_order_is_recovered_in_order,
                                         db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_compressed_log_without_memory_refuses_the_start,
                                         db_fixture_setup, db_fixture_teardown),
