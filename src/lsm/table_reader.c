@@ -334,32 +334,49 @@ static enum status load_decoded(struct table *table, uint64_t offset, size_t raw
     return STATUS_OK;
 }
 
-/* Unseals and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
- * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. */
-static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
-                              struct slice stored, bool insert, bool nowait, struct block_pin *pin,
-                              struct slice *content)
+static void free_behind_head(void *content)
 {
-    enum block_kind found;
+    memory_free((uint8_t *)content - BLOCK_HEAD_BYTES);
+}
+
+/* Checks, unfolds and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
+ * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. `owned`
+ * (NULL: it is somebody else's) is the memory that has `stored` at its front: a content that needs neither
+ * stays there, and *owned is NULL then. */
+static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
+                              struct slice stored, uint8_t **owned, bool insert, bool nowait,
+                              struct block_pin *pin, struct slice *content)
+{
     struct block_head head;
-    uint8_t *raw;
-    size_t raw_bytes;
-    enum status status = block_unseal(stored, handle.offset, &found, &raw, &raw_bytes);
+    struct cached_object object = {.destroy = memory_free};
+    uint8_t *raw = NULL;
+    enum status status = block_check(stored, handle.offset, &head);
+    bool is_ready =
+        status == STATUS_OK && owned && head.kind == kind && head.compression == COMPRESSION_PLAIN;
+    if (status == STATUS_OK && !is_ready)
+        status = block_unfold(&head, stored, &raw, &object.bytes);
     if (status == STATUS_CORRUPT)
         return table_log_damage(table, handle.offset, "checksum of a block");
     if (status != STATUS_OK)
         return status;
-    if (found == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec &&
-        block_head_parse(stored, &head))
-        status = load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &raw_bytes);
-    else if (found != kind)
-        status = table_log_damage(table, handle.offset, "a block of another kind");
+    if (is_ready) {
+        object =
+            (struct cached_object){*owned + BLOCK_HEAD_BYTES, head.raw_bytes, free_behind_head};
+        *owned = NULL;
+    } else {
+        if (head.kind == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec)
+            status =
+                load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &object.bytes);
+        else if (head.kind != kind)
+            status = table_log_damage(table, handle.offset, "a block of another kind");
+        object.data = raw;
+    }
     if (status != STATUS_OK) {
         memory_free(raw);
         return status;
     }
-    block_cache_insert(table->cache, table->number, handle.offset, raw, raw_bytes,
-                       insert && table->cache, pin, content);
+    block_cache_insert_object(table->cache, table->number, handle.offset, object,
+                              insert && table->cache, pin, content);
     return STATUS_OK;
 }
 
@@ -410,7 +427,7 @@ static enum status load_ahead(struct table *table, struct block_handle handle, e
     ahead->expected = handle.offset + handle.stored_bytes;
     struct slice stored =
         slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
-    return load_bytes(table, handle, kind, stored, insert, false, pin, content);
+    return load_bytes(table, handle, kind, stored, NULL, insert, false, pin, content);
 }
 
 static enum status load_single(struct table *table, struct block_handle handle,
@@ -423,7 +440,7 @@ static enum status load_single(struct table *table, struct block_handle handle,
     enum status status =
         vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
     if (status == STATUS_OK)
-        status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes),
+        status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes), &bytes,
                             !read->keep_cache, read->nowait, pin, content);
     if (status == STATUS_WOULD_BLOCK)
         *read->miss = (struct table_miss){
@@ -463,9 +480,10 @@ static enum status fetch_blocks(struct table *table, uint64_t offset, struct sli
             break;
         struct block_pin loaded = {NULL};
         struct slice content;
-        enum status one = load_bytes(table, (struct block_handle){offset, (uint32_t)size},
-                                     head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
-                                     slice_make(bytes.data, size), true, false, &loaded, &content);
+        enum status one =
+            load_bytes(table, (struct block_handle){offset, (uint32_t)size},
+                       head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
+                       slice_make(bytes.data, size), NULL, true, false, &loaded, &content);
         if (is_first && one == STATUS_OK) {
             block_unpin(pin);
             *pin = loaded;

@@ -608,6 +608,42 @@ static void scan_that_keeps_the_cache_inserts_nothing(void **state)
     table_close(table);
 }
 
+/* 1200 rows of 1000 bytes, 16 or 17 to a block, not compressed. */
+static struct table *build_wide_rows(struct fixture *fixture)
+{
+    const struct table_options options = {.uncompressed = true};
+    fixture->count = 1200;
+    for (size_t i = 0; i < fixture->count; i++) {
+        snprintf(fixture->keys[i], KEY_MAX, "key/%06u", (unsigned)i);
+        fixture->entries[i] = (struct entry){slice_from(fixture->keys[i]),
+                                             slice_make(fixture->text, 1000), i + 1, ENTRY_PUT};
+    }
+    return build_and_open(fixture, &options);
+}
+
+/* What is neither compressed nor encoded lies in the cache as it was read. */
+static void a_plain_block_is_read_into_its_place(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    for (int keep_cache = 0; keep_cache < 2; keep_cache++) {
+        const struct table_read read = {.keep_cache = keep_cache};
+        enum entry_kind kind;
+        lsn_t found;
+        struct slice value;
+        struct block_pin pin = {NULL};
+        uint64_t tries = memory_try_count();
+        assert_int_equal(table_get(table, fixture->entries[600].key, UINT64_MAX, &read, &kind,
+                                   &found, &value, &pin),
+                         STATUS_OK);
+        assert_int_equal(memory_try_count() - tries, 2); /* the leaf, the block */
+        assert_true(slice_equal(value, fixture->entries[600].value));
+        block_unpin(&pin);
+        block_cache_erase_table(fixture->cache, 7);
+    }
+    table_close(table);
+}
+
 /* ---- Damage -------------------------------------------------------------------------------- */
 
 /* Opens and reads everything through the reader; whatever it shows must be right. */
@@ -899,11 +935,11 @@ static void example_of_the_document_is_reproduced(void **state)
     }
 #define zstd_test(name)                                    \
     {                                                      \
-        #name " (zstd)", name, setup_zstd, teardown, NULL, \
+#name " (zstd)", name, setup_zstd, teardown, NULL, \
     }
 #define encoded_zstd_test(name)                                             \
     {                                                                       \
-        #name " (encoded, zstd)", name, setup_encoded_zstd, teardown, NULL, \
+#name " (encoded, zstd)", name, setup_encoded_zstd, teardown, NULL, \
     }
 
 static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(void **state)
@@ -1037,6 +1073,7 @@ int main(void)
         table_test(nowait_open_would_block),
         table_test(an_open_table_is_charged_to_the_cache),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
+        table_test(a_plain_block_is_read_into_its_place),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
         zstd_test(every_flipped_byte_is_detected),
