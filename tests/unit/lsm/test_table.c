@@ -621,6 +621,108 @@ static struct table *build_wide_rows(struct fixture *fixture)
     return build_and_open(fixture, &options);
 }
 
+enum { WIDE_BLOCK_BYTES = 17 * 1024 };
+
+struct scan_cost {
+    uint64_t reads, bytes;
+};
+
+static struct scan_cost cost_since(struct fixture *fixture, const struct vfs_fault_counters *before)
+{
+    struct vfs_fault_counters now;
+    vfs_fault_counters(fixture->vfs, &now);
+    return (struct scan_cost){now.calls[VFS_CALL_READ] - before->calls[VFS_CALL_READ],
+                              now.bytes_read - before->bytes_read};
+}
+
+/* Steps over `count` rows more, or to the end, from where the cursor stands; returns what that read. */
+static struct scan_cost step(struct fixture *fixture, struct cursor *cursor, bool backward,
+                             size_t *at, size_t count)
+{
+    struct vfs_fault_counters before;
+    vfs_fault_counters(fixture->vfs, &before);
+    for (; count > 0 && *at < fixture->count; count--) {
+        if (*at == 0)
+            backward ? cursor->ops->last(cursor) : cursor->ops->first(cursor);
+        else
+            backward ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+        const struct entry *entry = &fixture->entries[backward ? fixture->count - 1 - *at : *at];
+        assert_true(cursor->valid);
+        assert_true(slice_equal(cursor->key, entry->key));
+        assert_true(slice_equal(cursor->value, entry->value));
+        ++*at;
+    }
+    return cost_since(fixture, &before);
+}
+
+static void check_a_scan_that_goes_on(struct fixture *fixture, struct table *table, bool backward)
+{
+    const struct table_read read = {0};
+    struct cursor *cursor = table_cursor_create(table, &read);
+    size_t at = 0;
+    struct scan_cost cost = step(fixture, cursor, backward, &at, 1);
+    assert_int_equal(cost.reads, 2); /* a leaf of the index, a block */
+    assert_true(cost.bytes < 2 * WIDE_BLOCK_BYTES);
+    /* Into the second block, which is read with the third. */
+    while ((cost = step(fixture, cursor, backward, &at, 1)).reads == 0)
+        assert_true(at < 20);
+    assert_int_equal(cost.reads, 1);
+    assert_in_range(cost.bytes, 2 * 1000 * 16, 5 * WIDE_BLOCK_BYTES / 2);
+    assert_int_equal(step(fixture, cursor, backward, &at, 20).reads, 0);
+    assert_int_equal(step(fixture, cursor, backward, &at, 20).reads, 1);
+    /* About 75 blocks: fewer and fewer reads, and never much more than the rest. */
+    cost = step(fixture, cursor, backward, &at, fixture->count);
+    assert_in_range(cost.reads, 4, 25);
+    assert_true(cost.bytes < 75 * WIDE_BLOCK_BYTES * 3 / 2);
+    cursor->ops->destroy(cursor);
+    block_cache_erase_table(fixture->cache, 7);
+}
+
+static void a_scan_reads_one_block_then_several_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    check_a_scan_that_goes_on(fixture, table, false);
+    check_a_scan_that_goes_on(fixture, table, true);
+    table_close(table);
+}
+
+static void a_scan_of_all_reads_large_pieces_in_both_directions(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    const struct table_read read = {.keep_cache = true};
+    for (int backward = 0; backward < 2; backward++) {
+        struct cursor *cursor = table_cursor_create(table, &read);
+        size_t at = 0;
+        struct scan_cost cost = step(fixture, cursor, backward, &at, fixture->count);
+        assert_in_range(cost.reads, 4, 8);
+        cursor->ops->destroy(cursor);
+    }
+    table_close(table);
+}
+
+/* A step back from the second block finds the first in the cache, one to the third reads from there on. */
+static void a_scan_that_turns_reads_on_from_where_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    const struct table_read read = {0};
+    struct cursor *cursor = table_cursor_create(table, &read);
+    size_t place = 500;
+    cursor->ops->seek(cursor, fixture->entries[place].key, UINT64_MAX);
+    for (int turn = 0; turn < 6; turn++) {
+        for (int i = 0; i < 30 * (turn + 1); i++) {
+            turn % 2 ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+            place += turn % 2 ? (size_t)-1 : 1;
+            assert_true(cursor->valid);
+            assert_true(slice_equal(cursor->key, fixture->entries[place].key));
+        }
+    }
+    cursor->ops->destroy(cursor);
+    table_close(table);
+}
+
 /* What is neither compressed nor encoded lies in the cache as it was read. */
 static void a_plain_block_is_read_into_its_place(void **state)
 {
@@ -1073,6 +1175,9 @@ int main(void)
         table_test(nowait_open_would_block),
         table_test(an_open_table_is_charged_to_the_cache),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
+        table_test(a_scan_reads_one_block_then_several_at_once),
+        table_test(a_scan_of_all_reads_large_pieces_in_both_directions),
+        table_test(a_scan_that_turns_reads_on_from_where_it_is),
         table_test(a_plain_block_is_read_into_its_place),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
