@@ -172,6 +172,7 @@ struct lsm {
     uint64_t recovery_us, epoch;
     bool was_clean;
     struct tree_counters counters[LSM_TREES_MAX];
+    atomic_ullong extra_seeks[LSM_TREES_MAX]; /* since the tree's last merge; compaction_pick.h */
     atomic_ullong flush_count, compaction_count, filter_checks, filter_negatives, block_reads;
 };
 
@@ -207,6 +208,8 @@ void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range
                            struct slice earlier);
 /* After a batch: what was needed of the memory set aside for it belongs to the memtables. */
 void db_spare_settle(struct lsm *db, struct memtable_set *set);
+/* An iterator's seeks went into so many sources of tables beside one each (work.c). Any thread. */
+void db_note_extra_seeks(struct lsm *db, unsigned tree, uint64_t count);
 /* Computes anew how long writers are to be held back (work.c). */
 void db_update_delay(struct lsm *db);
 
