@@ -48,9 +48,11 @@ struct view {
     struct view *newer, *older; /* all views that somebody holds, or the remains; view_lock */
 };
 
-/* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. */
+/* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. The counters are its
+ * reader's to change, and stay when another one takes the slot. */
 struct reader_slot {
     _Alignas(64) _Atomic lsn_t lsn;
+    atomic_ullong filter_checks, filter_negatives;
     bool in_use; /* view_lock */
 };
 #define IDLE_LSN UINT64_MAX
@@ -173,7 +175,8 @@ struct lsm {
     bool was_clean;
     struct tree_counters counters[LSM_TREES_MAX];
     atomic_ullong extra_seeks[LSM_TREES_MAX]; /* since the tree's last merge; compaction_pick.h */
-    atomic_ullong flush_count, compaction_count, filter_checks, filter_negatives, block_reads;
+    atomic_ullong flush_count, compaction_count, block_reads;
+    atomic_ullong filter_checks, filter_negatives; /* of the writer's reader; others count in their slots */
 };
 
 /* ---- Views (db.c) -------------------------------------------------------------------------- */
