@@ -723,6 +723,52 @@ static void a_scan_that_turns_reads_on_from_where_it_is(void **state)
     table_close(table);
 }
 
+/* The n-th read, or the n-th large piece of memory, of a scan fails; it is tried again and goes on. */
+static void check_a_scan_that_fails_once(struct fixture *fixture, struct table *table,
+                                         bool backward, bool lacks_memory)
+{
+    uint64_t n = 1;
+    for (bool failed = true; failed; n++) {
+        const struct table_read read = {.keep_cache = n % 2};
+        struct cursor *cursor = table_cursor_create(table, &read);
+        failed = false;
+        if (lacks_memory)
+            memory_fail_try(n, false);
+        else
+            vfs_fault_fail(fixture->vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        for (size_t at = 0; at < fixture->count; at++) {
+            const struct entry *entry = &fixture->entries[backward ? fixture->count - 1 - at : at];
+            if (at == 0)
+                backward ? cursor->ops->last(cursor) : cursor->ops->first(cursor);
+            else
+                backward ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+            if (!cursor->valid) {
+                assert_false(failed);
+                failed = true;
+                assert_int_equal(cursor->status, lacks_memory ? STATUS_NO_MEMORY : STATUS_IO);
+                cursor->ops->seek(cursor, entry->key, UINT64_MAX);
+            }
+            assert_true(cursor->valid);
+            assert_true(slice_equal(cursor->key, entry->key));
+            assert_true(slice_equal(cursor->value, entry->value));
+        }
+        cursor->ops->destroy(cursor);
+        block_cache_erase_table(fixture->cache, 7);
+    }
+    memory_fail_try(0, false);
+    vfs_fault_fail(fixture->vfs, 0, 0, STATUS_OK, false);
+    assert_true(n > 4);
+}
+
+static void a_scan_that_fails_says_so_and_goes_on_when_placed_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    for (int kind = 0; kind < 4; kind++)
+        check_a_scan_that_fails_once(fixture, table, kind % 2, kind / 2);
+    table_close(table);
+}
+
 /* What is neither compressed nor encoded lies in the cache as it was read. */
 static void a_plain_block_is_read_into_its_place(void **state)
 {
@@ -1178,6 +1224,7 @@ int main(void)
         table_test(a_scan_reads_one_block_then_several_at_once),
         table_test(a_scan_of_all_reads_large_pieces_in_both_directions),
         table_test(a_scan_that_turns_reads_on_from_where_it_is),
+        table_test(a_scan_that_fails_says_so_and_goes_on_when_placed_again),
         table_test(a_plain_block_is_read_into_its_place),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
