@@ -94,14 +94,27 @@ bool block_head_parse(struct slice bytes, struct block_head *head)
     return true;
 }
 
-/* The content as it was before it was compressed. */
-static enum status unfold(const struct block_head *head, struct slice stored, uint8_t **raw,
-                          size_t *raw_bytes)
+enum status block_check(struct slice stored, uint64_t offset, struct block_head *head)
+{
+    struct block_head parsed;
+    if (!block_head_parse(stored, &parsed))
+        return STATUS_CORRUPT;
+    struct slice content = slice_skip(stored, BLOCK_HEAD_BYTES);
+    if (content.size != parsed.stored_bytes)
+        return STATUS_CORRUPT;
+    if (block_checksum(stored.data, offset, content) != parsed.checksum)
+        return STATUS_CORRUPT;
+    *head = parsed;
+    return STATUS_OK;
+}
+
+enum status block_unfold(const struct block_head *head, struct slice stored, uint8_t **raw,
+                         size_t *raw_bytes)
 {
     uint8_t *bytes;
     size_t size;
-    enum status status =
-        compression_unfold(head->compression, stored, head->raw_bytes, &bytes, &size);
+    enum status status = compression_unfold(head->compression, slice_skip(stored, BLOCK_HEAD_BYTES),
+                                            head->raw_bytes, &bytes, &size);
     if (status != STATUS_OK)
         return status;
     bool fits = head->kind == BLOCK_ENCODED ? size < head->raw_bytes : size == head->raw_bytes;
@@ -118,14 +131,9 @@ enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *
                          size_t *raw_bytes)
 {
     struct block_head head;
-    if (!block_head_parse(stored, &head))
-        return STATUS_CORRUPT;
-    struct slice content = slice_skip(stored, BLOCK_HEAD_BYTES);
-    if (content.size != head.stored_bytes)
-        return STATUS_CORRUPT;
-    if (block_checksum(stored.data, offset, content) != head.checksum)
-        return STATUS_CORRUPT;
-    enum status status = unfold(&head, content, raw, raw_bytes);
+    enum status status = block_check(stored, offset, &head);
+    if (status == STATUS_OK)
+        status = block_unfold(&head, stored, raw, raw_bytes);
     if (status == STATUS_OK)
         *kind = head.kind;
     return status;

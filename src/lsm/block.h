@@ -54,9 +54,14 @@ enum block_compression block_seal_encoded(struct buffer *out, struct compressor 
                                           size_t raw_bytes, uint64_t offset);
 /* false: too short, or not a head that block_seal could have made. */
 bool block_head_parse(struct slice bytes, struct block_head *head);
-/* `stored`: exactly head and content. *raw, uncompressed, comes from memory_allocate; of an encoded
+/* `stored`: exactly head and content. STATUS_CORRUPT when it is not what block_seal made for this place. */
+enum status block_check(struct slice stored, uint64_t offset, struct block_head *head);
+/* The content of a block that was checked. *raw, uncompressed, comes from memory_allocate; of an encoded
  * block it is not decoded. STATUS_CORRUPT, _NO_MEMORY, _UNSUPPORTED (a compression that this program was
  * built without); *raw and *raw_bytes are then unchanged. */
+enum status block_unfold(const struct block_head *head, struct slice stored, uint8_t **raw,
+                         size_t *raw_bytes);
+/* Both. */
 enum status block_unseal(struct slice stored, uint64_t offset, enum block_kind *kind, uint8_t **raw,
                          size_t *raw_bytes);
 

@@ -6,6 +6,10 @@
 enum {
     LEVEL_1_TABLES = 4,
     LEVEL_FACTOR = 10,
+    SEEKS_MIN = 1000,  /* fewer pay for nothing */
+    SEEK_BYTES = 4096, /* what is merged for one: between what it costs in memory and from a disk */
+    SEEK_L0_TABLES = 2,    /* merged for seeks */
+    SEEK_BELOW_FACTOR = 4, /* what joins below has so many times the bytes above at most */
 };
 
 void compaction_memory_release(struct compaction_memory *memory)
@@ -177,6 +181,37 @@ static struct compaction_pick *pick_all_leveled(const struct version_tree *table
     return above ? pick_all_levels(tables, tree, deepest ? deepest : 1) : NULL;
 }
 
+/* Whether seeks have cost about as much as this merge will. */
+static bool is_paid(const struct compaction_pick *pick, unsigned depth, uint64_t extra_seeks)
+{
+    uint64_t above = 0, below = 0;
+    for (size_t i = 0; i < pick->input_count; i++) {
+        uint64_t bytes = pick->inputs[i].table->properties.file_bytes;
+        *(pick->inputs[i].level == depth ? &above : &below) += bytes;
+    }
+    return above + below <= extra_seeks * SEEK_BYTES && below <= SEEK_BELOW_FACTOR * above;
+}
+
+static struct compaction_pick *pick_for_seeks(const struct version_tree *tables,
+                                              const struct compaction_request *request,
+                                              unsigned tree)
+{
+    uint64_t extra_seeks = request->extra_seeks[tree];
+    unsigned last = 0;
+    for (unsigned depth = 1; depth < LSM_LEVELS_MAX; depth++)
+        last = tables->levels[depth].count ? depth : last;
+    for (unsigned depth = 0; depth <= last && extra_seeks >= SEEKS_MIN; depth++) {
+        size_t count = tables->levels[depth].count;
+        if (depth == 0 ? count < SEEK_L0_TABLES : count == 0 || depth == last)
+            continue;
+        struct compaction_pick *pick = leveled_pick(tables, request, tree, depth);
+        if (is_paid(pick, depth, extra_seeks))
+            return pick;
+        compaction_pick_destroy(pick);
+    }
+    return NULL;
+}
+
 /* ---- All trees ----------------------------------------------------------------------------- */
 
 static bool is_leveled(const struct compaction_request *request, unsigned tree)
@@ -239,6 +274,9 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
         pick = pick_most_urgent(version, request);
     for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
         pick = reclaim_pick_old(&version->trees[tree], request, tree);
+    for (unsigned tree = 0; tree < version->tree_count && !pick; tree++)
+        pick =
+            is_leveled(request, tree) ? pick_for_seeks(&version->trees[tree], request, tree) : NULL;
     for (unsigned tree = 0; tree < version->tree_count && !pick && request->quiet; tree++)
         pick = is_leveled(request, tree)
                    ? reclaim_pick_leveled(&version->trees[tree], request, tree)

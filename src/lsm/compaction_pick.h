@@ -20,6 +20,10 @@
  *                 deletions have come. Of what is due the most urgent level of all trees goes
  *                 first. On request everything is merged into one level. A table of which a fifth
  *                 was kept for snapshots is written again when they are gone.
+ *   seeks         an iterator's seek goes into each level and each table of level 0 that has
+ *                 something between its bounds. In leveled trees two tables of level 0, or one of a
+ *                 deeper level, are merged before they are due once the seeks that met them cost
+ *                 about as much as the merge.
  *   quiet         when little is written, all tables are asked, for a third; in leveled trees
  *                 deletions sink to what they delete, and what may be old is pushed down, until
  *                 it is in proportion to the last level. */
@@ -76,6 +80,8 @@ struct compaction_request {
     bool quiet;        /* little is written: time to give room back */
     lsn_t oldest_read; /* nobody reads at a lower LSN; UINT64_MAX: only at the newest */
     lsn_t durable;     /* range deletions at or above it do not count yet */
+    /* How many sources iterators went into, beside one a seek, since a tree was last merged. */
+    uint64_t extra_seeks[LSM_TREES_MAX];
     /* The range deletions in the tables of each tree; sorted by the call. */
     struct range_delete *ranges[LSM_TREES_MAX];
     size_t range_counts[LSM_TREES_MAX];

@@ -48,9 +48,11 @@ struct view {
     struct view *newer, *older; /* all views that somebody holds, or the remains; view_lock */
 };
 
-/* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. */
+/* LSN that a reader reads at; IDLE_LSN when it does not. One cache line each. The counters are its
+ * reader's to change, and stay when another one takes the slot. */
 struct reader_slot {
     _Alignas(64) _Atomic lsn_t lsn;
+    atomic_ullong filter_checks, filter_negatives;
     bool in_use; /* view_lock */
 };
 #define IDLE_LSN UINT64_MAX
@@ -172,7 +174,9 @@ struct lsm {
     uint64_t recovery_us, epoch;
     bool was_clean;
     struct tree_counters counters[LSM_TREES_MAX];
-    atomic_ullong flush_count, compaction_count, filter_checks, filter_negatives, block_reads;
+    atomic_ullong extra_seeks[LSM_TREES_MAX]; /* since the tree's last merge; compaction_pick.h */
+    atomic_ullong flush_count, compaction_count, block_reads;
+    atomic_ullong filter_checks, filter_negatives; /* of the writer's reader; others count in their slots */
 };
 
 /* ---- Views (db.c) -------------------------------------------------------------------------- */
@@ -207,6 +211,8 @@ void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range
                            struct slice earlier);
 /* After a batch: what was needed of the memory set aside for it belongs to the memtables. */
 void db_spare_settle(struct lsm *db, struct memtable_set *set);
+/* An iterator's seeks went into so many sources of tables beside one each (work.c). Any thread. */
+void db_note_extra_seeks(struct lsm *db, unsigned tree, uint64_t count);
 /* Computes anew how long writers are to be held back (work.c). */
 void db_update_delay(struct lsm *db);
 

@@ -87,6 +87,10 @@ void lsm_get_stats(struct lsm *db, struct lsm_stats *stats)
     work_stats(db, stats);
     stats->filter_checks = atomic_load(&db->filter_checks);
     stats->filter_negatives = atomic_load(&db->filter_negatives);
+    for (unsigned i = 0; i < atomic_load(&db->slot_count); i++) {
+        stats->filter_checks += atomic_load(&db->slots[i].filter_checks);
+        stats->filter_negatives += atomic_load(&db->slots[i].filter_negatives);
+    }
     stats->block_reads = atomic_load(&db->block_reads);
     struct block_cache_stats cache;
     block_cache_get_stats(db->cache, &cache);

@@ -32,6 +32,7 @@ struct lsm_iter {
     bool run_is_backward;
     size_t ahead, behind; /* how many of the run are left, forward or backward */
     struct buffer saved_key, saved_value;
+    uint64_t seek_count;
     const struct memtable_range *overlay_ranges; /* those from here on are among the ranges */
 };
 
@@ -61,10 +62,20 @@ struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
     return iter;
 }
 
+/* Where a seek goes into several sources of tables, merging them may pay. */
+static void note_seeks(const struct lsm_iter *iter)
+{
+    struct lsm *db = iter->reader->db;
+    if (iter->sources.table_sources > 1 && iter->seek_count > 0 &&
+        db->options.trees[iter->tree].compaction == LSM_LEVELED)
+        db_note_extra_seeks(db, iter->tree, iter->seek_count * (iter->sources.table_sources - 1));
+}
+
 void lsm_iter_close(struct lsm_iter *iter)
 {
     if (!iter)
         return;
+    note_seeks(iter);
     iter->cursor->ops->destroy(iter->cursor);
     buffer_release(&iter->lower);
     buffer_release(&iter->upper);
@@ -308,6 +319,7 @@ static bool begin_seek(struct lsm_iter *iter)
 {
     forget_run(iter);
     if (iter->open_status == STATUS_OK) {
+        iter->seek_count++;
         if (iter->reader->overlay)
             take_overlay_ranges(iter);
         return true;

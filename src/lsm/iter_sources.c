@@ -288,6 +288,7 @@ enum status iter_sources_open(struct iter_sources *sources, struct cursor **curs
     }
     if (status == STATUS_OK)
         status = add_runs(sources);
+    sources->table_sources = sources->cursor_count - sources->memtable_count;
     drop_empty_memtables(sources);
     *keys_are_unique = sources->cursor_count == 1 && sources->memtable_count == 1;
     *cursor = merge_cursor_create(sources->cursors, sources->cursor_count);

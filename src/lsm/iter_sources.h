@@ -13,6 +13,8 @@ struct iter_sources {
     struct slice lower, upper; /* empty: none */
     bool ignore_ranges, keep_cache;
 
+    size_t table_sources; /* what is opened: how many of the sources are of tables */
+
     struct range_delete *ranges;
     size_t range_count, range_capacity;
     struct cursor **cursors; /* while it opens; the first memtable_count are of memtables */

@@ -255,6 +255,20 @@ struct found {
     struct slice value;
 };
 
+/* Threads that read at the same time would wait for each other's turn at one counter. */
+static void count_filter(struct lsm_reader *reader, bool is_negative)
+{
+    struct lsm *db = reader->db;
+    struct reader_slot *slot = reader->slot;
+    atomic_ullong *checks = slot ? &slot->filter_checks : &db->filter_checks;
+    atomic_ullong *negatives = slot ? &slot->filter_negatives : &db->filter_negatives;
+    atomic_store_explicit(checks, atomic_load_explicit(checks, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    if (is_negative)
+        atomic_store_explicit(negatives, atomic_load_explicit(negatives, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+}
+
 static enum status get_from_table(struct lsm_reader *reader, struct table_ref *ref, struct slice key,
                                   struct found *found)
 {
@@ -269,11 +283,10 @@ static enum status get_from_table(struct lsm_reader *reader, struct table_ref *r
     }
     if (status != STATUS_OK)
         return status;
-    atomic_fetch_add_explicit(&db->filter_checks, 1, memory_order_relaxed);
-    if (!table_may_contain(table, key)) {
-        atomic_fetch_add_explicit(&db->filter_negatives, 1, memory_order_relaxed);
+    bool may_contain = table_may_contain(table, key);
+    count_filter(reader, !may_contain);
+    if (!may_contain)
         return STATUS_OK;
-    }
     struct found candidate = {0};
     struct block_pin pin = {NULL};
     status = table_get(table, key, reader->lsn, &read, &candidate.kind, &candidate.lsn,

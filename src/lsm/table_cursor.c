@@ -8,8 +8,6 @@
 
 #include <assert.h>
 
-enum { SCAN_WINDOW_BYTES = 128 * 1024 }; /* a scan of the whole table reads so much at first */
-
 /* Of the two floors that are loaded. */
 struct floor {
     struct rows_iter iter;
@@ -284,9 +282,8 @@ struct cursor *table_cursor_create(struct table *table, const struct table_read 
     cursor->base = (struct cursor){.ops = &table_cursor_ops, .may_run = true};
     cursor->table = table;
     cursor->read = *read;
-    cursor->ahead = (struct table_ahead){.expected = UINT64_MAX};
-    if (read->keep_cache)
-        cursor->ahead.window_bytes = SCAN_WINDOW_BYTES;
+    cursor->ahead = (struct table_ahead){
+        .last_begin = UINT64_MAX, .last_end = UINT64_MAX, .is_long = read->keep_cache};
     rows_iter_init(&cursor->top);
     rows_iter_init(&cursor->leaf.iter);
     rows_iter_init(&cursor->rows.iter);

@@ -7,8 +7,11 @@
 #include <assert.h>
 
 enum {
-    TAIL_BYTES = 16 * 1024,      /* read at once at open: footer and most of what it names */
-    AHEAD_BYTES_MIN = 32 * 1024, /* a scan's second read; doubles */
+    TAIL_BYTES = 16 * 1024, /* read at once at open: footer and most of what it names */
+    AHEAD_BLOCKS_MIN = 2,   /* read at once when a scan goes on to the next block */
+    AHEAD_SHARE = 2,        /* later one n-th of those it has passed: so many may be for nothing */
+    AHEAD_SLACK_SHARE = 8,  /* of a block: the next ones may be so much larger */
+    AHEAD_BYTES_MIN = 16 * 1024,
     AHEAD_BYTES_MAX = 256 * 1024,
 };
 
@@ -334,32 +337,49 @@ static enum status load_decoded(struct table *table, uint64_t offset, size_t raw
     return STATUS_OK;
 }
 
-/* Unseals and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
- * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. */
-static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
-                              struct slice stored, bool insert, bool nowait, struct block_pin *pin,
-                              struct slice *content)
+static void free_behind_head(void *content)
 {
-    enum block_kind found;
+    memory_free((uint8_t *)content - BLOCK_HEAD_BYTES);
+}
+
+/* Checks, unfolds and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
+ * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. `owned`
+ * (NULL: it is somebody else's) is the memory that has `stored` at its front: a content that needs neither
+ * stays there, and *owned is NULL then. */
+static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
+                              struct slice stored, uint8_t **owned, bool insert, bool nowait,
+                              struct block_pin *pin, struct slice *content)
+{
     struct block_head head;
-    uint8_t *raw;
-    size_t raw_bytes;
-    enum status status = block_unseal(stored, handle.offset, &found, &raw, &raw_bytes);
+    struct cached_object object = {.destroy = memory_free};
+    uint8_t *raw = NULL;
+    enum status status = block_check(stored, handle.offset, &head);
+    bool is_ready =
+        status == STATUS_OK && owned && head.kind == kind && head.compression == COMPRESSION_PLAIN;
+    if (status == STATUS_OK && !is_ready)
+        status = block_unfold(&head, stored, &raw, &object.bytes);
     if (status == STATUS_CORRUPT)
         return table_log_damage(table, handle.offset, "checksum of a block");
     if (status != STATUS_OK)
         return status;
-    if (found == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec &&
-        block_head_parse(stored, &head))
-        status = load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &raw_bytes);
-    else if (found != kind)
-        status = table_log_damage(table, handle.offset, "a block of another kind");
+    if (is_ready) {
+        object =
+            (struct cached_object){*owned + BLOCK_HEAD_BYTES, head.raw_bytes, free_behind_head};
+        *owned = NULL;
+    } else {
+        if (head.kind == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec)
+            status =
+                load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &object.bytes);
+        else if (head.kind != kind)
+            status = table_log_damage(table, handle.offset, "a block of another kind");
+        object.data = raw;
+    }
     if (status != STATUS_OK) {
         memory_free(raw);
         return status;
     }
-    block_cache_insert(table->cache, table->number, handle.offset, raw, raw_bytes,
-                       insert && table->cache, pin, content);
+    block_cache_insert_object(table->cache, table->number, handle.offset, object,
+                              insert && table->cache, pin, content);
     return STATUS_OK;
 }
 
@@ -367,50 +387,6 @@ static bool ahead_has(const struct table_ahead *ahead, struct block_handle handl
 {
     return handle.offset >= ahead->offset &&
            handle.offset + handle.stored_bytes <= ahead->offset + ahead->size;
-}
-
-/* Reads the block and, when the scan is sequential, a growing piece of the file behind it. */
-static enum status ahead_fill(struct table *table, struct table_ahead *ahead,
-                              struct block_handle handle)
-{
-    uint64_t left = table->data_bytes - handle.offset;
-    uint64_t size = handle.stored_bytes;
-    if (handle.offset == ahead->expected && ahead->window_bytes > size)
-        size = ahead->window_bytes < left ? ahead->window_bytes : left;
-    if (size > ahead->capacity) {
-        memory_free(ahead->bytes);
-        ahead->bytes = memory_try_allocate((size_t)size);
-        ahead->capacity = ahead->bytes ? (size_t)size : 0;
-        ahead->size = 0;
-        if (!ahead->bytes)
-            return STATUS_NO_MEMORY;
-    }
-    ahead->size = 0;
-    enum status status =
-        vfs_read_exactly(table->file, handle.offset, ahead->bytes, (size_t)size, false);
-    if (status != STATUS_OK)
-        return status;
-    ahead->offset = handle.offset;
-    ahead->size = (size_t)size;
-    ahead->window_bytes = ahead->window_bytes == 0 ? AHEAD_BYTES_MIN : 2 * ahead->window_bytes;
-    if (ahead->window_bytes > AHEAD_BYTES_MAX)
-        ahead->window_bytes = AHEAD_BYTES_MAX;
-    return STATUS_OK;
-}
-
-static enum status load_ahead(struct table *table, struct block_handle handle, enum block_kind kind,
-                              bool insert, struct table_ahead *ahead, struct block_pin *pin,
-                              struct slice *content)
-{
-    if (!ahead_has(ahead, handle)) {
-        enum status status = ahead_fill(table, ahead, handle);
-        if (status != STATUS_OK)
-            return status;
-    }
-    ahead->expected = handle.offset + handle.stored_bytes;
-    struct slice stored =
-        slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
-    return load_bytes(table, handle, kind, stored, insert, false, pin, content);
 }
 
 static enum status load_single(struct table *table, struct block_handle handle,
@@ -423,13 +399,82 @@ static enum status load_single(struct table *table, struct block_handle handle,
     enum status status =
         vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
     if (status == STATUS_OK)
-        status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes),
+        status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes), &bytes,
                             !read->keep_cache, read->nowait, pin, content);
     if (status == STATUS_WOULD_BLOCK)
         *read->miss = (struct table_miss){
             .table = table, .offset = handle.offset, .stored_bytes = handle.stored_bytes};
     memory_free(bytes);
     return status;
+}
+
+/* Reads the block and a piece of the file behind it, or before it. */
+static enum status ahead_fill(struct table *table, struct table_ahead *ahead,
+                              struct block_handle handle, bool backward, size_t window_bytes)
+{
+    uint64_t end = handle.offset + handle.stored_bytes, offset = handle.offset;
+    uint64_t left = backward ? end : table->data_bytes - offset;
+    uint64_t size = window_bytes < left ? window_bytes : left;
+    if (backward)
+        offset = end - size;
+    ahead->size = 0;
+    if (size > ahead->capacity) {
+        memory_free(ahead->bytes);
+        ahead->bytes = memory_try_allocate((size_t)size);
+        ahead->capacity = ahead->bytes ? (size_t)size : 0;
+        if (!ahead->bytes)
+            return STATUS_NO_MEMORY;
+    }
+    enum status status = vfs_read_exactly(table->file, offset, ahead->bytes, (size_t)size, false);
+    if (status != STATUS_OK)
+        return status;
+    ahead->offset = offset;
+    ahead->size = (size_t)size;
+    return STATUS_OK;
+}
+
+/* A block is loaded: whether it begins where the one before ended. */
+static bool ahead_note(struct table_ahead *ahead, struct block_handle handle)
+{
+    bool follows = handle.offset == ahead->last_end;
+    ahead->last_begin = handle.offset;
+    ahead->last_end = handle.offset + handle.stored_bytes;
+    return follows;
+}
+
+/* How much to read at once of blocks that are about as large as this one. */
+static size_t ahead_window(const struct table_ahead *ahead, size_t block_bytes)
+{
+    uint64_t blocks = ahead->passed / AHEAD_SHARE;
+    if (blocks < AHEAD_BLOCKS_MIN)
+        blocks = AHEAD_BLOCKS_MIN;
+    uint64_t bytes = blocks * block_bytes + block_bytes / AHEAD_SLACK_SHARE;
+    if (bytes < AHEAD_BYTES_MIN)
+        bytes = AHEAD_BYTES_MIN;
+    return ahead->is_long || bytes > AHEAD_BYTES_MAX ? AHEAD_BYTES_MAX : (size_t)bytes;
+}
+
+static enum status load_ahead(struct table *table, struct block_handle handle, enum block_kind kind,
+                              const struct table_read *read, struct table_ahead *ahead,
+                              struct block_pin *pin, struct slice *content)
+{
+    bool is_sequential = false, backward = false;
+    if (kind != BLOCK_INDEX) {
+        backward = handle.offset + handle.stored_bytes == ahead->last_begin;
+        is_sequential = ahead_note(ahead, handle) || backward;
+        ahead->passed = is_sequential ? ahead->passed + 1 : 0;
+    }
+    if (!ahead_has(ahead, handle)) {
+        size_t window_bytes = ahead_window(ahead, handle.stored_bytes);
+        if (!is_sequential || window_bytes < 2 * (size_t)handle.stored_bytes)
+            return load_single(table, handle, kind, read, pin, content);
+        enum status status = ahead_fill(table, ahead, handle, backward, window_bytes);
+        if (status != STATUS_OK)
+            return status;
+    }
+    struct slice stored =
+        slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
+    return load_bytes(table, handle, kind, stored, NULL, !read->keep_cache, false, pin, content);
 }
 
 enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,
@@ -440,14 +485,14 @@ enum status table_load(struct table *table, struct block_handle handle, enum blo
     if (table->cache && block_cache_find(table->cache, table->number, handle.offset, pin, content))
         return STATUS_OK;
     if (ahead && !read->nowait)
-        return load_ahead(table, handle, kind, !read->keep_cache, ahead, pin, content);
+        return load_ahead(table, handle, kind, read, ahead, pin, content);
     enum status status = load_single(table, handle, kind, read, pin, content);
     if (status == STATUS_WOULD_BLOCK && ahead) {
-        bool is_sequential = handle.offset == ahead->expected;
-        read->miss->ahead_bytes = is_sequential ? AHEAD_BYTES_MAX / 2 : AHEAD_BYTES_MIN / 2;
+        bool is_sequential = handle.offset == ahead->last_end;
+        read->miss->ahead_bytes = is_sequential ? AHEAD_BYTES_MAX / 2 : AHEAD_BYTES_MIN;
     }
     if (ahead)
-        ahead->expected = handle.offset + handle.stored_bytes;
+        (void)ahead_note(ahead, handle); /* it was looked at above */
     return status;
 }
 
@@ -463,9 +508,10 @@ static enum status fetch_blocks(struct table *table, uint64_t offset, struct sli
             break;
         struct block_pin loaded = {NULL};
         struct slice content;
-        enum status one = load_bytes(table, (struct block_handle){offset, (uint32_t)size},
-                                     head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
-                                     slice_make(bytes.data, size), true, false, &loaded, &content);
+        enum status one =
+            load_bytes(table, (struct block_handle){offset, (uint32_t)size},
+                       head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
+                       slice_make(bytes.data, size), NULL, true, false, &loaded, &content);
         if (is_first && one == STATUS_OK) {
             block_unpin(pin);
             *pin = loaded;

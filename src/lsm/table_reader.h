@@ -32,13 +32,14 @@ struct table {
     char path[];
 };
 
-/* What a scan has read ahead: file bytes from `offset` on. Belongs to one cursor. */
+/* What a scan has read ahead, or backward before: file bytes from `offset` on. Belongs to one cursor. */
 struct table_ahead {
     uint8_t *bytes;
     size_t size, capacity;
     uint64_t offset;
-    uint64_t expected;   /* where the next block of a sequential scan begins */
-    size_t window_bytes; /* to read next time */
+    uint64_t last_begin, last_end; /* of the block of rows that it has loaded last; UINT64_MAX: none */
+    uint64_t passed;               /* how many it has loaded beside the one before */
+    bool is_long;                  /* it is known from the start that it will want much */
 };
 
 /* The content of a block, pinned. `ahead` may be NULL. On failure *pin is untouched. */

@@ -12,6 +12,7 @@ enum {
     LOOK_AGAIN_US = 1000000,
     QUIET_SHARE = 64, /* of memtable_bytes: more than this in a second is not quiet */
     DELETIONS_FLUSHED_AGAIN_US = 60000000,
+    SEEKS_LOOKED_AT = 4096, /* that many more may pay for a merge */
 };
 
 /* ---- Holding writers back ------------------------------------------------------------------ */
@@ -47,6 +48,14 @@ unsigned lsm_write_delay_us(struct lsm *db)
 }
 
 /* ---- Compaction ---------------------------------------------------------------------------- */
+
+void db_note_extra_seeks(struct lsm *db, unsigned tree, uint64_t count)
+{
+    uint64_t before =
+        atomic_fetch_add_explicit(&db->extra_seeks[tree], count, memory_order_relaxed);
+    if (before / SEEKS_LOOKED_AT != (before + count) / SEEKS_LOOKED_AT)
+        db_work_ready(db);
+}
 
 /* The range deletions in a tree's tables; slices into open tables of the version. */
 static enum status collect_ranges(struct lsm *db, const struct version_tree *tree,
@@ -162,6 +171,8 @@ static enum status start_compaction(struct lsm *db, struct compaction **compacti
         status = collect_ranges(db, &view->version->trees[tree], &ranges[tree],
                                 &request.range_counts[tree]);
         request.ranges[tree] = ranges[tree];
+        request.extra_seeks[tree] =
+            atomic_load_explicit(&db->extra_seeks[tree], memory_order_relaxed);
     }
     struct compaction_pick *pick =
         status == STATUS_OK ? compaction_pick_create(view->version, &request) : NULL;
@@ -169,6 +180,8 @@ static enum status start_compaction(struct lsm *db, struct compaction **compacti
         status = check_room(db, pick);
     if (pick && status == STATUS_OK) {
         const struct compaction_host host = {&db->env, db->directory, &db->options, db->versions};
+        if (pick->kind == COMPACTION_MERGE)
+            atomic_store_explicit(&db->extra_seeks[pick->tree], 0, memory_order_relaxed);
         *compaction = compaction_create(&host, view->version, pick, lsns, count, durable);
     } else {
         memory_free(lsns);
@@ -276,7 +289,8 @@ static bool claim(struct lsm *db, struct background_job *job)
 static void keep_to_limit(struct lsm *db, size_t budget)
 {
     uint64_t bytes_per_second = db->options.compaction_bytes_per_second;
-    if (!bytes_per_second || !db->compaction) /* a finished one, or none, has read next to nothing */
+    if (!bytes_per_second ||
+        !db->compaction) /* a finished one, or none, has read next to nothing */
         return;
     pthread_mutex_lock(&db->work_lock);
     db->compacting.rest_us =

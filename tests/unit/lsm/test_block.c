@@ -33,6 +33,10 @@ static void assert_round_trip(struct slice raw, struct compressor *compressor, u
     assert_int_equal(head.compression, compression);
     assert_int_equal(head.raw_bytes, raw.size);
     assert_int_equal(head.stored_bytes, block.size - BLOCK_HEAD_BYTES);
+    struct block_head checked;
+    assert_int_equal(block_check(block, offset, &checked), STATUS_OK);
+    assert_memory_equal(&checked, &head, sizeof(head));
+    assert_int_equal(block_check(block, offset + 1, &checked), STATUS_CORRUPT);
     assert_int_equal(block_unseal(block, offset, &kind, &got, &got_size), STATUS_OK);
     assert_int_equal(kind, BLOCK_FILTER);
     assert_true(slice_equal(slice_make(got, got_size), raw));
@@ -227,8 +231,7 @@ static void the_example_of_the_document_unfolds_to_its_rows(void **state)
         skip();
     memset(value, 'x', sizeof(value));
     rows_builder_init(&rows, ROWS_RESTART_INTERVAL);
-    rows_builder_add(&rows, slice_from("log:a"), 1000, ENTRY_PUT,
-                     slice_make(value, sizeof(value)));
+    rows_builder_add(&rows, slice_from("log:a"), 1000, ENTRY_PUT, slice_make(value, sizeof(value)));
     format_example_read("### Example: a block of Zstandard", &block);
     assert_int_equal(block_unseal(buffer_slice(&block), 0, &kind, &raw, &raw_bytes), STATUS_OK);
     assert_int_equal(kind, BLOCK_ROWS);

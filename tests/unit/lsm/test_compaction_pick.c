@@ -470,6 +470,40 @@ static void levels_are_kept_in_proportion_when_little_is_written(void **state)
     assert_quiet_pick("tree 0 runs\nL0 2: a-z 10\nL0 1: a-z 20", 0, "none");
 }
 
+static void assert_seeks_pick(const char *version, uint64_t extra_seeks, const char *expected)
+{
+    struct fixture fixture;
+    parse(&fixture, version);
+    const struct compaction_request request = {
+        .oldest_read = UINT64_MAX, .durable = 1000, .extra_seeks = {extra_seeks}};
+    assert_next_pick(&fixture, request, expected);
+    release(&fixture);
+}
+
+static void seeks_pay_for_merges_that_are_not_due(void **state)
+{
+    (void)state;
+    /* A seek pays for 4096 bytes, and 1000 there must be. */
+    const char *flushed = "tree 0 leveled\nL0 2: a-z 10\nL0 1: a-z 10\nL1 3: a-m 20\nL1 4: n-z 20";
+    assert_seeks_pick(flushed, 60 * 256 - 1, "none");
+    assert_seeks_pick(flushed, 60 * 256, "tree 0: merge L0:2 L0:1 L1:3 L1:4 -> L1");
+    assert_seeks_pick("tree 0 leveled\nL0 2: a-z 1\nL0 1: a-z 1", 999, "none");
+    assert_seeks_pick("tree 0 leveled\nL0 2: a-z 1\nL0 1: a-z 1", 1000,
+                      "tree 0: merge L0:2 L0:1 -> L1");
+    /* One flushed table waits for another, the last level has nowhere to go. */
+    assert_seeks_pick("tree 0 leveled\nL0 1: a-z 1\nL1 2: a-z 1", 1000000, "none");
+    assert_seeks_pick("tree 0 leveled\nL2 1: a-m 1\nL2 2: n-z 1", 1000000, "none");
+    assert_seeks_pick("tree 0 leveled\nL0 3: a-z 1\nL1 1: a-c 64\nL2 2: a-b 64\nL2 4: c-z 64",
+                      192 * 256, "tree 0: merge L1:1 L2:2 L2:4 -> L2");
+    assert_seeks_pick("tree 0 leveled\nL1 1: a-c 64\nL2 2: a-b 64\nL2 4: c-z 64", 192 * 256 - 1,
+                      "none");
+    /* What joins is more than four times as much. */
+    assert_seeks_pick("tree 0 leveled\nL1 1: a-c 10\nL2 2: a-z 41", 1000000, "none");
+    assert_seeks_pick("tree 0 leveled\nL1 1: a-c 10\nL2 2: a-z 40", 1000000,
+                      "tree 0: merge L1:1 L2:2 -> L2");
+    assert_seeks_pick("tree 0 runs\nL0 2: a-z 10\nL0 1: a-z 10", 1000000, "none");
+}
+
 static void debt_is_the_length_of_level_0(void **state)
 {
     (void)state;
@@ -504,6 +538,7 @@ int main(void)
         cmocka_unit_test(all_runs_are_asked_when_little_is_written),
         cmocka_unit_test(deletions_sink_when_little_is_written),
         cmocka_unit_test(levels_are_kept_in_proportion_when_little_is_written),
+        cmocka_unit_test(seeks_pay_for_merges_that_are_not_due),
         cmocka_unit_test(debt_is_the_length_of_level_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,48 @@ static void a_read_that_cannot_see_what_hides_its_key_gives_no_value(void **stat
     assert_string_equal(db_fixture_get_now(f, 0, "b"), "new");
 }
 
+/* The key lies between those of the table. */
+static void ask(struct lsm_reader *reader, const char *key, bool is_there)
+{
+    struct slice value;
+    lsm_read_begin(reader);
+    assert_int_equal(lsm_get(reader, 0, slice_from(key), &value),
+                     is_there ? STATUS_OK : STATUS_NOT_FOUND);
+    lsm_read_end(reader);
+}
+
+static void assert_filter_counts(struct db_fixture *f, uint64_t checks, uint64_t negatives)
+{
+    struct lsm_stats stats;
+    lsm_get_stats(f->db, &stats);
+    assert_int_equal(stats.filter_checks, checks);
+    assert_int_equal(stats.filter_negatives, negatives);
+}
+
+static void what_all_readers_asked_of_filters_is_counted(void **state)
+{
+    struct db_fixture *f = *state;
+    struct slice value;
+    db_fixture_put(f, 0, "a", "1");
+    db_fixture_put(f, 0, "z", "1");
+    db_fixture_work(f, false);
+    assert_filter_counts(f, 0, 0);
+    ask(f->reader, "a", true);
+    ask(f->reader, "m", false);
+    assert_filter_counts(f, 2, 1);
+    struct lsm_reader *other = lsm_reader_create(f->db);
+    ask(other, "m", false);
+    lsm_reader_destroy(other);
+    assert_filter_counts(f, 3, 2); /* also of one that is gone */
+    struct lsm_writer *writer = db_fixture_begin(f);
+    assert_int_equal(lsm_get(lsm_writer_reader(writer), 0, slice_from("z"), &value), STATUS_OK);
+    assert_int_equal(lsm_get(lsm_writer_reader(writer), 0, slice_from("m"), &value),
+                     STATUS_NOT_FOUND);
+    lsm_put(writer, 0, slice_from("b"), slice_from("1"));
+    db_fixture_end(f, writer);
+    assert_filter_counts(f, 5, 3);
+}
+
 /* A table of a deeper level is opened when the iterator comes to it; its range deletions, at once. */
 static void an_iterator_that_lacks_range_deletions_says_so_at_every_move(void **state)
 {
@@ -167,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             an_iterator_that_lacks_range_deletions_says_so_at_every_move, db_fixture_setup,
             db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_all_readers_asked_of_filters_is_counted,
+                                        db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(bounds_the_wrong_way_round_show_nothing, db_fixture_setup,
                                         db_fixture_teardown),
         cmocka_unit_test_setup_teardown(who_forgets_what_it_has_read_holds_a_block_at_a_time,

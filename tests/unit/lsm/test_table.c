@@ -608,6 +608,190 @@ static void scan_that_keeps_the_cache_inserts_nothing(void **state)
     table_close(table);
 }
 
+/* 1200 rows of 1000 bytes, 16 or 17 to a block, not compressed. */
+static struct table *build_wide_rows(struct fixture *fixture)
+{
+    const struct table_options options = {.uncompressed = true};
+    fixture->count = 1200;
+    for (size_t i = 0; i < fixture->count; i++) {
+        snprintf(fixture->keys[i], KEY_MAX, "key/%06u", (unsigned)i);
+        fixture->entries[i] = (struct entry){slice_from(fixture->keys[i]),
+                                             slice_make(fixture->text, 1000), i + 1, ENTRY_PUT};
+    }
+    return build_and_open(fixture, &options);
+}
+
+enum { WIDE_BLOCK_BYTES = 17 * 1024 };
+
+struct scan_cost {
+    uint64_t reads, bytes;
+};
+
+static struct scan_cost cost_since(struct fixture *fixture, const struct vfs_fault_counters *before)
+{
+    struct vfs_fault_counters now;
+    vfs_fault_counters(fixture->vfs, &now);
+    return (struct scan_cost){now.calls[VFS_CALL_READ] - before->calls[VFS_CALL_READ],
+                              now.bytes_read - before->bytes_read};
+}
+
+/* Steps over `count` rows more, or to the end, from where the cursor stands; returns what that read. */
+static struct scan_cost step(struct fixture *fixture, struct cursor *cursor, bool backward,
+                             size_t *at, size_t count)
+{
+    struct vfs_fault_counters before;
+    vfs_fault_counters(fixture->vfs, &before);
+    for (; count > 0 && *at < fixture->count; count--) {
+        if (*at == 0)
+            backward ? cursor->ops->last(cursor) : cursor->ops->first(cursor);
+        else
+            backward ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+        const struct entry *entry = &fixture->entries[backward ? fixture->count - 1 - *at : *at];
+        assert_true(cursor->valid);
+        assert_true(slice_equal(cursor->key, entry->key));
+        assert_true(slice_equal(cursor->value, entry->value));
+        ++*at;
+    }
+    return cost_since(fixture, &before);
+}
+
+static void check_a_scan_that_goes_on(struct fixture *fixture, struct table *table, bool backward)
+{
+    const struct table_read read = {0};
+    struct cursor *cursor = table_cursor_create(table, &read);
+    size_t at = 0;
+    struct scan_cost cost = step(fixture, cursor, backward, &at, 1);
+    assert_int_equal(cost.reads, 2); /* a leaf of the index, a block */
+    assert_true(cost.bytes < 2 * WIDE_BLOCK_BYTES);
+    /* Into the second block, which is read with the third. */
+    while ((cost = step(fixture, cursor, backward, &at, 1)).reads == 0)
+        assert_true(at < 20);
+    assert_int_equal(cost.reads, 1);
+    assert_in_range(cost.bytes, 2 * 1000 * 16, 5 * WIDE_BLOCK_BYTES / 2);
+    assert_int_equal(step(fixture, cursor, backward, &at, 20).reads, 0);
+    assert_int_equal(step(fixture, cursor, backward, &at, 20).reads, 1);
+    /* About 75 blocks: fewer and fewer reads, and never much more than the rest. */
+    cost = step(fixture, cursor, backward, &at, fixture->count);
+    assert_in_range(cost.reads, 4, 25);
+    assert_true(cost.bytes < 75 * WIDE_BLOCK_BYTES * 3 / 2);
+    cursor->ops->destroy(cursor);
+    block_cache_erase_table(fixture->cache, 7);
+}
+
+static void a_scan_reads_one_block_then_several_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    check_a_scan_that_goes_on(fixture, table, false);
+    check_a_scan_that_goes_on(fixture, table, true);
+    table_close(table);
+}
+
+static void a_scan_of_all_reads_large_pieces_in_both_directions(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    const struct table_read read = {.keep_cache = true};
+    for (int backward = 0; backward < 2; backward++) {
+        struct cursor *cursor = table_cursor_create(table, &read);
+        size_t at = 0;
+        struct scan_cost cost = step(fixture, cursor, backward, &at, fixture->count);
+        assert_in_range(cost.reads, 4, 8);
+        cursor->ops->destroy(cursor);
+    }
+    table_close(table);
+}
+
+/* A step back from the second block finds the first in the cache, one to the third reads from there on. */
+static void a_scan_that_turns_reads_on_from_where_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    const struct table_read read = {0};
+    struct cursor *cursor = table_cursor_create(table, &read);
+    size_t place = 500;
+    cursor->ops->seek(cursor, fixture->entries[place].key, UINT64_MAX);
+    for (int turn = 0; turn < 6; turn++) {
+        for (int i = 0; i < 30 * (turn + 1); i++) {
+            turn % 2 ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+            place += turn % 2 ? (size_t)-1 : 1;
+            assert_true(cursor->valid);
+            assert_true(slice_equal(cursor->key, fixture->entries[place].key));
+        }
+    }
+    cursor->ops->destroy(cursor);
+    table_close(table);
+}
+
+/* The n-th read, or the n-th large piece of memory, of a scan fails; it is tried again and goes on. */
+static void check_a_scan_that_fails_once(struct fixture *fixture, struct table *table,
+                                         bool backward, bool lacks_memory)
+{
+    uint64_t n = 1;
+    for (bool failed = true; failed; n++) {
+        const struct table_read read = {.keep_cache = n % 2};
+        struct cursor *cursor = table_cursor_create(table, &read);
+        failed = false;
+        if (lacks_memory)
+            memory_fail_try(n, false);
+        else
+            vfs_fault_fail(fixture->vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        for (size_t at = 0; at < fixture->count; at++) {
+            const struct entry *entry = &fixture->entries[backward ? fixture->count - 1 - at : at];
+            if (at == 0)
+                backward ? cursor->ops->last(cursor) : cursor->ops->first(cursor);
+            else
+                backward ? cursor->ops->prev(cursor) : cursor->ops->next(cursor);
+            if (!cursor->valid) {
+                assert_false(failed);
+                failed = true;
+                assert_int_equal(cursor->status, lacks_memory ? STATUS_NO_MEMORY : STATUS_IO);
+                cursor->ops->seek(cursor, entry->key, UINT64_MAX);
+            }
+            assert_true(cursor->valid);
+            assert_true(slice_equal(cursor->key, entry->key));
+            assert_true(slice_equal(cursor->value, entry->value));
+        }
+        cursor->ops->destroy(cursor);
+        block_cache_erase_table(fixture->cache, 7);
+    }
+    memory_fail_try(0, false);
+    vfs_fault_fail(fixture->vfs, 0, 0, STATUS_OK, false);
+    assert_true(n > 4);
+}
+
+static void a_scan_that_fails_says_so_and_goes_on_when_placed_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    for (int kind = 0; kind < 4; kind++)
+        check_a_scan_that_fails_once(fixture, table, kind % 2, kind / 2);
+    table_close(table);
+}
+
+/* What is neither compressed nor encoded lies in the cache as it was read. */
+static void a_plain_block_is_read_into_its_place(void **state)
+{
+    struct fixture *fixture = *state;
+    struct table *table = build_wide_rows(fixture);
+    for (int keep_cache = 0; keep_cache < 2; keep_cache++) {
+        const struct table_read read = {.keep_cache = keep_cache};
+        enum entry_kind kind;
+        lsn_t found;
+        struct slice value;
+        struct block_pin pin = {NULL};
+        uint64_t tries = memory_try_count();
+        assert_int_equal(table_get(table, fixture->entries[600].key, UINT64_MAX, &read, &kind,
+                                   &found, &value, &pin),
+                         STATUS_OK);
+        assert_int_equal(memory_try_count() - tries, 2); /* the leaf, the block */
+        assert_true(slice_equal(value, fixture->entries[600].value));
+        block_unpin(&pin);
+        block_cache_erase_table(fixture->cache, 7);
+    }
+    table_close(table);
+}
+
 /* ---- Damage -------------------------------------------------------------------------------- */
 
 /* Opens and reads everything through the reader; whatever it shows must be right. */
@@ -899,11 +1083,11 @@ static void example_of_the_document_is_reproduced(void **state)
     }
 #define zstd_test(name)                                    \
     {                                                      \
-        #name " (zstd)", name, setup_zstd, teardown, NULL, \
+#name " (zstd)", name, setup_zstd, teardown, NULL, \
     }
 #define encoded_zstd_test(name)                                             \
     {                                                                       \
-        #name " (encoded, zstd)", name, setup_encoded_zstd, teardown, NULL, \
+#name " (encoded, zstd)", name, setup_encoded_zstd, teardown, NULL, \
     }
 
 static void a_value_beyond_all_bounds_is_refused_and_a_large_one_is_not_kept(void **state)
@@ -1037,6 +1221,11 @@ int main(void)
         table_test(nowait_open_would_block),
         table_test(an_open_table_is_charged_to_the_cache),
         table_test(scan_that_keeps_the_cache_inserts_nothing),
+        table_test(a_scan_reads_one_block_then_several_at_once),
+        table_test(a_scan_of_all_reads_large_pieces_in_both_directions),
+        table_test(a_scan_that_turns_reads_on_from_where_it_is),
+        table_test(a_scan_that_fails_says_so_and_goes_on_when_placed_again),
+        table_test(a_plain_block_is_read_into_its_place),
         table_test(every_flipped_byte_is_detected),
         encoded_test(every_flipped_byte_is_detected),
         zstd_test(every_flipped_byte_is_detected),

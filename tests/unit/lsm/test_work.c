@@ -77,6 +77,73 @@ static void who_lets_go_last_leaves_what_remains_to_the_work(void **state)
     assert_false(lsm_work(f->db, 1 << 20));
 }
 
+static void count_wake(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+/* An iterator that goes into so many seeks, half of them backward. */
+static void seek_often(struct db_fixture *f, unsigned tree, unsigned count)
+{
+    const struct lsm_iter_options options = {.lower = slice_make(NULL, 0)};
+    lsm_read_begin(f->reader);
+    struct lsm_iter *iter = lsm_iter_open(f->reader, tree, &options);
+    for (unsigned i = 0; i < count; i++) {
+        if (i % 2)
+            lsm_iter_seek(iter, slice_from("b"));
+        else
+            lsm_iter_seek_for_prev(iter, slice_from("b"));
+        assert_true(lsm_iter_valid(iter));
+    }
+    lsm_iter_close(iter);
+    lsm_read_end(f->reader);
+}
+
+static uint64_t l0_count(struct db_fixture *f, unsigned tree)
+{
+    struct lsm_stats stats;
+    while (lsm_work(f->db, 1 << 20))
+        ;
+    lsm_get_stats(f->db, &stats);
+    return stats.trees[tree].l0_count;
+}
+
+static void tables_that_many_seeks_go_into_are_merged(void **state)
+{
+    struct db_fixture *f = *state;
+    unsigned wakes = 0;
+    f->options.work_ready = count_wake;
+    f->options.context = &wakes;
+    db_fixture_reopen(f);
+    for (int i = 0; i < 2; i++) {
+        for (unsigned tree = 0; tree < 2; tree++) {
+            db_fixture_put(f, tree, "a", "1");
+            db_fixture_put(f, tree, "b", "2");
+            db_fixture_put(f, tree, "c", "3");
+        }
+        db_fixture_work(f, false);
+    }
+    seek_often(f, 0, 999);
+    seek_often(f, 1, 999);
+    assert_int_equal(l0_count(f, 0), 2);
+    wakes = 0;
+    seek_often(f, 0, 1);
+    assert_int_equal(wakes, 0); /* whoever looks round finds it */
+    assert_int_equal(l0_count(f, 0), 0);
+    seek_often(f, 0, 5000); /* there is one table: these count for nothing */
+    db_fixture_put(f, 0, "b", "4");
+    db_fixture_work(f, false);
+    seek_often(f, 0, 1); /* the reader comes to the newest view */
+    assert_int_equal(l0_count(f, 0), 1);
+    wakes = 0;
+    seek_often(f, 0, 4094);
+    assert_int_equal(wakes, 0);
+    seek_often(f, 0, 1);
+    assert_int_equal(wakes, 1);
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "4");
+    assert_int_equal(l0_count(f, 1), 2); /* runs wait for more of them */
+}
+
 /* Blocks are large and small once compressed, so what the table being built has so far is a bad guess. */
 static void a_merge_of_runs_that_fit_into_one_table_makes_one(void **state)
 {
@@ -106,6 +173,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_lets_go_last_leaves_what_remains_to_the_work,
                                         db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(tables_that_many_seeks_go_into_are_merged, db_fixture_setup,
+                                        db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_merge_of_runs_that_fit_into_one_table_makes_one,
                                         db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_merge_of_range_deletions_alone_that_fails_is_tried_again,
