@@ -39,6 +39,10 @@ CFLAGS := $(CFLAGS) $(QUICK) -fsanitize=thread
 LDFLAGS += -fsanitize=thread $(QUICK_LD)
 endif
 
+# The server is optimised as a whole, from objects of its own: most of what a command runs through are short
+# functions of other files. LTO=no links it from the layers' archives, as tests and benches of layers are.
+LTO ?= $(if $(VARIANT),no,yes)
+
 # Counters at every line, see `make coverage`; nothing is inlined or moved, so that lines are lines. What
 # gcc warns of depends on how much it optimises.
 ifeq ($(VARIANT),coverage)
@@ -147,7 +151,7 @@ $(B)/obj/utils/%.o: utils/%.c Makefile
 $(B)/obj/tests/unit/%.o $(B)/obj/tests/server/%.o: CFLAGS += $(TEST_CFLAGS)
 
 # The one file that knows the library, made anew when it comes or goes.
-ZSTD_OBJECTS := $(B)/obj/lsm/compression.o $(B)/obj/library/lsm/compression.o
+ZSTD_OBJECTS := $(patsubst %,$(B)/obj/%/compression.o,lsm lto/lsm library/lsm)
 $(ZSTD_OBJECTS): CPPFLAGS += $(ZSTD_FLAGS)
 $(ZSTD_OBJECTS) $(B)/cordwood.pc: $(B)/obj/zstd-$(ZSTD)
 $(B)/obj/zstd-$(ZSTD):
@@ -156,7 +160,7 @@ $(B)/obj/zstd-$(ZSTD):
 	@touch $@
 
 # What knows OpenSSL, tests included.
-TLS_OBJECTS := $(patsubst %,$(B)/obj/%.o,server/tls_context server/tls_session tests/lib/tls_peer tests/lib/tls_client \
+TLS_OBJECTS := $(patsubst %,$(B)/obj/%.o,server/tls_context server/tls_session lto/server/tls_context lto/server/tls_session tests/lib/tls_peer tests/lib/tls_client \
 	$(addprefix tests/,unit/server/test_tls_context unit/server/test_tls_session server/test_tls server/test_held_replies fuzz/fuzz_tls))
 $(TLS_OBJECTS): CPPFLAGS += $(TLS_FLAGS)
 $(TLS_OBJECTS): $(B)/obj/tls-$(TLS)
@@ -165,9 +169,24 @@ $(B)/obj/tls-$(TLS):
 	@rm -f $(B)/obj/tls-*
 	@touch $@
 
-$(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server))
+ifeq ($(LTO),yes)
+LTO_OBJECTS := $(patsubst src/%.c,$(B)/obj/lto/%.o,src/server/main.c $(foreach layer,$(LIBS_server),$(call sources,$(layer))))
+$(B)/obj/lto/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -flto -MMD -MP -c $< -o $@
+$(B)/cordwood-server: $(LTO_OBJECTS) $(B)/obj/lto-yes
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -O2 -flto=auto $(LTO_OBJECTS) -o $@ $(SYSTEM_LIBS)
+else
+$(B)/cordwood-server: $(B)/obj/server/main.o $(call libs_of,$(LIBS_server)) $(B)/obj/lto-$(LTO)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o %.a,$^) -o $@ $(SYSTEM_LIBS)
+endif
+$(B)/obj/lto-$(LTO):
+	@mkdir -p $(@D)
+	@rm -f $(B)/obj/lto-*
+	@touch $@
 $(B)/cordwood: $(B)/obj/tool/main.o $(call libs_of,$(LIBS_tool))
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(SYSTEM_LIBS)
