@@ -314,6 +314,24 @@ static void what_finds_no_room_to_be_given_back_goes_later(void **state)
     }
 }
 
+static void builds_end_in_any_order(void **state)
+{
+    struct object_build builds[3];
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        (void)build_string(&builds[i]);
+    assert_int_equal(ms.store->build_count, 3);
+    link_string(&builds[1], "k");
+    object_build_release(&builds[1]);
+    object_build_release(&builds[2]);
+    assert_int_equal(ms.store->build_count, 1);
+    expect_sound();
+    object_build_release(&builds[0]);
+    assert_false(has_list());
+    assert_int_equal(count_parts(), PIECES);
+    check_string("k");
+}
+
 static void there_are_so_many_builds_at_once_and_no_more(void **state)
 {
     static struct object_build builds[STORE_BUILDS_MAX + 1];
@@ -402,6 +420,7 @@ int main(void)
         TEST(what_a_crash_leaves_unlinked_is_given_back_at_the_start),
         TEST(a_database_that_is_emptied_or_swapped_takes_no_build),
         TEST(what_finds_no_room_to_be_given_back_goes_later),
+        TEST(builds_end_in_any_order),
         TEST(there_are_so_many_builds_at_once_and_no_more),
         TEST(without_memory_nothing_is_put),
         TEST(what_a_full_batch_runs_into_is_said),
