@@ -24,9 +24,8 @@ enum status list_locate(struct access *access, const struct list *list, uint64_t
 {
     uint64_t below, above;
     assert(index < list->count);
+    assert(list->is_sparse);
     *place = (struct list_place){list->head + index, 0, 1};
-    if (!list->is_sparse)
-        return STATUS_OK;
     list_count_outside(list, &below, &above);
     if (index < below)
         return STATUS_OK;

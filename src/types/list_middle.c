@@ -243,15 +243,13 @@ struct removal {
     size_t kept_changes, kept_doomed; /* of the edit, without those of `far` */
 };
 
-static enum status note_match(const struct list_cursor *cursor, bool is_near,
-                              struct removal *removal, struct list_edit *edit)
+/* The cursor stands at an element that is equal to the search's value. */
+static enum status note_match(const struct search *search, bool is_near, struct removal *removal,
+                              struct list_edit *edit)
 {
-    uint64_t bytes, pieces;
+    const struct list_cursor *cursor = &search->cursor;
     struct list_key key;
-    enum status status = list_record_size(cursor->record, &bytes, &pieces);
-    if (status)
-        return status;
-    *(is_near ? &removal->near_weight : &removal->far_weight) += list_weight(bytes);
+    *(is_near ? &removal->near_weight : &removal->far_weight) += list_weight(search->value.size);
     *(is_near ? &removal->near : &removal->far) += 1;
     if (is_near)
         return STATUS_OK;
@@ -281,7 +279,7 @@ static enum status find_all(struct search *search, struct removal *removal, stru
         is_near = is_near && is_equal;
         left -= is_equal;
         if (!status && is_equal)
-            status = note_match(&search->cursor, is_near, removal, edit);
+            status = note_match(search, is_near, removal, edit);
         else if (!status)
             note_other(removal, edit);
         if (status)

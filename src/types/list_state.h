@@ -129,12 +129,12 @@ void list_drop_pieces(struct access *access, uint8_t *key, size_t key_size, uint
 
 /* ---- list_cursor.c --------------------------------------------------------------------------- */
 
-/* Where an element of a list by position lies: in which slot, which of how many. */
+/* Where an element lies: in which slot, which of how many. */
 struct list_place {
     uint64_t position;
     uint64_t offset, count;
 };
-/* Element `index` < count. In the zone a record a level. */
+/* Element `index` < count of a sparse list. In the zone a record a level. */
 enum status list_locate(struct access *access, const struct list *list, uint64_t index,
                         struct list_place *place);
 

@@ -403,6 +403,8 @@ static void a_map_to_go_back_to_that_cannot_be_read_is_told_by_every_verb(void *
     assert_int_equal(get(&ms.access, "b", &value), STATUS_IO);
     assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_IO);
     assert_int_equal(keyspace_scan(&ms.access, 0, 10, &next, see_no_key, NULL), STATUS_IO);
+    assert_int_equal(keyspace_random(&ms.access, (const uint64_t[2]){1, 2}, see_no_key, NULL),
+                     STATUS_IO);
     assert_int_equal(access_select(&ms.access, 1), STATUS_IO);
     memory_store_end(&ms);
     vfs_fault_fail(ms.vfs, 0, 0, STATUS_OK, false);

@@ -744,6 +744,39 @@ static void expired_keys_do_not_come_up(void **state)
     assert_int_equal(seen.count, 20);
 }
 
+/* A cache of one byte holds a block until the next one: other keys are looked up before. */
+static void counts_that_cannot_be_read_are_said(void **state)
+{
+    enum { KEYS = 200 };
+    uint64_t keys = 77, expires;
+    char key[16], value[500] = "";
+    (void)state;
+    ms.options.block_cache_bytes = 1;
+    ms.options.block_bytes = 512;
+    memset(value, 'v', sizeof value - 1);
+    memory_store_reopen(&ms);
+    memory_store_write(&ms);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        set(key, value);
+    }
+    memory_store_end(&ms);
+    memory_store_work(&ms, true);
+    memory_store_reopen(&ms);
+    memory_store_read(&ms);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        expect(key, value);
+    }
+    vfs_fault_fail(ms.vfs, 1u << VFS_CALL_READ, 1, STATUS_IO, true);
+    assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_IO);
+    assert_int_equal(keys, 77);
+    vfs_fault_fail(ms.vfs, 0, 0, STATUS_OK, false);
+    assert_int_equal(keyspace_count(&ms.access, &keys, &expires), STATUS_OK);
+    assert_int_equal(keys, KEYS);
+    memory_store_end(&ms);
+}
+
 static void a_damaged_header_is_found_and_named(void **state)
 {
     struct object object;
@@ -845,6 +878,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_only_key_comes_up_whatever_the_bits_are, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(expired_keys_do_not_come_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(counts_that_cannot_be_read_are_said, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_header_is_found_and_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_scan_over_what_is_no_key_of_a_database_says_so, setup,
                                         teardown),

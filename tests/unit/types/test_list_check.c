@@ -132,6 +132,9 @@ static void elements_are_compared_with_the_slots(void **state)
     put(element_key(first + 7, label_a, -1), "\000c", 2);
     expect_fault("a position has too many elements");
     put(element_key(first + 7, label_a, -1), NULL, 0);
+    put(element_key(first + 10, label_a, -1), "\000c", 2);
+    expect_fault("a position has too many elements");
+    put(element_key(first + 10, label_a, -1), NULL, 0);
     put(element_key(first + 8, 0x01000000, -1), "\000c", 2);
     expect_fault("a part of the list is none");
     put(element_key(first + 8, 0x01000000, -1), NULL, 0);
@@ -305,6 +308,88 @@ static void readers_refuse_what_does_not_fit(void **state)
     expect_list("l", "0 1 3 4 a b 5 6 7 8 9 x*600");
 }
 
+/* Of slots none of which has an element, up to beyond the list's end. */
+static void a_walk_does_not_go_beyond_the_end(void **state)
+{
+    struct buffer words = {0};
+    (void)state;
+    for (unsigned i = 0; i < 900; i++)
+        buffer_printf(&words, "%u ", i);
+    buffer_append_text(&words, "x*600");
+    buffer_append_byte(&words, 0);
+    push_words("l", (const char *)words.data);
+    middle(false, "5", NULL);
+    middle(false, "800", NULL);
+    put(node_key(1, first >> 16), "\3\1\4\0\2\xff\3", 7); /* the fourth node has nothing */
+    assert_int_equal(read_all(), STATUS_CORRUPT);
+    buffer_release(&words);
+}
+
+static enum status edit(enum status (*verb)(void))
+{
+    memory_store_write(&ms);
+    enum status status = verb();
+    assert_true(lsm_writer_is_empty(ms.access.writer));
+    memory_store_end(&ms);
+    return status;
+}
+
+static enum status trim_through_a_slot(void)
+{
+    return list_trim(&ms.access, slice_from("l"), 4, 9);
+}
+
+static enum status insert_before_the_zone(void)
+{
+    uint64_t length;
+    return list_insert(&ms.access, slice_from("l"),
+                       &(struct list_insertion){.pivot = slice_from("0"), .value = slice_from("y")},
+                       &length);
+}
+
+static enum status turn(void)
+{
+    return list_move(&ms.access, slice_from("l"), LIST_LEFT, slice_from("l"), LIST_RIGHT, &visitor);
+}
+
+static enum status push_left(void)
+{
+    uint64_t length;
+    struct slice value = slice_from("y");
+    return list_push(&ms.access, slice_from("l"), LIST_LEFT, &value, 1, false, &length);
+}
+
+static void pop_left(uint64_t count)
+{
+    memory_store_write(&ms);
+    assert_int_equal(list_pop(&ms.access, slice_from("l"), LIST_LEFT, count, &visitor), STATUS_OK);
+    memory_store_end(&ms);
+}
+
+static void what_is_to_change_is_found_damaged_before_anything_is_written(void **state)
+{
+    struct slice value;
+    (void)state;
+    make_list();
+    put(element_key(first + 4, 0, -1), "", 0);
+    assert_int_equal(edit(trim_through_a_slot), STATUS_CORRUPT);
+    put(element_key(first + 4, 0, -1), "\0004", 2);
+    put(node_key(0, first >> 8), "\2", 1);
+    assert_int_equal(edit(insert_before_the_zone), STATUS_CORRUPT);
+    pop_left(1);
+    assert_int_equal(edit(turn), STATUS_CORRUPT);
+    put(node_key(0, first >> 8), "\4\0\2\1\2\0\2\4", 8);
+    pop_left(3);
+    expect_list("l", "a b 5 6 7 8 9 x*600"); /* 3 is dead in the zone */
+    change_header(8, -1);
+    memory_store_read(&ms);
+    assert_int_equal(list_index(&ms.access, slice_from("l"), 0, &value), STATUS_CORRUPT);
+    memory_store_end(&ms);
+    change_header(8, 1);
+    put(node_key(0, first >> 8), "\2", 1);
+    assert_int_equal(edit(push_left), STATUS_CORRUPT);
+}
+
 /* ---- Repairs. -------------------------------------------------------------------------------- */
 
 static void say(void *context, const char *line)
@@ -427,6 +512,8 @@ int main(void)
         TEST(pieces_of_an_inserted_element_are_compared),
         TEST(a_dense_list_has_no_labels_and_no_slots),
         TEST(readers_refuse_what_does_not_fit),
+        TEST(a_walk_does_not_go_beyond_the_end),
+        TEST(what_is_to_change_is_found_damaged_before_anything_is_written),
         TEST(a_list_whose_slots_are_lost_is_whole_after_a_repair),
         TEST(a_sparse_list_goes_on_without_its_lost_elements),
         TEST(a_repair_of_a_sparse_list_brings_nothing_back),

@@ -588,6 +588,42 @@ static void a_trim_of_a_sparse_list_cuts_through_slots(void **state)
     expect_list("l", "l b r");
 }
 
+/* Several changes of one place are one: by a removal, and by a trim at both of its sides. */
+static void a_place_loses_several_of_its_elements_at_once(void **state)
+{
+    (void)state;
+    push_words("l", "0 1 2 3 4 5 6 7 8 9 x*600");
+    for (uint64_t i = 0; i < 7; i++)
+        expect_insert("l", AFTER, "3", i % 2 ? "a" : "b", 12 + i);
+    expect_list("l", "0 1 2 3 b a b a b a b 4 5 6 7 8 9 x*600");
+    assert_int_equal(removed_from("l", 2, "a"), 2);
+    expect_list("l", "0 1 2 3 b b b a b 4 5 6 7 8 9 x*600");
+    expect_sound();
+    trim(5, 7);
+    expect_list("l", "b b a");
+    expect_sound();
+}
+
+/* Nodes of the slots say of all these places at once that they have no element. */
+static void a_long_gap_is_passed_over_in_either_direction(void **state)
+{
+    struct buffer words = {0};
+    (void)state;
+    for (unsigned i = 0; i < 1500; i++)
+        buffer_printf(&words, "%s ", i < 10 || i >= 1490 ? "other" : "same");
+    buffer_append_text(&words, "x*600");
+    buffer_append_byte(&words, 0);
+    push_words("l", (const char *)words.data);
+    assert_int_equal(removed_from("l", 0, "same"), 1480);
+    assert_int_equal(form_of("l"), 2);
+    expect_list("l", "other other other other other other other other other other "
+                     "other other other other other other other other other other x*600");
+    assert_found("19", "other", .rank = 20);
+    assert_found("0", "other", .rank = -20);
+    expect_sound();
+    buffer_release(&words);
+}
+
 /* The zone grows over places that were passed before: from above, and from below. */
 static void a_zone_that_grows_over_dead_places_counts_them(void **state)
 {
@@ -678,6 +714,8 @@ int main(void)
         TEST(the_ends_of_a_sparse_list_are_as_cheap_as_a_dense_ones),
         TEST(what_was_popped_of_a_sparse_list_does_not_pile_up),
         TEST(a_trim_of_a_sparse_list_cuts_through_slots),
+        TEST(a_place_loses_several_of_its_elements_at_once),
+        TEST(a_long_gap_is_passed_over_in_either_direction),
         TEST(a_zone_that_grows_over_dead_places_counts_them),
         TEST(an_index_of_a_sparse_list_costs_a_few_reads),
     };

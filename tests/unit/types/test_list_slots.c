@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "types/list_slots.h"
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "lib/memory_store.h"
 #include "lib/seed.h"
@@ -120,6 +121,7 @@ static void a_slot_counts_one_more_or_none(void **state)
     assert_int_equal(rank_of(MIDDLE + 8), 4);
     uint64_t position, offset;
     assert_int_equal(slots_select(&slots, 4, &position, &offset), STATUS_CORRUPT);
+    assert_int_equal(slots_select(&slots, 1000, &position, &offset), STATUS_CORRUPT);
     assert_int_equal(node_count(), 1);
     memory_store_end(&ms);
 }
@@ -307,6 +309,45 @@ static void changes_of_one_plan_follow_each_other(void **state)
     memory_store_end(&ms);
 }
 
+/* A root that has nothing to say any more, and then has again. */
+static void a_node_that_a_plan_deletes_is_empty_for_its_next_change(void **state)
+{
+    struct slot_plan plan = {.known = 0};
+    (void)state;
+    change_one(MIDDLE + 10, 1);
+    memory_store_write(&ms);
+    assert_int_equal(slots_plan_changes(&slots, &(struct slot_change){MIDDLE + 10, -1}, 1, &plan),
+                     STATUS_OK);
+    assert_int_equal(slots_plan_clear(&slots, MIDDLE + 11, MIDDLE + 12, &plan), STATUS_OK);
+    slots_apply(&slots, &plan);
+    slot_plan_release(&plan);
+    memory_store_end(&ms);
+    memory_store_read(&ms);
+    assert_int_equal(count_at(MIDDLE + 10), 1);
+    assert_int_equal(count_at(MIDDLE + 11), 0);
+    assert_int_equal(rank_of(MIDDLE + 13), 1);
+    assert_int_equal(node_count(), 1);
+    memory_store_end(&ms);
+}
+
+static void a_plan_without_memory_is_refused(void **state)
+{
+    enum { FAR = 6000 };
+    static struct slot_change changes[FAR];
+    struct slot_plan plan = {.known = 0};
+    struct slots copy = slots;
+    (void)state;
+    for (size_t i = 0; i < FAR; i++)
+        changes[i] = (struct slot_change){MIDDLE + 256 * i, 1}; /* a node each */
+    memory_store_write(&ms);
+    memory_fail_try(1, true);
+    assert_int_equal(slots_plan_changes(&copy, changes, FAR, &plan), STATUS_NO_MEMORY);
+    memory_fail_try(0, false);
+    slot_plan_release(&plan);
+    assert_true(lsm_writer_is_empty(ms.access.writer));
+    memory_store_end(&ms);
+}
+
 /* ---- Damage. --------------------------------------------------------------------------------- */
 
 static struct slice node_key(uint8_t at[OBJECT_PREFIX_BYTES + 10], uint8_t level, uint64_t position)
@@ -340,6 +381,7 @@ static enum status status_of_all(void)
     enum status status = slots_verify(&slots, &number);
     (void)slots_look(&slots, MIDDLE + 3, &span);
     (void)slots_rank(&slots, MIDDLE + 1001, &number);
+    (void)slots_select(&slots, 251, &number, &number);
     (void)slots_select(&slots, 500, &number, &number);
     memory_store_end(&ms);
     memory_store_write(&ms);
@@ -368,7 +410,9 @@ static void damaged_nodes_are_refused(void **state)
         {0, "\x84\x04\1", 3}, /* 258 slots */
         {0, "\2\2", 2},       /* another sum than the node above has of it */
         {0, "\2\x82\x80\x80\x80\x80\x80\x80\x01", 9}, /* more than can be */
+        {0, "\6\0\4\1", 4},   /* of fewer elements than the node above has of it */
         {1, "\2\2", 2},       /* a child without record is empty or has nothing to say */
+        {1, "\2\xff\x03", 3}, /* an empty one that begins below the zone */
         {1, "\3\xff\x03", 3}, /* one with a record is not empty */
     };
     (void)state;
@@ -392,6 +436,26 @@ static void damaged_nodes_are_refused(void **state)
         buffer_release(&old);
     }
     assert_int_equal(status_of_all(), STATUS_OK);
+}
+
+/* Two roots, whose levels do not suffice for what is to come. */
+static void a_damaged_root_is_met_where_it_is_counted_or_sinks(void **state)
+{
+    struct slot_plan plan = {.known = 0};
+    uint64_t rank;
+    (void)state;
+    change_one(MIDDLE - 3, 1);
+    change_one(MIDDLE + 3, 1);
+    put_node(0, MIDDLE - 3, "\2", 1);
+    memory_store_write(&ms);
+    assert_int_equal(slots_rank(&slots, MIDDLE + 4, &rank), STATUS_CORRUPT);
+    assert_int_equal(slots_plan_changes(&slots, &(struct slot_change){MIDDLE + 5000, 1}, 1, &plan),
+                     STATUS_CORRUPT);
+    assert_int_equal(slots_plan_clear(&slots, MIDDLE + 5000, MIDDLE + 5001, &plan), STATUS_CORRUPT);
+    assert_int_equal(plan.nodes.size, 0);
+    assert_int_equal(slots.high, MIDDLE + 3);
+    slot_plan_release(&plan);
+    memory_store_end(&ms);
 }
 
 static void a_slot_cannot_lose_what_it_has_not(void **state)
@@ -427,10 +491,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_slot_counts_one_more_or_none),   TEST(a_wider_zone_needs_more_levels),
-        TEST(uniform_nodes_have_no_record),     TEST(a_full_root_is_taken_in_by_the_next_level),
-        TEST(the_tree_says_what_an_array_says), TEST(changes_of_one_plan_follow_each_other),
-        TEST(damaged_nodes_are_refused),        TEST(a_slot_cannot_lose_what_it_has_not),
+        TEST(a_slot_counts_one_more_or_none),
+        TEST(a_wider_zone_needs_more_levels),
+        TEST(uniform_nodes_have_no_record),
+        TEST(a_full_root_is_taken_in_by_the_next_level),
+        TEST(the_tree_says_what_an_array_says),
+        TEST(changes_of_one_plan_follow_each_other),
+        TEST(a_node_that_a_plan_deletes_is_empty_for_its_next_change),
+        TEST(a_plan_without_memory_is_refused),
+        TEST(damaged_nodes_are_refused),
+        TEST(a_damaged_root_is_met_where_it_is_counted_or_sinks),
+        TEST(a_slot_cannot_lose_what_it_has_not),
         TEST(a_record_is_told_from_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,6 +314,25 @@ static void what_finds_no_room_to_be_given_back_goes_later(void **state)
     }
 }
 
+static void builds_end_in_any_order(void **state)
+{
+    struct object_build builds[3];
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        begin(&builds[i], false);
+        assert_int_equal(put_piece(&builds[i], i), STATUS_OK);
+        assert_int_equal(object_build_spill(&builds[i]), STATUS_OK);
+    }
+    assert_int_equal(count_parts(), 3);
+    for (int i = 2; i >= 0; i--) {
+        object_build_release(&builds[i]);
+        assert_int_equal(ms.store->build_count, i);
+        assert_int_equal(count_parts(), i);
+        expect_sound();
+    }
+    assert_false(has_list());
+}
+
 static void there_are_so_many_builds_at_once_and_no_more(void **state)
 {
     static struct object_build builds[STORE_BUILDS_MAX + 1];
@@ -402,6 +421,7 @@ int main(void)
         TEST(what_a_crash_leaves_unlinked_is_given_back_at_the_start),
         TEST(a_database_that_is_emptied_or_swapped_takes_no_build),
         TEST(what_finds_no_room_to_be_given_back_goes_later),
+        TEST(builds_end_in_any_order),
         TEST(there_are_so_many_builds_at_once_and_no_more),
         TEST(without_memory_nothing_is_put),
         TEST(what_a_full_batch_runs_into_is_said),

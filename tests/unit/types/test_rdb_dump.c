@@ -10,6 +10,8 @@
 #include "types/string.h"
 #include "unit/types/stream_fixture.h"
 
+#include <sys/mman.h>
+
 static struct buffer payload;
 static uint64_t asked, asked_max;
 
@@ -376,6 +378,29 @@ static void what_would_be_larger_than_allowed_is_bad_data(void **state)
     buffer_release(&value);
 }
 
+/* In memory that is never touched. */
+static void a_value_above_half_a_gibibyte_is_bad_data(void **state)
+{
+    enum { LENGTH = (512 << 20) + 1, MAPPED = LENGTH + 64 };
+    struct buffer head = {0};
+    (void)state;
+    uint8_t *value = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(value, MAP_FAILED);
+    for (int is_list = 0; is_list < 2; is_list++) {
+        buffer_clear(&head);
+        buffer_append_byte(&head, is_list ? 1 : 0);
+        if (is_list)
+            rdb_put_length(&head, 1);
+        rdb_put_length(&head, LENGTH);
+        memcpy(value, head.data, head.size);
+        assert_int_equal(restore(slice_make(value, head.size + LENGTH), "k", false),
+                         STATUS_INVALID);
+    }
+    munmap(value, MAPPED);
+    buffer_release(&head);
+}
+
 /* Small segments: filling them with zeros is what a store costs. */
 static int setup_small(void **state)
 {
@@ -399,6 +424,7 @@ int main(void)
         TEST(what_is_damaged_is_not_dumped),
         TEST(an_entry_that_no_listpack_can_hold_is_refused),
         TEST(what_would_be_larger_than_allowed_is_bad_data),
+        TEST(a_value_above_half_a_gibibyte_is_bad_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

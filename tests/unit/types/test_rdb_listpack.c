@@ -227,6 +227,25 @@ static void what_is_no_listpack_is_refused(void **state)
     assert_null(SHOW("\x07\0\0\0\1\0\xe1"));
 }
 
+/* The string's last byte but two is where the end should be: the size behind it ends as a listpack does. */
+static void a_reader_that_has_met_bad_data_goes_on_saying_so(void **state)
+{
+    enum { STRING_BYTES = 253, SIZE = 4 + 2 + 2 + STRING_BYTES + 2 };
+    uint8_t listpack[SIZE] = {0};
+    struct listpack_reader reader;
+    struct listpack_value value;
+    (void)state;
+    le32_store(listpack, SIZE);
+    le16_store(listpack + 4, 1);
+    listpack[6] = 0xe0;
+    listpack[7] = STRING_BYTES;
+    listpack[SIZE - 2] = 1;
+    listpack[SIZE - 1] = 0xff;
+    assert_int_equal(listpack_open(slice_make(listpack, SIZE), &reader), STATUS_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(listpack_next(&reader, &value), STATUS_INVALID);
+}
+
 static void any_bytes_end(void **state)
 {
     struct random random;
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(more_entries_than_can_be_counted_are_read_to_the_end),
         cmocka_unit_test(forms_that_we_do_not_write_are_read),
         cmocka_unit_test(what_is_no_listpack_is_refused),
+        cmocka_unit_test(a_reader_that_has_met_bad_data_goes_on_saying_so),
         cmocka_unit_test(any_bytes_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

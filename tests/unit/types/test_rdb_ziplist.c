@@ -93,6 +93,17 @@ static void what_is_no_ziplist_is_refused(void **state)
     assert_null(show(ZIPLIST("\0\xe0\0\0", 0, 1))); /* one that is cut */
 }
 
+/* A string that takes the end as its last byte. */
+static void a_reader_that_has_met_bad_data_goes_on_saying_so(void **state)
+{
+    struct ziplist_reader reader;
+    struct listpack_value value;
+    (void)state;
+    assert_int_equal(ziplist_open(ZIPLIST("\0\2a", 0, 1), &reader), STATUS_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ziplist_next(&reader, &value), STATUS_INVALID);
+}
+
 static void any_bytes_end(void **state)
 {
     struct random random;
@@ -113,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_an_entry_is_read),
         cmocka_unit_test(what_is_no_ziplist_is_refused),
+        cmocka_unit_test(a_reader_that_has_met_bad_data_goes_on_saying_so),
         cmocka_unit_test(any_bytes_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

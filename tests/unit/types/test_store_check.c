@@ -242,6 +242,10 @@ static void the_index_of_times_is_compared_both_ways(void **state)
     memory_store_end(&ms);
     expect_fault("database 0, key 'none': the index of times has it, and it is not there");
     memory_store_write(&ms);
+    access_put(&ms.access, TREE_PARTS, buffer_slice(&key), slice_from("more"));
+    memory_store_end(&ms);
+    expect_fault("not a key of the index of times");
+    memory_store_write(&ms);
     access_delete(&ms.access, TREE_PARTS, buffer_slice(&key));
     memory_store_end(&ms);
     buffer_release(&key);

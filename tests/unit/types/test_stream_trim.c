@@ -272,6 +272,37 @@ static void entries_that_are_missing_or_out_of_order_are_reported(void **state)
     assert_int_equal(header_now().length, 95);
 }
 
+/* The bound of a MINID needs no count of deletions, its LIMIT does. */
+static void a_limit_that_cannot_be_counted_is_said(void **state)
+{
+    struct stream stream;
+    struct stream_id id = {500, 0};
+    uint64_t removed;
+    struct stream_trim trim = {
+        .kind = STREAM_TRIM_MINID, .minid = {900, 0}, .node_entries = 100, .limit = 300};
+    (void)state;
+    add_many(1000);
+    assert_int_equal(delete_ids(&id, 1), 1);
+    memory_store_work(&ms, true);
+    ms.options.block_cache_bytes = 1;
+    for (uint64_t n = 1;; n++) {
+        memory_store_reopen(&ms);
+        uint64_t before = vfs_fault_failed_count(ms.vfs);
+        memory_store_write(&ms);
+        assert_int_equal(stream_find(&ms.access, slice_from("s"), &stream), STATUS_OK);
+        vfs_fault_fail(ms.vfs, 1u << VFS_CALL_READ, n, STATUS_IO, false);
+        enum status status = stream_trim(&ms.access, &stream, &trim, &removed);
+        bool met = vfs_fault_failed_count(ms.vfs) > before;
+        vfs_fault_fail(ms.vfs, 0, 0, STATUS_OK, false);
+        assert_int_equal(status, met ? STATUS_IO : STATUS_OK);
+        assert_true(!met || lsm_writer_is_empty(ms.access.writer));
+        memory_store_end(&ms);
+        if (!met)
+            break;
+    }
+    assert_int_equal(removed, 300);
+}
+
 /* A header by hand that states more ordinals than there are IDs between its bounds. */
 static void a_search_among_too_few_ids_ends(void **state)
 {
@@ -304,6 +335,7 @@ int main(void)
         TEST(trimming_a_large_stream_is_constant),
         TEST(trimming_one_by_one_writes_few_range_deletions),
         TEST(entries_that_are_missing_or_out_of_order_are_reported),
+        TEST(a_limit_that_cannot_be_counted_is_said),
         TEST(a_search_among_too_few_ids_ends),
         TEST(any_distribution_of_ids_is_searched),
     };

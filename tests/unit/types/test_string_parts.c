@@ -2,6 +2,7 @@
 /* Parts of strings, read and written: right, and at the cost of the pieces that they lie in. */
 #include "unit/types/string_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { STEPS = 1500, LARGE_BYTES = 8 << 20 };
@@ -399,6 +400,35 @@ static void verbs_that_cannot_read_have_written_nothing(void **state)
     buffer_release(&bytes);
 }
 
+/* They lie in other blocks than what the start reads. */
+static void many_are_not_set_where_one_cannot_be_looked_up(void **state)
+{
+    enum { KEYS = 300 };
+    static char names[KEYS][8];
+    struct slice pairs[2 * KEYS];
+    bool written = false;
+    (void)state;
+    fill_pattern(&model, 300);
+    memory_store_write(&ms);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "k%d", i);
+        pairs[2 * i] = slice_from(names[i]);
+        pairs[2 * i + 1] = buffer_slice(&model);
+        string_set(&ms.access, pairs[2 * i], pairs[2 * i + 1], NULL,
+                   &(struct string_set_options){0});
+    }
+    memory_store_end(&ms);
+    memory_store_work(&ms, true);
+    memory_store_reopen(&ms);
+    vfs_fault_fail(ms.vfs, 1u << VFS_CALL_READ, 1, STATUS_IO, true);
+    memory_store_write(&ms);
+    assert_int_equal(string_set_many(&ms.access, pairs, KEYS, false, &written), STATUS_IO);
+    assert_false(written);
+    assert_true(lsm_writer_is_empty(ms.access.writer));
+    memory_store_end(&ms);
+    vfs_fault_fail(ms.vfs, 0, 0, STATUS_OK, false);
+}
+
 static void what_there_is_no_room_for_is_refused_before_the_first_write(void **state)
 {
     struct object object;
@@ -483,6 +513,7 @@ int main(void)
         PART_TEST(a_part_of_a_large_string_costs_the_pieces_that_it_lies_in),
         PART_TEST(whoever_has_seen_enough_reads_no_further),
         PART_TEST(verbs_that_cannot_read_have_written_nothing),
+        PART_TEST(many_are_not_set_where_one_cannot_be_looked_up),
         PART_TEST(what_there_is_no_room_for_is_refused_before_the_first_write),
         PART_TEST(damaged_pieces_are_met_by_every_way_of_reading),
     };
