@@ -168,6 +168,8 @@ struct compaction_pick *reclaim_pick_covered(const struct version_tree *tables,
         turn->left = list->input_count;
     struct range_map map;
     range_map_init(&map, ranges, count, spent_max);
+    if (map.count == 0)
+        turn->left = 0; /* asked for what? a deletion that comes to count changes `newest` */
     struct compaction_pick *pick = find_covered(tables, tree, &map, spent_max);
     if (!pick && request->dead_percent && map.count > 0)
         pick = pick_dead(list, request, &map);

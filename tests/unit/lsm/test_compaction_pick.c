@@ -59,8 +59,7 @@ static void parse(struct fixture *fixture, const char *text)
     char *copy = memory_copy(text, strlen(text) + 1), *rest = NULL;
     for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         if (strncmp(line, "tree", 4) == 0) {
-            struct lsm_tree_options *tree =
-                &fixture->options.trees[fixture->version.tree_count++];
+            struct lsm_tree_options *tree = &fixture->options.trees[fixture->version.tree_count++];
             tree->compaction = strstr(line, "runs") ? LSM_TIME_RUNS : LSM_LEVELED;
             tree->cold_compression = strstr(line, "zstd") ? LSM_ZSTD : LSM_LZ4;
             fixture->options.tree_count = fixture->version.tree_count;
@@ -429,6 +428,34 @@ static void all_runs_are_asked_when_little_is_written(void **state)
     release(&fixture);
 }
 
+/* Somebody reads below all deletions. */
+static void no_run_is_asked_while_no_deletion_counts(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct buffer asked = {0};
+    parse(&fixture, "tree 0 runs\nL1 16: a-z 1 @64\nL1 14: a-z 1 @63");
+    fixture.ranges[0] = (struct range_delete){slice_from("b"), slice_from("d"), 70};
+    struct compaction_request request = {.oldest_read = 80,
+                                         .durable = 1000,
+                                         .ranges = {fixture.ranges},
+                                         .range_counts = {1},
+                                         .dead_percent = dead_if_old,
+                                         .context = &asked,
+                                         .quiet = true};
+    assert_next_pick(&fixture, request, "none");
+    assert_int_equal(asked.size, strlen(" 14 16"));
+    request.oldest_read = 65;
+    assert_next_pick(&fixture, request, "none");
+    assert_false(fixture.memory.is_asking); /* whoever works may rest */
+    assert_int_equal(asked.size, strlen(" 14 16"));
+    request.oldest_read = 80;
+    assert_next_pick(&fixture, request, "none");
+    assert_int_equal(asked.size, strlen(" 14 16 14 16"));
+    buffer_release(&asked);
+    release(&fixture);
+}
+
 static void assert_quiet_pick(const char *version, lsn_t oldest_read, const char *expected)
 {
     struct fixture fixture;
@@ -502,6 +529,7 @@ int main(void)
         cmocka_unit_test(uncovered_tables_are_looked_through_again_after_a_change),
         cmocka_unit_test(merged_runs_are_asked_in_turn_for_their_dead_part),
         cmocka_unit_test(all_runs_are_asked_when_little_is_written),
+        cmocka_unit_test(no_run_is_asked_while_no_deletion_counts),
         cmocka_unit_test(deletions_sink_when_little_is_written),
         cmocka_unit_test(levels_are_kept_in_proportion_when_little_is_written),
         cmocka_unit_test(debt_is_the_length_of_level_0),
