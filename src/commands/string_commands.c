@@ -232,11 +232,21 @@ enum status getex_command(struct command_context *c)
 
 /* ---- Many keys --------------------------------------------------------------------------------- */
 
+static void prefetch_some(struct command_context *c, size_t first)
+{
+    size_t left = c->count - first;
+    if (left > 1)
+        keyspace_prefetch_own(c->access, c->arguments + first,
+                              left < KEYSPACE_PREFETCH_MAX ? left : KEYSPACE_PREFETCH_MAX);
+}
+
 enum status mget_command(struct command_context *c)
 {
     resp_array(c->reply, c->count - 1);
     for (size_t i = 1; i < c->count; i++) {
         struct object object;
+        if (i % KEYSPACE_PREFETCH_MAX == 1)
+            prefetch_some(c, i);
         enum status status = command_lookup(
             c, keyspace_find_type(c->access, c->arguments[i], OBJECT_STRING, &object));
         if (status == STATUS_NOT_FOUND || status == STATUS_WRONG_TYPE)

@@ -193,7 +193,7 @@ void lsm_reader_reset_revealed(struct lsm_reader *reader);
 
 enum { LSM_PREFETCH_MAX = 16 };
 /* Up to LSM_PREFETCH_MAX keys will be read or written soon: what memtables hold of them is brought toward the
- * processor. Only a hint. `reader` is not active, or NULL when the caller holds the write lock. */
+ * processor. Only a hint. `reader`: NULL when the caller holds the write lock. */
 void lsm_prefetch(struct lsm *db, struct lsm_reader *reader, unsigned tree, const struct slice *keys,
                   size_t count);
 

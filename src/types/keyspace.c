@@ -39,15 +39,13 @@ static void make_tree_key(struct access *access, struct slice key)
     tree_key_encode(made, access->generation, store_key_position(store, key), key);
 }
 
-void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
-                       const struct slice *keys, size_t count)
+static void prefetch(const struct access *access, struct lsm_reader *reader, uint32_t generation,
+                     const struct slice *keys, size_t count)
 {
     const struct store *store = access->store;
     uint8_t bytes[KEYSPACE_PREFETCH_MAX][TREE_KEY_PREFIX_BYTES + PREFETCH_KEY_BYTES_MAX];
     struct slice tree_keys[KEYSPACE_PREFETCH_MAX];
-    uint32_t generation = atomic_load_explicit(&store->published[database], memory_order_relaxed);
     size_t taken = 0;
-    assert(!access->open);
     assert(count <= KEYSPACE_PREFETCH_MAX);
     for (size_t i = 0; i < count; i++) {
         if (keys[i].size == 0 || keys[i].size > PREFETCH_KEY_BYTES_MAX)
@@ -58,7 +56,22 @@ void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
         memcpy(at + TREE_KEY_PREFIX_BYTES, keys[i].data, keys[i].size);
         tree_keys[taken++] = slice_make(at, TREE_KEY_PREFIX_BYTES + keys[i].size);
     }
-    lsm_prefetch(store->engine, is_locked ? NULL : access->own_reader, TREE_KEYS, tree_keys, taken);
+    lsm_prefetch(store->engine, reader, TREE_KEYS, tree_keys, taken);
+}
+
+void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
+                       const struct slice *keys, size_t count)
+{
+    assert(!access->open);
+    prefetch(access, is_locked ? NULL : access->own_reader,
+             atomic_load_explicit(&access->store->published[database], memory_order_relaxed), keys,
+             count);
+}
+
+void keyspace_prefetch_own(struct access *access, const struct slice *keys, size_t count)
+{
+    assert(access->open);
+    prefetch(access, access->reader, access->generation, keys, count);
 }
 
 /* Gives the space of everything stored under the object's id back. */

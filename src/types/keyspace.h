@@ -27,6 +27,8 @@ enum { KEYSPACE_PREFETCH_MAX = 16 };
  * is not open. `is_locked`: the caller holds the engine's write lock. */
 void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
                        const struct slice *keys, size_t count);
+/* The same of an open access, for keys that it will find itself. */
+void keyspace_prefetch_own(struct access *access, const struct slice *keys, size_t count);
 
 /* STATUS_NOT_FOUND when missing or expired. In a write access an expired key is deleted first (a
  * logged deletion, fact "expired", x). */

@@ -836,9 +836,44 @@ static void a_store_without_numbers_left_refuses_to_flush(void **state)
     buffer_release(&value);
 }
 
+static void hints_change_nothing(void **state)
+{
+    static char long_name[1000];
+    struct slice keys[KEYSPACE_PREFETCH_MAX];
+    (void)state;
+    memset(long_name, 'k', sizeof long_name - 1);
+    for (size_t i = 0; i < KEYSPACE_PREFETCH_MAX; i++)
+        keys[i] = slice_from(i == 0 ? "" : i == 1 ? long_name : i % 2 ? "here" : "missing");
+    keyspace_prefetch(&ms.access, 0, false, keys, KEYSPACE_PREFETCH_MAX);
+    memory_store_write(&ms);
+    keyspace_prefetch_own(&ms.access, keys, KEYSPACE_PREFETCH_MAX);
+    set("here", "1");
+    set(long_name, "2");
+    set("", "3");
+    keyspace_prefetch_own(&ms.access, keys, KEYSPACE_PREFETCH_MAX);
+    expect("here", "1");
+    memory_store_end(&ms);
+    for (int is_in_table = 0; is_in_table < 2; is_in_table++) {
+        keyspace_prefetch(&ms.access, 0, false, keys, KEYSPACE_PREFETCH_MAX);
+        memory_store_read(&ms);
+        keyspace_prefetch_own(&ms.access, keys, KEYSPACE_PREFETCH_MAX);
+        keyspace_prefetch_own(&ms.access, keys, 0);
+        expect("here", "1");
+        expect("missing", NULL);
+        expect(long_name, "2");
+        expect("", "3");
+        memory_store_end(&ms);
+        lsm_lock(store_engine(ms.store));
+        keyspace_prefetch(&ms.access, 0, true, keys, KEYSPACE_PREFETCH_MAX);
+        lsm_unlock(store_engine(ms.store));
+        memory_store_work(&ms, true);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(hints_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_set_is_found_counted_and_deleted, setup, teardown),
         cmocka_unit_test_setup_teardown(many_keys_are_deleted_in_order_and_each_once, setup,
                                         teardown),
