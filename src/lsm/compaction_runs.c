@@ -8,7 +8,12 @@
 
 #include <stdlib.h>
 
-enum { RUNS_MERGED_LEVEL = 2 /* where everything goes on request */ };
+enum {
+    RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
+    /* Tables that follow each other are left from this share of table_bytes_max on: a memtable's worth of log lines,
+     * a twentieth of its size. */
+    FOLLOWING_SHARE = 32,
+};
 
 static int compare_smallest(const void *a, const void *b)
 {
@@ -25,7 +30,7 @@ static bool follow_each_other(const struct compaction_pick *pick, const struct l
     bool follow = true;
     for (size_t i = 0; i < pick->input_count && follow; i++) {
         const struct table_properties *properties = &sorted[i].table->properties;
-        follow = is_large(sorted[i].table, options);
+        follow = properties->file_bytes >= options->table_bytes_max / FOLLOWING_SHARE;
         if (i > 0 && slice_compare(largest_of(sorted[i - 1].table),
                                    buffer_slice(&properties->smallest)) >= 0)
             follow = false;

@@ -241,9 +241,12 @@ static void large_runs_that_follow_each_other_are_moved(void **state)
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
                 "L0 4: h-i 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: move L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
-    /* One is small; one overlaps. */
+    /* One has just enough; one is small; one overlaps. */
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
-                "L0 4: h-i 3\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "L0 4: h-i 2\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "tree 0: move L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+    assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
+                "L0 4: h-i 1\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
                 "L0 4: h-j 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
