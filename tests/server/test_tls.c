@@ -438,6 +438,7 @@ static void a_client_that_is_killed_is_told_the_end(void **state)
     START_TLS(f, NULL);
     open_client(&client);
     EXPECT(f, &client.plain, "+OK", "CLIENT", "SETNAME", "victim");
+    EXPECT(f, &f->client, "+PONG", "PING"); /* the server has accepted it */
     EXPECT(f, &client.plain, ":1", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     assert_true(resp_client_sees_close(&f->client));
     resp_client_close(&f->client);
