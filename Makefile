@@ -388,7 +388,7 @@ $(B)/tests/stress/hostile: $(B)/obj/tests/stress/hostile.o $(B)/libtests.a $(cal
 # Tests in which several threads meet: all that need a look by ThreadSanitizer. Left out are those of one client after
 # another, whose server's threads meet as they do in the rest.
 ONE_CLIENT := $(patsubst %,tests/%.c,unit/commands/test_strings unit/commands/test_copy_commands $(addprefix server/test_, \
-	client_memory config_flags dump_restore json logs protected_mode tool))
+	client_memory config_flags dump_restore json logs protected_mode tool transcripts))
 CONCURRENT_SOURCES := $(filter-out $(ONE_CLIENT),$(shell grep -lsE \
 	'pthread_create|server_create|test_server_start|server_fixture.h' $(UNIT_SOURCES) $(BIG_SOURCES)))
 CONCURRENT_TESTS := $(call test_program,$(CONCURRENT_SOURCES))
