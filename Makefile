@@ -509,5 +509,7 @@ help: ## this list
 clean: ## remove everything built
 	rm -rf build
 
-.SECONDARY:
+# Objects that a rule makes on the way to a test are kept. (.SECONDARY: would do it too, and remake nothing for an
+# object or a choice's note, obj/lto-yes, that is missing.)
+.PRECIOUS: $(B)/obj/%.o $(B)/obj/tests/%.o $(B)/obj/utils/%.o $(B)/obj/lto/%.o $(B)/obj/library/%.o
 -include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')
