@@ -92,7 +92,7 @@ static void a_logfile_takes_the_messages(void **state)
     assert_non_null(strstr(text, "Ready"));
 }
 
-/* Of version 3, as their footers say. */
+/* Of version 3, as their footers say. A file whose footer is not there yet is being written. */
 static int count_tables_of_zstandard(struct fixture *f)
 {
     int count = 0;
@@ -107,10 +107,10 @@ static int count_tables_of_zstandard(struct fixture *f)
         FILE *file = fopen(path, "r");
         if (!file)
             continue; /* what was merged goes meanwhile */
-        assert_int_equal(fseek(file, -(long)sizeof(end), SEEK_END), 0);
-        assert_int_equal(fread(end, 1, sizeof(end), file), sizeof(end));
+        if (!fseek(file, -(long)sizeof(end), SEEK_END) &&
+            fread(end, 1, sizeof(end), file) == sizeof(end) && !memcmp(end + 8, "CWTABLE\n", 8))
+            count += end[0] == 3;
         fclose(file);
-        count += end[0] == 3;
     }
     closedir(directory);
     return count;
