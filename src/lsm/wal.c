@@ -168,6 +168,28 @@ static enum status place_tail(struct wal *wal, const struct wal_tail *tail)
     return wal_segment_erase(segment, tail->next_lsn, cut_end < end ? cut_end : end);
 }
 
+/* Of small segments fewer bytes are pending at a time. */
+static size_t pending_bytes_for(uint64_t segment_bytes)
+{
+    return segment_bytes < WAL_PENDING_BYTES_MIN   ? WAL_PENDING_BYTES_MIN
+           : segment_bytes > WAL_PENDING_BYTES_MAX ? WAL_PENDING_BYTES_MAX
+                                                   : (size_t)segment_bytes;
+}
+
+/* No group is larger than the largest segment: those that exist keep their size. */
+static enum status create_group_writer(struct wal *wal)
+{
+    const struct wal_options *options = &wal->options;
+    uint64_t largest = options->segment_bytes;
+    for (size_t i = 0; i < wal->segment_count; i++)
+        if (wal->segments[i]->header.segment_bytes > largest)
+            largest = wal->segments[i]->header.segment_bytes;
+    wal->groups = wal_group_writer_create(
+        wal->seed, options->page_bytes ? options->page_bytes : PAGE_BYTES_DEFAULT,
+        largest < WAL_FRAME_BYTES_MAX ? (size_t)largest : WAL_FRAME_BYTES_MAX);
+    return wal->groups ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status wal_open(const struct env *env, const char *directory,
                      const struct wal_options *options, uint64_t store_id,
                      const struct wal_tail *tail, uint64_t epoch, struct wal **out)
@@ -194,17 +216,11 @@ enum status wal_open(const struct env *env, const char *directory,
     pthread_cond_init(&wal->changed, NULL);
     wal->active = &wal->pending[0];
     wal->idle = &wal->pending[1];
-    buffer_reserve(&wal->active->bytes, WAL_PENDING_BYTES);
-    buffer_reserve(&wal->idle->bytes, WAL_PENDING_BYTES);
+    wal->pending_bytes = pending_bytes_for(options->segment_bytes);
+    buffer_reserve(&wal->active->bytes, wal->pending_bytes);
+    buffer_reserve(&wal->idle->bytes, wal->pending_bytes);
 
-    enum status status = STATUS_OK;
-    if (options->is_compressed) {
-        wal->groups = wal_group_writer_create(
-            wal->seed, options->page_bytes ? options->page_bytes : PAGE_BYTES_DEFAULT);
-        status = wal->groups ? STATUS_OK : STATUS_NO_MEMORY;
-    }
-    if (status == STATUS_OK)
-        status = wal_segment_list(env, directory, &bases, &base_count);
+    enum status status = wal_segment_list(env, directory, &bases, &base_count);
     if (status != STATUS_OK)
         goto done;
     while (begun < base_count && bases[begun] <= tail->next_lsn)
@@ -216,6 +232,8 @@ enum status wal_open(const struct env *env, const char *directory,
         status = place_tail(wal, tail);
     if (status == STATUS_OK)
         status = open_ready(wal, bases + begun, base_count - begun);
+    if (status == STATUS_OK && options->is_compressed)
+        status = create_group_writer(wal);
     if (status != STATUS_OK)
         goto done;
     *out = wal;
@@ -269,12 +287,12 @@ static struct wal_segment *tail_segment(const struct wal *wal)
 }
 
 /* Memory for `room` more bytes, wherever they go: the active pending buffer may be written, and the other,
- * empty one be in its place, before they come; each holds WAL_PENDING_BYTES. The mutex is held. */
+ * empty one be in its place, before they come; each holds `pending_bytes`. The mutex is held. */
 static enum status ensure_memory(struct wal *wal, uint64_t room)
 {
     const struct buffer *bytes = &wal->active->bytes;
     uint64_t needed = bytes->size + room;
-    if (wal->spare.capacity >= needed || (bytes->capacity >= needed && room <= WAL_PENDING_BYTES))
+    if (wal->spare.capacity >= needed || (bytes->capacity >= needed && room <= wal->pending_bytes))
         return STATUS_OK;
     if (needed < 2 * bytes->capacity)
         needed = 2 * bytes->capacity; /* n bytes of small batches are copied O(n) times in all */
@@ -467,7 +485,7 @@ static bool is_ready(const struct wal *wal, uint64_t room, uint64_t reserve)
 {
     lsn_t prepared = atomic_load_explicit(&wal->prepared_lsn, memory_order_acquire);
     return prepared - wal->next_lsn >= room + reserve &&
-           wal->next_lsn + room - wal_written_lsn(wal) <= WAL_PENDING_BYTES;
+           wal->next_lsn + room - wal_written_lsn(wal) <= wal->pending_bytes;
 }
 
 /* The mutex is held. */

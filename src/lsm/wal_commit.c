@@ -77,11 +77,11 @@ static enum status write_extents(struct wal *wal, const struct pending *pending)
     return STATUS_OK;
 }
 
-static void pending_clear(struct pending *pending)
+static void pending_clear(const struct wal *wal, struct pending *pending)
 {
     struct buffer smaller = {0};
     if (pending->bytes.capacity > PENDING_KEEP_BYTES &&
-        buffer_try_reserve(&smaller, WAL_PENDING_BYTES) == STATUS_OK) {
+        buffer_try_reserve(&smaller, wal->pending_bytes) == STATUS_OK) {
         buffer_release(&pending->bytes);
         pending->bytes = smaller;
     }
@@ -104,7 +104,7 @@ static enum status write_pending(struct wal *wal)
     pthread_mutex_lock(&wal->mutex);
     for (size_t i = 0; i < pending->extent_count; i++)
         pending->extents[i].segment->dirty = true;
-    pending_clear(pending);
+    pending_clear(wal, pending);
     wal->idle = pending;
     wal->writing = false;
     if (status != STATUS_OK)

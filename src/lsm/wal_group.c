@@ -21,19 +21,22 @@ struct wal_group_writer {
     uint32_t seed, page_bytes;
     unsigned untried_count,
         untried_left;         /* by the last failure: groups not to try, those still to come */
-    uint8_t *packed, *stored; /* WAL_FRAME_BYTES_MAX each */
+    size_t span_max;          /* of frames */
+    uint8_t *packed, *stored; /* span_max each */
 };
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-struct wal_group_writer *wal_group_writer_create(uint32_t seed, uint32_t page_bytes)
+struct wal_group_writer *wal_group_writer_create(uint32_t seed, uint32_t page_bytes,
+                                                 size_t span_max)
 {
     assert(page_bytes > 0);
     struct wal_group_writer *writer = memory_zeroed(1, sizeof(*writer));
     writer->seed = seed;
     writer->page_bytes = page_bytes;
-    writer->packed = memory_try_allocate(WAL_FRAME_BYTES_MAX);
-    writer->stored = memory_try_allocate(WAL_FRAME_BYTES_MAX);
+    writer->span_max = span_max;
+    writer->packed = memory_try_allocate(span_max);
+    writer->stored = memory_try_allocate(span_max);
     if (writer->packed && writer->stored)
         return writer;
     wal_group_writer_destroy(writer);
@@ -114,6 +117,7 @@ struct slice wal_group_store(struct wal_group_writer *writer, struct slice frame
 {
     enum { BEFORE_BLOCK = WAL_FRAME_HEAD_BYTES + WAL_GROUP_SPAN_BYTES };
     const struct slice none = {0};
+    assert(frames.size <= writer->span_max);
     const struct wal_frame first = wal_frame_peek(frames.data);
     size_t packed_bytes, bytes_max = stored_bytes_max(writer, file_offset, frames.size);
     if (bytes_max <= BEFORE_BLOCK)

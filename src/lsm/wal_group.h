@@ -29,8 +29,10 @@ enum {
 /* Of a log's writing side, used by one thread at a time. */
 struct wal_group_writer;
 
-/* `page_bytes`: what the file system writes at least. NULL: no memory. */
-struct wal_group_writer *wal_group_writer_create(uint32_t seed, uint32_t page_bytes);
+/* `page_bytes`: what the file system writes at least; `span_max`: of frames to be stored as one group. NULL: no
+ * memory. */
+struct wal_group_writer *wal_group_writer_create(uint32_t seed, uint32_t page_bytes,
+                                                 size_t span_max);
 void wal_group_writer_destroy(struct wal_group_writer *writer); /* NULL is fine */
 
 /* Frames of fewer bytes are not worth a look. */

@@ -12,7 +12,11 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-enum { WAL_PENDING_BYTES = 1 << 20 }; /* held ready in each of the two pending buffers */
+/* Of wal.pending_bytes. */
+enum {
+    WAL_PENDING_BYTES_MIN = 256 << 10, /* small batches need no more memory */
+    WAL_PENDING_BYTES_MAX = 1 << 20,
+};
 
 /* Neighbouring frames of one segment in a pending batch of bytes. */
 struct extent {
@@ -42,6 +46,7 @@ struct wal {
     uint64_t store_id;
     uint32_t epoch;
     uint32_t seed;
+    size_t pending_bytes; /* held ready in each of the two pending buffers */
 
     lsn_t next_lsn;                         /* guarded by the engine's write lock */
     _Atomic lsn_t prepared_lsn;             /* end of the last segment; changed under `mutex` */
@@ -63,7 +68,7 @@ struct wal {
     struct buffer spare; /* takes the active one's place when the batch to come has no room in it */
     unsigned hold_count;
     bool writing, syncing, preparing;
-    bool has_company; /* the last sync had others waiting */
+    bool has_company;        /* the last sync had others waiting */
     enum status first_error; /* that poisoned the log */
 };
 

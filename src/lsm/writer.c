@@ -13,8 +13,8 @@
 enum {
     RECORD_OVERHEAD_BYTES =
         64 * 1024, /* room for record and frame heads that callers don't count */
-    READY_BYTES_MIN =
-        256 * 1024,             /* memory is made ready for a batch of so many bytes at least ... */
+    /* Memory is made ready for a batch of so many bytes at least, or of a quarter of a memtable, ... */
+    READY_BYTES_MIN = 256 * 1024,
     READY_BYTES_KEPT = 1 << 20, /* ... and what is ready for more is given back */
     SMALL_RECORDS_BYTES_MAX = 256 << 20,
     BATCHES_PER_DELAY = 256,
@@ -61,8 +61,10 @@ void db_spare_settle(struct lsm *db, struct memtable_set *set)
 /* Memory for a batch of so many bytes, and the heads of its records. */
 static enum status make_ready(struct lsm_writer *writer, size_t bytes)
 {
-    if (bytes < READY_BYTES_MIN)
-        bytes = READY_BYTES_MIN;
+    size_t quarter = writer->db->options.memtable_bytes / 4;
+    size_t bytes_min = quarter < READY_BYTES_MIN ? quarter : READY_BYTES_MIN;
+    if (bytes < bytes_min)
+        bytes = bytes_min;
     buffer_clear(&writer->payload);
     enum status status = buffer_try_reserve(&writer->payload, bytes);
     if (status == STATUS_OK && !spare_try_fill(&writer->spare, memtable_bytes_max(bytes)))

@@ -189,7 +189,7 @@ static void check_group(struct slice input)
 static void store_groups(struct slice input)
 {
     struct wal_group_writer *writer =
-        wal_group_writer_create(GROUP_SEED, 1u << fuzz_below(&input, 13));
+        wal_group_writer_create(GROUP_SEED, 1u << fuzz_below(&input, 13), WAL_FRAME_BYTES_MAX);
     struct buffer bytes = {0};
     uint64_t offset = WAL_HEADER_BYTES + fuzz_number(&input) % (1 << 20);
     while (input.size > 0) {

@@ -433,7 +433,8 @@ static void put_group(struct wal_fixture *f, lsn_t lsn, uint8_t flags, uint32_t 
                                     .count = (uint32_t)records,
                                     .length = span - WAL_FRAME_HEAD_BYTES,
                                     .flags = flags};
-    struct wal_group_writer *writer = wal_group_writer_create(wal_frame_seed(STORE_ID), 1);
+    struct wal_group_writer *writer =
+        wal_group_writer_create(wal_frame_seed(STORE_ID), 1, WAL_FRAME_BYTES_MAX);
     wal_frame_seal(frames, &frame, wal_frame_seed(STORE_ID));
     struct slice made = wal_group_store(writer, slice_make(frames, span), 4096, WAL_FIRST_LSN);
     assert_true(made.size > 0);

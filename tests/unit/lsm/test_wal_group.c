@@ -66,7 +66,8 @@ static void add_noise(struct frames *frames, size_t bytes, uint64_t seed)
 
 static struct wal_group_writer *writer_create(uint32_t page_bytes)
 {
-    struct wal_group_writer *writer = wal_group_writer_create(wal_frame_seed(STORE_ID), page_bytes);
+    struct wal_group_writer *writer =
+        wal_group_writer_create(wal_frame_seed(STORE_ID), page_bytes, WAL_FRAME_BYTES_MAX);
     assert_non_null(writer);
     return writer;
 }
@@ -248,7 +249,7 @@ static void a_writer_without_memory_is_none(void **state)
     (void)state;
     for (uint64_t n = 1; n <= 2; n++) {
         memory_fail_try(n, false);
-        assert_null(wal_group_writer_create(1, PAGE));
+        assert_null(wal_group_writer_create(1, PAGE, WAL_FRAME_BYTES_MAX));
     }
     memory_fail_try(0, false);
     wal_group_writer_destroy(NULL);
