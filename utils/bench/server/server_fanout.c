@@ -190,11 +190,9 @@ void bench_fanout(const struct server_bench *bench, unsigned io_threads)
     static const size_t counts[] = {1, 10, 50}, pipelines[] = {1, 16};
     struct server_pair pair;
     const char *suite = io_threads > 1 ? "fanout_io_threads_2" : "fanout";
-    char title[128], threads[16];
-    const char *const flags[] = {"--io-threads", threads, NULL};
+    char title[128];
 
-    snprintf(threads, sizeof threads, "%u", io_threads);
-    server_pair_start_with(&pair, flags, false);
+    server_pair_start(&pair, io_threads);
     server_pair_settle(&pair);
     snprintf(title, sizeof title,
              "Messages delivered (listeners/appendfsync/pipeline), io-threads %u, one publisher",

@@ -188,11 +188,9 @@ void bench_handover(const struct server_bench *bench, unsigned io_threads)
 {
     struct server_pair pair;
     const char *suite = io_threads > 1 ? "handover_io_threads_2" : "handover";
-    char title[128], threads[16];
-    const char *const flags[] = {"--io-threads", threads, NULL};
+    char title[128];
 
-    snprintf(threads, sizeof threads, "%u", io_threads);
-    server_pair_start_with(&pair, flags, false);
+    server_pair_start(&pair, io_threads);
     server_pair_settle(&pair);
     snprintf(title, sizeof title,
              "Elements handed over (queues/appendfsync/pipeline), io-threads %u, %d waiters",
