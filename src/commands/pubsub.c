@@ -347,6 +347,15 @@ void pubsub_publish_bytes(struct service *service, enum pubsub_kind kind, struct
     pthread_mutex_unlock(&pubsub->mutex);
 }
 
+/* The mutex is held. */
+static void empty(struct inbox *inbox)
+{
+    inbox->lsn = 0;
+    if (inbox->bytes.capacity > INBOX_KEPT_BYTES)
+        buffer_release(&inbox->bytes);
+    buffer_clear(&inbox->bytes);
+}
+
 bool inbox_take(struct inbox *inbox, struct buffer *out, lsn_t *lsn)
 {
     pthread_mutex_lock(&inbox->mutex);
@@ -354,12 +363,24 @@ bool inbox_take(struct inbox *inbox, struct buffer *out, lsn_t *lsn)
     buffer_append_slice(out, buffer_slice(&inbox->bytes));
     if (inbox->lsn > *lsn)
         *lsn = inbox->lsn;
-    inbox->lsn = 0;
-    if (inbox->bytes.capacity > INBOX_KEPT_BYTES)
-        buffer_release(&inbox->bytes);
-    buffer_clear(&inbox->bytes);
+    empty(inbox);
     pthread_mutex_unlock(&inbox->mutex);
     return is_whole;
+}
+
+bool inbox_send(struct inbox *inbox, lsn_t acked, size_t (*send)(void *context, struct slice bytes),
+                void *context, size_t *sent)
+{
+    pthread_mutex_lock(&inbox->mutex);
+    bool may_go = !inbox->is_broken && (inbox->lsn == 0 || inbox->lsn < acked);
+    *sent = may_go ? send(context, buffer_slice(&inbox->bytes)) : 0;
+    bool all = may_go && *sent == inbox->bytes.size;
+    if (all)
+        empty(inbox);
+    else
+        buffer_consume(&inbox->bytes, *sent);
+    pthread_mutex_unlock(&inbox->mutex);
+    return all;
 }
 
 /* ---- Introspection ------------------------------------------------------------------------------- */

@@ -96,5 +96,9 @@ void session_give(struct session *session, struct slice bytes, lsn_t lsn);
 
 /* Moves what has come to `out`; raises *lsn. false: there was no room for it, and the client is to be closed. */
 bool inbox_take(struct inbox *inbox, struct buffer *out, lsn_t *lsn);
+/* Sends what has come, if it may go when `acked` is acknowledged: `send` returns how many bytes it has sent.
+ * false: something is left, or all, because it waits or the client is to be closed. */
+bool inbox_send(struct inbox *inbox, lsn_t acked, size_t (*send)(void *context, struct slice bytes),
+                void *context, size_t *sent);
 
 #endif

@@ -623,6 +623,16 @@ void session_deliver(struct session *session)
     client_memory_count(session);
 }
 
+bool session_send_messages(struct session *session, lsn_t acked,
+                           size_t (*send)(void *context, struct slice bytes), void *context,
+                           size_t *sent)
+{
+    bool all = inbox_send(&session->inbox, acked, send, context, sent);
+    if (*sent > 0)
+        session_count_sent(session, *sent);
+    return all;
+}
+
 void session_take_messages(struct command_context *c)
 {
     struct session *session = c->session;

@@ -49,7 +49,8 @@ void *session_owner(const struct session *session);
  * is READY and session_is_paused. When the host has sent some, it feeds it (no bytes) to go on. */
 enum { SESSION_OUTPUT_PAUSE_BYTES = 1 << 20 };
 enum session_state session_feed(struct session *session, struct slice bytes);
-bool session_is_paused(const struct session *session); /* complete or partial input waits for that */
+bool session_is_paused(
+    const struct session *session); /* complete or partial input waits for that */
 /* READY, but the last call took its time (service_host.turn_ms_max): it feeds it (no bytes) when the
  * others had their turn, and reads no more of its socket until then. */
 bool session_has_given_way(const struct session *session);
@@ -61,6 +62,12 @@ enum session_state session_resume(struct session *session);
 enum session_state session_state(const struct session *session);
 /* After service_host.deliver, on the session's loop: messages of pub/sub go behind its output. */
 void session_deliver(struct session *session);
+/* The same from any thread, while the session's own one does nothing with it and its output is empty: `send`
+ * says how many of the bytes it has sent. false: not all could go; session_deliver has the rest, which comes before
+ * anything else when *sent > 0. */
+bool session_send_messages(struct session *session, lsn_t acked,
+                           size_t (*send)(void *context, struct slice bytes), void *context,
+                           size_t *sent);
 bool session_is_subscribed(const struct session *session);
 /* The peer sends no more: half a JSON line gets its error reply. CLOSING when READY; a session that is
  * PARKED or BLOCKED first goes on, and is CLOSING after its last complete request. */

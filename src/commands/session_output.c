@@ -135,12 +135,17 @@ void session_output_prepare(struct session *session)
         output->failed = false; /* it was an offer */
 }
 
+void session_count_sent(struct session *session, size_t bytes)
+{
+    struct service_stats *stats = &session->service->stats;
+    atomic_fetch_add_explicit(&stats->net_output_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&stats->writes, 1, memory_order_relaxed);
+}
+
 void session_output_consume(struct session *session, size_t count)
 {
     assert(count <= session->output.size - session->output_offset);
-    struct service_stats *stats = &session->service->stats;
-    atomic_fetch_add_explicit(&stats->net_output_bytes, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&stats->writes, 1, memory_order_relaxed);
+    session_count_sent(session, count);
     session->output_offset += count;
     struct buffer *output = &session->output;
     size_t left = output->size - session->output_offset;

@@ -187,6 +187,8 @@ size_t session_subscription_count(const struct session *session); /* of all kind
 void session_output_prepare(struct session *session);
 /* What was appended to the output since the last call reveals `lsn` (0: nothing). */
 void session_mark_output(struct session *session, lsn_t lsn);
+/* Any thread: bytes went to the client by one call of the kernel. */
+void session_count_sent(struct session *session, size_t bytes);
 /* There is no memory for a reply: says so; the session ends behind the replies that it has. */
 void session_lose_reply(struct session *session);
 bool session_output_is_full(const struct session *session); /* above SESSION_OUTPUT_PAUSE_BYTES */

@@ -52,6 +52,9 @@ struct connection {
     bool was_woken;  /* a wake came while a worker was at it, which may have looked too early */
     bool has_ended;  /* the peer sends no more */
     bool was_paused; /* session_is_paused, when it was last given something to do */
+    bool is_offered; /* other loops may send it messages (reach_for_messages) */
+    bool is_cut; /* one of them has sent a part; guarded by the loop's lock while it is offered */
+    int file_descriptor;
     unsigned open_handles;
     uint64_t opened_ms;    /* uv_now */
     uint64_t active_ms;    /* uv_now of the last byte */
@@ -118,10 +121,61 @@ static void on_closed(uv_handle_t *handle)
     free_if_done(connection);
 }
 
+/* ---- Messages that other loops send ------------------------------------------------------------ */
+
+/* A subscriber that has nothing to do and was sent everything is offered to the other loops: one that has messages
+ * for it alone sends them itself, instead of waking this loop for that. The offer ends before anything else is
+ * done with the connection. */
+
+static size_t send_message(void *context, struct slice bytes)
+{
+    const struct connection *connection = context;
+    ssize_t sent =
+        send(connection->file_descriptor, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? (size_t)sent : 0; /* what has failed fails again on its own loop */
+}
+
+static bool reach_for_messages(struct loop_task *task, unsigned events)
+{
+    struct connection *connection = LINK_OWNER(task, struct connection, task);
+    if (events != EVENT_DELIVER)
+        return false;
+    size_t sent = 0;
+    bool all = session_send_messages(connection->session, gate_acked(server_of(connection)->gate),
+                                     send_message, connection, &sent);
+    connection->is_cut = !all && (sent > 0 || connection->is_cut);
+    return all;
+}
+
+static void offer(struct connection *connection)
+{
+    if (connection->is_offered || server_of(connection)->loop_count == 1 || connection->tls ||
+        connection->phase != CONNECTION_OPEN || connection->has_ended || connection->is_at_work ||
+        session_state(connection->session) != SESSION_READY ||
+        session_has_given_way(connection->session) || !session_is_subscribed(connection->session))
+        return;
+    connection->is_offered = true;
+    loop_set_reach(connection->loop, &connection->task, reach_for_messages);
+}
+
+static void take_back(struct connection *connection)
+{
+    if (!connection->is_offered)
+        return;
+    connection->is_offered = false;
+    loop_set_reach(connection->loop, &connection->task, NULL);
+    if (!connection->is_cut)
+        return;
+    connection->is_cut = false;
+    session_deliver(connection->session); /* the rest, before any reply */
+    link_append(&connection->loop->dirty, &connection->link);
+}
+
 static void close_now(struct connection *connection)
 {
     if (connection->phase == CONNECTION_CLOSING)
         return;
+    take_back(connection);
     connection->phase = CONNECTION_CLOSING;
     if (uv_is_active((uv_handle_t *)&connection->timer))
         connection->is_at_work = false; /* its delay was not over: no worker has it */
@@ -299,6 +353,7 @@ static void take_records(struct connection *connection, struct slice records)
 static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
+    take_back(connection);
     if (count > 0) {
         struct slice bytes = slice_make(buffer->base, (size_t)count);
         connection->active_ms = uv_now(&connection->loop->uv);
@@ -456,6 +511,8 @@ static void after_flush(struct connection *connection)
     } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work &&
                !session_has_given_way(connection->session) && has_said_end(connection)) {
         close_now(connection);
+    } else {
+        offer(connection);
     }
 }
 
@@ -473,10 +530,12 @@ void connection_flush(struct connection *connection, lsn_t acked)
     after_flush(connection);
     if (connection->phase != CONNECTION_OPEN || session_has_given_way(connection->session))
         return;
-    if (connection->was_paused && !session_is_paused(connection->session))
+    if (connection->was_paused && !session_is_paused(connection->session)) {
+        take_back(connection);
         advance(connection, session_feed(connection->session, slice_make(NULL, 0)));
-    else
+    } else {
         update_reading(connection);
+    }
 }
 
 void connection_go_on(struct connection *connection)
@@ -540,6 +599,7 @@ void connection_finish(struct connection *connection)
 {
     if (connection->phase == CONNECTION_CLOSING)
         return;
+    take_back(connection);
     finish(connection);
     if (!connection->is_at_work && session_state(connection->session) == SESSION_BLOCKED) {
         close_now(connection);
@@ -563,6 +623,7 @@ static void resume(struct connection *connection)
 static void on_events(struct loop_task *task, unsigned events)
 {
     struct connection *connection = LINK_OWNER(task, struct connection, task);
+    take_back(connection);
     if (events & EVENT_WORK_DONE)
         connection->is_at_work = false;
     if (connection->phase == CONNECTION_CLOSING) {
@@ -650,6 +711,7 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
     connection->loop = loop;
     connection->opened_ms = connection->active_ms = uv_now(&loop->uv);
     connection->job.run = run_job;
+    connection->file_descriptor = socket->file_descriptor;
     memcpy(connection->address, socket->address, sizeof(connection->address));
     loop_task_init(&connection->task, on_events);
     link_init(&connection->link);

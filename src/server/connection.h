@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client's socket and its session. Belongs to one loop; only connection_wake and
- * connection_disconnect may be called from other threads.
+/* A client's socket and its session. Belongs to one loop; other threads may call only connection_wake, _disconnect,
+ * _deliver and _evict, and other loops may send messages to a subscriber that is offered to them.
  *
  * Life: OPEN (with TLS it begins with the handshake), then FINISHING (no more input; what the gate
  * lets go is sent), then CLOSING (libuv closes the handles, a worker may still be at the session), then

@@ -51,6 +51,7 @@ static void end_iteration(struct loop *loop)
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task, unsigned events))
 {
     task->run = run;
+    task->reach = NULL;
     task->events = 0;
     link_init(&task->link);
 }
@@ -98,17 +99,72 @@ void loop_post_soon(struct loop *loop, struct loop_task *task, unsigned events)
     own->owes_wakes = true;
 }
 
-void loop_send_wakes(struct loop *loop)
+/* The other loop's only task, if it may be reached; NULL: it has none or several, or it must run it. Its lock is
+ * held. */
+static struct loop_task *reachable(struct loop *other)
+{
+    struct link *first = other->tasks.next;
+    if (first == &other->tasks || first->next != &other->tasks)
+        return NULL;
+    struct loop_task *task = LINK_OWNER(first, struct loop_task, link);
+    return task->reach ? task : NULL;
+}
+
+/* true: nothing waits for the other loop any more, which may sleep on. */
+static bool reach_over(struct loop *other)
+{
+    pthread_mutex_lock(&other->lock);
+    struct loop_task *task = reachable(other);
+    if (task && task->reach(task, task->events)) {
+        link_remove(&task->link);
+        task->events = 0;
+    }
+    bool is_done = link_is_alone(&other->tasks);
+    pthread_mutex_unlock(&other->lock);
+    return is_done;
+}
+
+static bool may_reach_over(struct loop *other)
+{
+    pthread_mutex_lock(&other->lock);
+    bool may = reachable(other);
+    pthread_mutex_unlock(&other->lock);
+    return may;
+}
+
+void loop_set_reach(struct loop *loop, struct loop_task *task,
+                    bool (*reach)(struct loop_task *task, unsigned events))
+{
+    pthread_mutex_lock(&loop->lock);
+    task->reach = reach;
+    pthread_mutex_unlock(&loop->lock);
+}
+
+/* `all`: the replies are sent, and what may be reached is; otherwise it waits for that. */
+static void send_wakes(struct loop *loop, bool all)
 {
     assert(loop == own_loop);
     if (!loop->owes_wakes)
         return;
-    for (unsigned word = 0; word < LOOPS_MAX / 64; word++) {
-        for (uint64_t owed = loop->owed_wakes[word]; owed; owed &= owed - 1)
-            uv_async_send(&loop->server->loops[64 * word + (unsigned)__builtin_ctzll(owed)].async);
-        loop->owed_wakes[word] = 0;
-    }
     loop->owes_wakes = false;
+    for (unsigned word = 0; word < LOOPS_MAX / 64; word++) {
+        for (uint64_t owed = loop->owed_wakes[word]; owed; owed &= owed - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(owed);
+            struct loop *other = &loop->server->loops[64 * word + bit];
+            if (!all && may_reach_over(other)) {
+                loop->owes_wakes = true;
+                continue;
+            }
+            loop->owed_wakes[word] &= ~(UINT64_C(1) << bit);
+            if (!all || !reach_over(other))
+                uv_async_send(&other->async);
+        }
+    }
+}
+
+void loop_send_wakes(struct loop *loop)
+{
+    send_wakes(loop, false);
 }
 
 void loop_cancel(struct loop *loop, struct loop_task *task)
@@ -297,9 +353,9 @@ static void on_prepare(uv_prepare_t *handle)
     struct loop *loop = handle->data;
     end_reads(loop);
     run_own_tasks(loop);
-    loop_send_wakes(loop);
+    send_wakes(loop, false);
     flush(loop);
-    loop_send_wakes(loop);
+    send_wakes(loop, true);
     bool awaits = !link_is_alone(&loop->held);
     atomic_store(&loop->awaits_gate, awaits);
     if (awaits)

@@ -43,8 +43,11 @@ enum {
  * are bits of the owner's; all that were posted until it runs come together. */
 struct loop_task {
     void (*run)(struct loop_task *task, unsigned events);
-    struct link link; /* this and `events`: guarded by loop.lock */
+    struct link link; /* this and all below: guarded by loop.lock */
     unsigned events;
+    /* Set while another loop may do itself what it has posted, because the owner's loop has nothing to do with it
+     * otherwise. Called under loop.lock of the owner's loop; false: it must be run after all. */
+    bool (*reach)(struct loop_task *task, unsigned events);
 };
 
 struct loop {
@@ -96,8 +99,12 @@ void loop_post(struct loop *loop, struct loop_task *task, unsigned events);
 /* The same for what may come a hundredfold: of what one connection's requests post to another loop, the first
  * one does not wake it, but their end (loop_send_wakes). */
 void loop_post_soon(struct loop *loop, struct loop_task *task, unsigned events);
-/* On the loop that has posted: after a connection has executed what it had. */
+/* On the loop that has posted: after a connection has executed what it had. A single task that may be reached
+ * is left until the replies were sent, and then done by the loop itself: another one's waking costs more. */
 void loop_send_wakes(struct loop *loop);
+/* On the owner's loop: others may reach for the task from now on; NULL: nobody does when this returns. */
+void loop_set_reach(struct loop *loop, struct loop_task *task,
+                    bool (*reach)(struct loop_task *task, unsigned events));
 /* Forgets it if it is queued. */
 void loop_cancel(struct loop *loop, struct loop_task *task);
 /* First thing in a callback that may take long: an iteration's time begins with it. */

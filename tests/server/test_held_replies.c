@@ -11,8 +11,11 @@
 #include "vfs/vfs_fault.h"
 #include "vfs/vfs_memory.h"
 
+#include <poll.h>
 #include <setjmp.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -34,11 +37,20 @@ struct fixture {
     struct buffer shown;
 };
 
-static void ignore_log(void *context, enum log_level level, const char *line)
+/* The loop that closes a client for its output limit, and says so, can be held there. */
+static struct {
+    atomic_bool is_wanted;
+    sem_t reached, go_on;
+} held_log;
+
+static void take_log(void *context, enum log_level level, const char *line)
 {
     (void)context;
     (void)level;
-    (void)line;
+    if (!strstr(line, "output buffer limits") || !atomic_exchange(&held_log.is_wanted, false))
+        return;
+    sem_post(&held_log.reached);
+    sem_wait(&held_log.go_on);
 }
 
 static void *run(void *context)
@@ -74,7 +86,10 @@ static int setup(void **state)
     f->memory = vfs_memory_create();
     f->fault = vfs_fault_create(f->memory);
     env_init_posix(&f->env, f->fault);
-    f->env.log = ignore_log;
+    f->env.log = take_log;
+    sem_init(&held_log.reached, 0, 0);
+    sem_init(&held_log.go_on, 0, 0);
+    atomic_store(&held_log.is_wanted, false);
     f->config = config_create();
     set(f, "port", "0");
     set(f, "json-port", "0");
@@ -89,6 +104,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     vfs_fault_release(f->fault);
+    sem_post(&held_log.go_on);
     if (f->server) {
         server_stop(f->server, true);
         pthread_join(f->thread, NULL);
@@ -129,7 +145,7 @@ static void expect_nothing(struct resp_client *client)
     client->timeout_ms = timeout_ms;
 }
 
-static void wait_for_held_sync(struct fixture *f)
+static void wait_for_held_call(struct fixture *f)
 {
     while (vfs_fault_held_count(f->fault) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -150,7 +166,7 @@ static void always_sends_no_reply_before_its_sync(void **state)
     expect_reply(&f->a, "+OK");
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&f->a, "SET k after\r\nPING\r\n");
-    wait_for_held_sync(f);
+    wait_for_held_call(f);
     expect_nothing(&f->a); /* not even the PING: replies keep their order */
     send_text(&f->b, "PING\r\n");
     expect_reply(&f->b, "+PONG"); /* who waits for nothing is answered */
@@ -169,7 +185,7 @@ static void always_reveals_to_nobody_what_is_not_synced(void **state)
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&f->a, "SET k v\r\nDEL gone\r\n");
     wait_for_executed(f, "cmdstat_del:calls=1,");
-    wait_for_held_sync(f); /* of the log's next segment, perhaps */
+    wait_for_held_call(f); /* of the log's next segment, perhaps */
     send_text(&f->b, "GET other\r\n");
     expect_reply(&f->b, "\"1\"");
     send_text(&f->b, "GET k\r\n");
@@ -190,7 +206,7 @@ static void everysec_replies_while_the_disk_syncs(void **state)
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&f->a, "SET k v\r\n");
     expect_reply(&f->a, "+OK");
-    wait_for_held_sync(f);
+    wait_for_held_call(f);
     send_text(&f->a, "SET k w\r\n");
     expect_reply(&f->a, "+OK");
     send_text(&f->b, "GET k\r\n");
@@ -203,7 +219,7 @@ static void a_change_to_everysec_lets_held_replies_go(void **state)
     start(f, "always");
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&f->a, "SET k v\r\n");
-    wait_for_held_sync(f);
+    wait_for_held_call(f);
     send_text(&f->b, "CONFIG SET appendfsync everysec\r\n");
     expect_reply(&f->b, "+OK");
     expect_reply(&f->a, "+OK");
@@ -260,7 +276,7 @@ static void over_tls_always_sends_no_reply_before_its_sync(void **state)
     expect_reply(&client.plain, "+OK");
     vfs_fault_hold(f->fault, syncs, ".wal");
     send_text(&client.plain, "SET k after\r\nPING\r\n");
-    wait_for_held_sync(f);
+    wait_for_held_call(f);
     expect_nothing(&client.plain);
     send_text(&f->b, "PING\r\n");
     expect_reply(&f->b, "+PONG");
@@ -283,6 +299,72 @@ static void over_tls_a_failed_sync_closes_those_who_wait(void **state)
 
 #endif
 
+/* Connections are dealt to the two loops in turn: b and the subscriber live on the one that is held, a on the
+ * other. b is closed. */
+static void hold_the_loop_of_a_subscriber(struct fixture *f, struct resp_client clients[2])
+{
+    char large[2000];
+    memset(large, 'x', sizeof(large));
+    start(f, "everysec");
+    atomic_store(&held_log.is_wanted, true);
+    assert_true(resp_client_open_unix(&clients[0], f->path));
+    assert_true(resp_client_open_unix(&clients[1], f->path));
+    send_text(&clients[1], "SUBSCRIBE news\r\n");
+    expect_reply(&clients[1], "[\"subscribe\", \"news\", :1]");
+    send_text(&f->a, "CONFIG SET client-output-buffer-limit \"normal 1000 0 0\"\r\n");
+    expect_reply(&f->a, "+OK");
+    send_text(&f->b, "PING "); /* behind the subscription: its loop is done with that */
+    assert_true(resp_client_send(&f->b, slice_make(large, sizeof(large))));
+    send_text(&f->b, "\r\n");
+    assert_int_equal(sem_wait(&held_log.reached), 0);
+}
+
+static void let_it_go_on(struct resp_client clients[2])
+{
+    sem_post(&held_log.go_on);
+    resp_client_close(&clients[0]);
+    resp_client_close(&clients[1]);
+}
+
+static void a_message_reaches_a_subscriber_whose_loop_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct resp_client clients[2];
+    hold_the_loop_of_a_subscriber(f, clients);
+    send_text(&f->a, "PUBLISH news hello\r\n");
+    expect_reply(&f->a, ":1");
+    expect_reply(&clients[1], "[\"message\", \"news\", \"hello\"]");
+    let_it_go_on(clients);
+}
+
+/* The socket takes a part of it. The subscriber's loop then sees its request before it hears of the rest. */
+static void a_message_that_is_cut_goes_on_before_a_reply(void **state)
+{
+    enum { LARGE_BYTES = 250000 };
+    struct fixture *f = *state;
+    struct resp_client clients[2];
+    struct resp_reply reply = {0};
+    struct buffer request = {0};
+    static char text[LARGE_BYTES];
+    memset(text, 'x', sizeof text);
+    hold_the_loop_of_a_subscriber(f, clients);
+    send_text(&clients[1], "PING\r\n");
+    struct slice words[] = {slice_from("PUBLISH"), slice_from("news"),
+                            slice_make(text, sizeof text)};
+    resp_client_encode(&request, words, 3);
+    assert_true(resp_client_send(&f->a, buffer_slice(&request)));
+    struct pollfd has_come = {clients[1].socket, POLLIN, 0};
+    assert_int_equal(poll(&has_come, 1, clients[1].timeout_ms), 1);
+    sem_post(&held_log.go_on);
+    assert_true(resp_client_read(&clients[1], &reply));
+    assert_int_equal(reply.count, 3);
+    assert_int_equal(reply.children[2].text.size, LARGE_BYTES);
+    resp_reply_release(&reply);
+    expect_reply(&clients[1], "[\"pong\", \"\"]");
+    let_it_go_on(clients);
+    buffer_release(&request);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -292,6 +374,8 @@ int main(void)
         TEST(always_reveals_to_nobody_what_is_not_synced),
         TEST(everysec_replies_while_the_disk_syncs),
         TEST(a_change_to_everysec_lets_held_replies_go),
+        TEST(a_message_reaches_a_subscriber_whose_loop_is_held),
+        TEST(a_message_that_is_cut_goes_on_before_a_reply),
         TEST(a_failed_sync_closes_those_who_wait_and_refuses_writes),
 #ifdef CORDWOOD_TLS
         TEST(over_tls_always_sends_no_reply_before_its_sync),

@@ -101,6 +101,66 @@ static void every_subscriber_gets_every_message_in_order(void **state)
     test_server_release(&server);
 }
 
+/* Its own loop writes replies, the publisher's one messages, to the same socket; often it has no room for all. */
+static void messages_and_replies_of_one_subscriber_do_not_mix(void **state)
+{
+    enum { PINGS = 20, LARGE_MESSAGES = 400 };
+    struct test_server server;
+    struct resp_client subscriber, publisher;
+    struct buffer shown = {0}, requests = {0};
+    static char text[8000];
+    unsigned pings = 0, messages = 0;
+    (void)state;
+    memset(text, 'x', sizeof text);
+    test_server_init(&server, SERVER_CORDWOOD);
+    test_server_start(&server, two_loops);
+    test_server_connect(&server, &subscriber);
+    test_server_connect(&server, &publisher);
+    resp_client_ask(&subscriber, &shown, "HELLO", "3");
+    resp_client_ask(&subscriber, &shown, "SUBSCRIBE", "news");
+    while (messages < LARGE_MESSAGES || pings < LARGE_MESSAGES) {
+        buffer_clear(&requests);
+        for (unsigned i = 0; i < PINGS; i++) {
+            snprintf(text, 16, "%015u", messages + i);
+            struct slice words[] = {slice_from("PUBLISH"), slice_from("news"),
+                                    slice_make(text, sizeof text)};
+            resp_client_encode(&requests, words, 3);
+        }
+        assert_true(resp_client_send(&publisher, buffer_slice(&requests)));
+        buffer_clear(&requests);
+        for (unsigned i = 0; i < PINGS; i++) {
+            snprintf(text, 16, "%015u", pings + i);
+            struct slice words[] = {slice_from("PING"), slice_make(text, sizeof text)};
+            resp_client_encode(&requests, words, 2);
+        }
+        assert_true(resp_client_send(&subscriber, buffer_slice(&requests)));
+        for (unsigned i = 0; i < 2 * PINGS; i++) {
+            struct resp_reply reply = {0};
+            assert_true(resp_client_read(&subscriber, &reply));
+            bool is_message = reply.count == 3;
+            struct buffer *got = is_message ? &reply.children[2].text : &reply.text;
+            assert_int_equal(got->size, sizeof text);
+            assert_int_equal(strtoul((const char *)got->data, NULL, 10),
+                             is_message ? messages : pings);
+            messages += is_message;
+            pings += !is_message;
+            resp_reply_release(&reply);
+        }
+        for (unsigned i = 0; i < PINGS; i++) {
+            struct resp_reply reply = {0};
+            assert_true(resp_client_read(&publisher, &reply));
+            assert_true(resp_reply_is(&reply, ":1"));
+            resp_reply_release(&reply);
+        }
+    }
+    buffer_release(&requests);
+    buffer_release(&shown);
+    resp_client_close(&subscriber);
+    resp_client_close(&publisher);
+    assert_int_equal(test_server_stop(&server), 0);
+    test_server_release(&server);
+}
+
 static void a_subscriber_that_does_not_read_is_closed_and_the_others_are_not(void **state)
 {
     struct test_server server;
@@ -144,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_subscriber_gets_every_message_in_order),
+        cmocka_unit_test(messages_and_replies_of_one_subscriber_do_not_mix),
         cmocka_unit_test(a_subscriber_that_does_not_read_is_closed_and_the_others_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
