@@ -19,13 +19,14 @@ enum { READ_BYTES = 256 * 1024, LINE_BYTES = 512, EVENTS = 64, WAIT_MS = 20000 }
 
 struct connection {
     int socket;
-    struct slice output;   /* in the pool, not sent yet */
-    size_t awaited;        /* replies */
-    int64_t open;          /* elements of the reply that is being read */
-    size_t skip;           /* bytes of a bulk that are still to come */
-    char line[LINE_BYTES]; /* the beginning of a header that was cut */
+    struct slice output;      /* in the pool, not sent yet */
+    size_t awaited;           /* replies */
+    int64_t open;             /* elements of the reply that is being read */
+    size_t skip;              /* bytes of a bulk that are still to come */
+    uint8_t line[LINE_BYTES]; /* the beginning of a header that was cut */
     size_t line_size;
     uint64_t began_ns;
+    bool awaits_room; /* of the socket, for the rest of the output */
 };
 
 struct state {
@@ -111,8 +112,12 @@ static bool send_more(struct state *state, struct connection *connection)
             break;
         connection->output = slice_skip(connection->output, (size_t)count);
     }
+    bool awaits_room = connection->output.size > 0;
+    if (awaits_room == connection->awaits_room)
+        return true;
+    connection->awaits_room = awaits_room;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (connection->output.size)
+    if (awaits_room)
         event.events |= EPOLLOUT;
     return epoll_ctl(state->epoll, EPOLL_CTL_MOD, connection->socket, &event) == 0 ||
            failed("epoll_ctl");
@@ -163,18 +168,49 @@ static bool end_pipeline(struct state *state, struct connection *connection)
     return begin_pipeline(state, connection);
 }
 
-/* One header line, e.g. "$5" or "*100" or ":1". */
-static void take_header(struct state *state, struct connection *connection, const char *line)
+/* The number of a header, which ends with a character that is no digit. Negative ones count as none. */
+static size_t length_of(const uint8_t *digits)
 {
-    long length = strchr("$*%~>=", line[0]) ? strtol(line + 1, NULL, 10) : 0;
+    size_t length = 0;
+    for (; *digits >= '0' && *digits <= '9'; digits++)
+        length = 10 * length + (size_t)(*digits - '0');
+    return length;
+}
 
+/* One header line, e.g. "$5" or "*100" or ":1". */
+static void take_header(struct state *state, struct connection *connection, const uint8_t *line)
+{
     connection->open--;
-    if (line[0] == '-')
+    switch (line[0]) {
+    case '-':
         state->result->errors++;
-    if ((line[0] == '$' || line[0] == '=') && length >= 0)
-        connection->skip = (size_t)length + 2;
-    else if (length > 0)
-        connection->open += line[0] == '%' ? 2 * length : length;
+        break;
+    case '$':
+    case '=':
+        if (line[1] != '-')
+            connection->skip = length_of(line + 1) + 2;
+        break;
+    case '*':
+    case '~':
+    case '>':
+        connection->open += (int64_t)length_of(line + 1);
+        break;
+    case '%':
+        connection->open += 2 * (int64_t)length_of(line + 1);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The part of a header that has come, to be gone on with. */
+static void keep_line(struct connection *connection, const uint8_t *at, size_t size)
+{
+    size_t room = LINE_BYTES - 1 - connection->line_size;
+    size_t part = size < room ? size : room; /* a long error; its first byte counts */
+    memcpy(connection->line + connection->line_size, at, part);
+    connection->line_size += part;
+    connection->line[connection->line_size] = 0;
 }
 
 /* Goes over what came; true: at least as much as is awaited is complete. */
@@ -197,17 +233,16 @@ static bool take_replies(struct state *state, struct connection *connection, con
         if (at == end)
             return false;
         const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t part = (size_t)((newline ? newline : end) - at);
-        if (part > LINE_BYTES - 1 - connection->line_size)
-            part = LINE_BYTES - 1 - connection->line_size; /* a long error; its first byte counts */
-        memcpy(connection->line + connection->line_size, at, part);
-        connection->line_size += part;
+        const uint8_t *line = at;
+        if (connection->line_size > 0 || !newline) {
+            keep_line(connection, at, (size_t)((newline ? newline : end) - at));
+            line = connection->line;
+        }
         if (!newline)
             return false;
-        connection->line[connection->line_size] = 0;
         connection->line_size = 0;
         at = newline + 1;
-        take_header(state, connection, connection->line);
+        take_header(state, connection, line);
     }
 }
 
