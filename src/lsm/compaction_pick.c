@@ -280,7 +280,7 @@ struct compaction_pick *compaction_pick_create(const struct version *version,
     for (unsigned tree = 0; tree < version->tree_count && !pick && request->quiet; tree++)
         pick = is_leveled(request, tree)
                    ? reclaim_pick_leveled(&version->trees[tree], request, tree)
-                   : NULL;
+                   : runs_pick_quiet(&version->trees[tree], request->options, tree);
     return pick;
 }
 

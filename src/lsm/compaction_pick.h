@@ -8,9 +8,10 @@
  *                 without deletions that overlaps nothing, beside it or below, is moved without
  *                 being read.
  *   LSM_TIME_RUNS level 0: flushed runs, merged once, RUNS_MERGED neighbours at a time, into
- *                 level 1, and left there. Large ones with nothing to merge, since their keys
- *                 follow each other, are moved, unless the tree wants cold tables compressed in
- *                 another way. The merge gives large objects tables of their own
+ *                 level 1, and left there. Those with nothing to merge, since their keys follow
+ *                 each other, are moved, unless they are tiny or the tree wants cold tables
+ *                 compressed in another way; they are joined when little is written, or when 64
+ *                 stand in a row. The merge gives large objects tables of their own
  *                 (compaction_objects.h); what remains, the slow streams beside a fast one, makes
  *                 small tables, and RUNS_MERGED of those that overlap go on to the next level, so
  *                 that a slow stream is not spread over all runs.

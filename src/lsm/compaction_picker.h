@@ -75,6 +75,9 @@ uint64_t runs_score(const struct version_tree *tables, unsigned depth,
 /* The compaction of a level that is due. */
 struct compaction_pick *runs_pick(const struct version_tree *tables,
                                   const struct lsm_options *options, unsigned tree, unsigned depth);
+/* When there is nothing else to do: small tables in a row. NULL: there are none. */
+struct compaction_pick *runs_pick_quiet(const struct version_tree *tables,
+                                        const struct lsm_options *options, unsigned tree);
 /* Everything into one level, NULL: it is there. */
 struct compaction_pick *runs_pick_all(const struct version_tree *tables, unsigned tree);
 

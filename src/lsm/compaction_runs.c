@@ -10,9 +10,11 @@
 
 enum {
     RUNS_MERGED_LEVEL = 2, /* where everything goes on request */
-    /* Tables that follow each other are left from this share of table_bytes_max on: a memtable's worth of log lines,
-     * a twentieth of its size. */
-    FOLLOWING_SHARE = 32,
+    /* Tables that follow each other are moved from this share of table_bytes_max on: less than a memtable's worth of
+     * log lines, which is a fortieth of its size. */
+    FOLLOWING_SHARE = 128,
+    /* Small ones in a row, without overlap, are merged when little is written, or when so many have come. */
+    ROW_MAX = 64,
 };
 
 static int compare_smallest(const void *a, const void *b)
@@ -93,12 +95,58 @@ static struct compaction_pick *pick_small(const struct version_tree *tables,
                                           unsigned depth)
 {
     struct table_ref **small;
+    struct compaction_pick *pick = NULL;
     size_t count = find_small(&tables->levels[depth], options, &small);
-    struct compaction_pick *pick = pick_new(tree, depth + 1);
-    qsort(small, count, sizeof(small[0]), version_compare_newest_first);
-    for (size_t i = count - RUNS_MERGED; i < count; i++)
-        pick_add(pick, depth, small[i]);
+    if (count >= RUNS_MERGED) {
+        pick = pick_new(tree, depth + 1);
+        qsort(small, count, sizeof(small[0]), version_compare_newest_first);
+        for (size_t i = count - RUNS_MERGED; i < count; i++)
+            pick_add(pick, depth, small[i]);
+    }
     memory_free(small);
+    return pick;
+}
+
+/* The first row of at least RUNS_MERGED small tables of the level, in the order of their keys: none overlaps the
+ * next one, and nothing begins between them. 0: there is none. The caller frees *found. */
+static size_t find_row(const struct version_level *level, const struct lsm_options *options,
+                       struct table_ref ***found)
+{
+    *found = NULL;
+    if (level->count < RUNS_MERGED)
+        return 0;
+    struct table_ref **sorted = memory_copy(level->tables, level->count * sizeof(sorted[0]));
+    size_t first = 0, count = 0;
+    qsort(sorted, level->count, sizeof(sorted[0]), compare_tables);
+    for (size_t i = 0; i < level->count; i++) {
+        bool is_small = !is_large(sorted[i], options);
+        bool joins = is_small && count > 0 &&
+                     slice_compare(largest_of(sorted[i - 1]), smallest_of(sorted[i])) < 0;
+        if (!joins && count >= RUNS_MERGED)
+            break;
+        if (!joins) {
+            first = i;
+            count = 0;
+        }
+        count += is_small;
+    }
+    memmove(sorted, sorted + first, count * sizeof(sorted[0]));
+    *found = sorted;
+    return count >= RUNS_MERGED ? count : 0;
+}
+
+static struct compaction_pick *pick_row(const struct version_tree *tables,
+                                        const struct lsm_options *options, unsigned tree,
+                                        unsigned depth)
+{
+    struct table_ref **row;
+    struct compaction_pick *pick = NULL;
+    if (find_row(&tables->levels[depth], options, &row)) {
+        pick = pick_new(tree, depth + 1);
+        for (size_t i = 0; i < RUNS_MERGED; i++)
+            pick_add(pick, depth, row[i]);
+    }
+    memory_free(row);
     return pick;
 }
 
@@ -110,17 +158,30 @@ uint64_t runs_score(const struct version_tree *tables, unsigned depth,
         return depth == 0 ? level->count * 100 / RUNS_MERGED : 0;
     if (depth + 1 == LSM_LEVELS_MAX)
         return 0;
-    struct table_ref **small;
-    size_t count = find_small(level, options, &small);
+    struct table_ref **small, **row;
+    uint64_t small_score = find_small(level, options, &small) * 100 / RUNS_MERGED;
+    uint64_t row_score = find_row(level, options, &row) * 100 / ROW_MAX;
     memory_free(small);
-    return count * 100 / RUNS_MERGED;
+    memory_free(row);
+    return small_score > row_score ? small_score : row_score;
 }
 
 struct compaction_pick *runs_pick(const struct version_tree *tables,
                                   const struct lsm_options *options, unsigned tree, unsigned depth)
 {
-    return depth == 0 ? pick_flushed(tables, options, tree)
-                      : pick_small(tables, options, tree, depth);
+    if (depth == 0)
+        return pick_flushed(tables, options, tree);
+    struct compaction_pick *pick = pick_small(tables, options, tree, depth);
+    return pick ? pick : pick_row(tables, options, tree, depth);
+}
+
+struct compaction_pick *runs_pick_quiet(const struct version_tree *tables,
+                                        const struct lsm_options *options, unsigned tree)
+{
+    struct compaction_pick *pick = NULL;
+    for (unsigned depth = 1; depth + 1 < LSM_LEVELS_MAX && !pick; depth++)
+        pick = pick_row(tables, options, tree, depth);
+    return pick;
 }
 
 struct compaction_pick *runs_pick_all(const struct version_tree *tables, unsigned tree)

@@ -30,15 +30,16 @@ struct fixture {
 static void add_table(struct fixture *fixture, const char *line)
 {
     unsigned tree = fixture->version.tree_count - 1, level;
-    unsigned long long number, mib, lsn = 50;
+    unsigned long long number, lsn = 50;
+    double mib;
     char from[16], to[16];
-    assert_int_equal(sscanf(line, " L%u %llu: %15[^-]-%15s %llu", &level, &number, from, to, &mib),
+    assert_int_equal(sscanf(line, " L%u %llu: %15[^-]-%15s %lf", &level, &number, from, to, &mib),
                      5);
     if (strchr(line, '@'))
         lsn = strtoull(strchr(line, '@') + 1, NULL, 10);
     struct table_ref *ref = memory_zeroed(1, sizeof(*ref));
     ref->number = number;
-    ref->properties.file_bytes = mib * MIB;
+    ref->properties.file_bytes = (uint64_t)(mib * MIB);
     ref->properties.lsn_min = 1;
     ref->properties.entry_count = strstr(line, "+r") ? 0 : 1;
     ref->properties.lsn_max = lsn;
@@ -109,6 +110,16 @@ static void assert_pick(const char *version, const char *expected)
     assert_next_pick(&fixture,
                      (struct compaction_request){.oldest_read = UINT64_MAX, .durable = 1000},
                      expected);
+    release(&fixture);
+}
+
+static void assert_quiet_pick(const char *version, lsn_t oldest_read, const char *expected)
+{
+    struct fixture fixture;
+    parse(&fixture, version);
+    const struct compaction_request request = {
+        .oldest_read = oldest_read, .durable = 1000, .quiet = true};
+    assert_next_pick(&fixture, request, expected);
     release(&fixture);
 }
 
@@ -235,22 +246,77 @@ static void small_runs_that_overlap_go_on_to_the_next_level(void **state)
                 "none");
 }
 
-static void large_runs_that_follow_each_other_are_moved(void **state)
+static void runs_that_follow_each_other_are_moved(void **state)
 {
     (void)state;
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
                 "L0 4: h-i 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: move L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
-    /* One has just enough; one is small; one overlaps. */
+    /* One has just enough; one is tiny; one overlaps. */
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
-                "L0 4: h-i 2\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "L0 4: h-i 0.5\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: move L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
-                "L0 4: h-i 1\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
+                "L0 4: h-i 0.49\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
     assert_pick("tree 0 runs\nL0 8: p-q 16\nL0 7: n-o 16\nL0 6: l-m 16\nL0 5: j-k 16\n"
                 "L0 4: h-j 16\nL0 3: f-g 16\nL0 2: d-e 16\nL0 1: b-c 16",
                 "tree 0: merge L0:8 L0:7 L0:6 L0:5 L0:4 L0:3 L0:2 L0:1 -> L1");
+}
+
+/* What was moved, and is small. */
+static void runs_in_a_row_are_joined_when_little_is_written(void **state)
+{
+    const char *const eight = "tree 0 runs\nL1 8: p-q 1\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 1\n"
+                              "L1 4: h-i 1\nL1 3: f-g 1\nL1 2: d-e 1\nL1 1: b-c 1";
+    (void)state;
+    assert_pick(eight, "none");
+    assert_quiet_pick(eight, UINT64_MAX,
+                      "tree 0: merge L1:1 L1:2 L1:3 L1:4 L1:5 L1:6 L1:7 L1:8 -> L2");
+    /* Seven; a large one, one that overlaps, and a place in another level end a row. */
+    assert_quiet_pick(
+        "tree 0 runs\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 1\nL1 4: h-i 1\nL1 3: f-g 1\n"
+        "L1 2: d-e 1\nL1 1: b-c 1",
+        UINT64_MAX, "none");
+    assert_quiet_pick(
+        "tree 0 runs\nL1 8: p-q 1\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 4\nL1 4: h-i 1\n"
+        "L1 3: f-g 1\nL1 2: d-e 1\nL1 1: b-c 1\nL1 9: r-s 1",
+        UINT64_MAX, "none");
+    assert_quiet_pick(
+        "tree 0 runs\nL1 8: p-q 1\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 1\nL1 4: h-j 1\n"
+        "L1 3: f-g 1\nL1 2: d-e 1\nL1 1: b-c 1\nL1 9: r-s 1",
+        UINT64_MAX, "none");
+    assert_quiet_pick(
+        "tree 0 runs\nL1 8: p-q 1\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 1\nL2 4: h-i 1\n"
+        "L1 3: f-g 1\nL1 2: d-e 1\nL1 1: b-c 1",
+        UINT64_MAX, "none");
+    /* Behind a large one, whatever that covers; the last level has nowhere to go. */
+    assert_quiet_pick(
+        "tree 0 runs\nL1 8: p-q 1\nL1 7: n-o 1\nL1 6: l-m 1\nL1 5: j-k 1\nL1 4: h-i 1\n"
+        "L1 3: f-g 1\nL1 2: d-e 1\nL1 1: b-c 1\nL1 9: a-g 9",
+        UINT64_MAX, "tree 0: merge L1:1 L1:2 L1:3 L1:4 L1:5 L1:6 L1:7 L1:8 -> L2");
+    assert_quiet_pick(
+        "tree 0 runs\nL6 8: p-q 1\nL6 7: n-o 1\nL6 6: l-m 1\nL6 5: j-k 1\nL6 4: h-i 1\n"
+        "L6 3: f-g 1\nL6 2: d-e 1\nL6 1: b-c 1",
+        UINT64_MAX, "none");
+}
+
+static void many_runs_in_a_row_are_joined_under_load(void **state)
+{
+    struct buffer version = {0};
+    (void)state;
+    for (unsigned count = 63; count <= 64; count++) {
+        buffer_clear(&version);
+        buffer_append_text(&version, "tree 0 runs\n");
+        for (unsigned i = 10; i < 10 + count; i++)
+            buffer_printf(&version, "L1 %u: a%u-a%u 1\n", i, i, i); /* of one key each */
+        buffer_append_byte(&version, 0);
+        assert_pick((const char *)version.data,
+                    count == 63 ? "none"
+                                : "tree 0: merge L1:10 L1:11 L1:12 L1:13 L1:14 L1:15 L1:16 "
+                                  "L1:17 -> L2");
+    }
+    buffer_release(&version);
 }
 
 static void large_runs_whose_merge_compresses_them_are_merged(void **state)
@@ -459,16 +525,6 @@ static void no_run_is_asked_while_no_deletion_counts(void **state)
     release(&fixture);
 }
 
-static void assert_quiet_pick(const char *version, lsn_t oldest_read, const char *expected)
-{
-    struct fixture fixture;
-    parse(&fixture, version);
-    const struct compaction_request request = {
-        .oldest_read = oldest_read, .durable = 1000, .quiet = true};
-    assert_next_pick(&fixture, request, expected);
-    release(&fixture);
-}
-
 static void deletions_sink_when_little_is_written(void **state)
 {
     (void)state;
@@ -558,7 +614,9 @@ int main(void)
         cmocka_unit_test(most_urgent_tree_goes_first),
         cmocka_unit_test(eight_runs_are_merged_oldest_first),
         cmocka_unit_test(small_runs_that_overlap_go_on_to_the_next_level),
-        cmocka_unit_test(large_runs_that_follow_each_other_are_moved),
+        cmocka_unit_test(runs_that_follow_each_other_are_moved),
+        cmocka_unit_test(runs_in_a_row_are_joined_when_little_is_written),
+        cmocka_unit_test(many_runs_in_a_row_are_joined_under_load),
         cmocka_unit_test(large_runs_whose_merge_compresses_them_are_merged),
         cmocka_unit_test(request_merges_all_into_one_level),
         cmocka_unit_test(tables_under_a_range_deletion_are_dropped),

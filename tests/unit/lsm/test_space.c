@@ -119,6 +119,34 @@ static void a_lone_fast_log_is_written_once(void **state)
     space_release(&space);
 }
 
+static void allow_larger_tables_of_a_small_memtable(struct lsm_options *options)
+{
+    allow_larger_tables(options);
+    options->memtable_bytes = 1 << 20;
+}
+
+/* A flush a second is load; then those that are small are joined, once. */
+static void a_lone_fast_log_is_joined_when_little_is_written(void **state)
+{
+    enum { SECONDS = 60 };
+    (void)state;
+    struct space space;
+    space_init(&space, allow_larger_tables_of_a_small_memtable);
+    for (unsigned i = 0; i < SECONDS; i++) {
+        space_put_entries(&space, 0, i * FAST_A_FLUSH, (i + 1) * FAST_A_FLUSH);
+        space.now_us += 1000000;
+        space_flush(&space);
+    }
+    assert_int_equal(space_tree(&space, SPACE_ENTRIES).table_count, SECONDS);
+    assert_int_equal(space_write_percent(&space, SPACE_ENTRIES), 100);
+    space_rest(&space);
+    struct lsm_tree_stats stats = space_tree(&space, SPACE_ENTRIES);
+    assert_true(stats.table_count < SECONDS / 4);
+    assert_true(space_write_percent(&space, SPACE_ENTRIES) <= 200);
+    assert_int_equal(stats.entry_count, SECONDS * FAST_A_FLUSH);
+    space_release(&space);
+}
+
 /* The slow ones alone go through a third table. */
 static void slow_streams_beside_a_fast_one_cost_their_share(void **state)
 {
@@ -488,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_list_that_grows_downward_is_moved),
         cmocka_unit_test(appended_logs_are_written_twice_at_most),
         cmocka_unit_test(a_lone_fast_log_is_written_once),
+        cmocka_unit_test(a_lone_fast_log_is_joined_when_little_is_written),
         cmocka_unit_test(slow_streams_beside_a_fast_one_cost_their_share),
         cmocka_unit_test(a_page_of_a_slow_stream_beside_a_fast_one_reads_few_blocks),
         cmocka_unit_test(deleted_streams_leave_the_disk_without_another_write),
