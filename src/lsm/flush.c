@@ -169,6 +169,7 @@ static enum status install(struct lsm *db, struct flush_job *job)
         return status;
     db_install_view(db, NULL, job->set);
     db_debug_install(db, "after a flush");
+    version_set_open_added(db->versions, &job->edit);
     atomic_fetch_add(&db->flush_count, 1);
     /* Segments that stay by an error are found by the next flush or open. */
     (void)wal_release_below(db->wal, job->set->end_lsn);

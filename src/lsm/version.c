@@ -202,7 +202,7 @@ enum status version_from_content(struct version_set *set, struct manifest_conten
     return STATUS_OK;
 }
 
-static struct table_ref *find_table(const struct version_level *level, uint64_t number)
+struct table_ref *version_level_find(const struct version_level *level, uint64_t number)
 {
     for (size_t i = 0; i < level->count; i++)
         if (level->tables[i]->number == number)
@@ -227,7 +227,7 @@ static struct table_ref *find_moved(struct version *base, const struct version_e
     for (size_t i = 0; i < edit->removed_count; i++) {
         const struct version_edit_table *removed = &edit->removed[i];
         if (removed->number == number)
-            return find_table(&base->trees[removed->tree].levels[removed->level], number);
+            return version_level_find(&base->trees[removed->tree].levels[removed->level], number);
     }
     return NULL;
 }
@@ -274,11 +274,11 @@ void version_drop_removed(struct version *base, const struct version *next,
     for (size_t i = 0; i < edit->removed_count; i++) {
         const struct version_edit_table *removed = &edit->removed[i];
         struct table_ref *ref =
-            find_table(&base->trees[removed->tree].levels[removed->level], removed->number);
+            version_level_find(&base->trees[removed->tree].levels[removed->level], removed->number);
         assert(ref);
         bool moved = false;
         for (unsigned depth = 0; depth < LSM_LEVELS_MAX && !moved; depth++)
-            moved = find_table(&next->trees[removed->tree].levels[depth], removed->number) != NULL;
+            moved = version_level_find(&next->trees[removed->tree].levels[depth], removed->number) != NULL;
         if (!moved)
             atomic_store(&ref->dropped, true);
     }

@@ -84,6 +84,9 @@ void version_set_close(struct version_set *set);
  * edit are the caller's to remove; the next apply starts a new manifest file. A manifest that has
  * grown large is rewritten (new file, CURRENT switched atomically). */
 enum status version_set_apply(struct version_set *set, struct version_edit *edit);
+/* Opens the tables that the edit has added and that are there still: by who has applied it, so that no reader
+ * has to. What fails fails again at first use. */
+void version_set_open_added(struct version_set *set, const struct version_edit *edit);
 struct version *version_set_current(struct version_set *set); /* with a reference */
 void version_ref(struct version *version);
 void version_unref(struct version *version);

@@ -412,3 +412,17 @@ enum status table_ref_open(struct version_set *set, struct table_ref *ref, bool 
         *out = table;
     return status;
 }
+
+void version_set_open_added(struct version_set *set, const struct version_edit *edit)
+{
+    struct version *version = version_set_current(set);
+    for (size_t i = 0; i < edit->added_count; i++) {
+        const struct version_edit_table *added = &edit->added[i];
+        struct table_ref *ref =
+            version_level_find(&version->trees[added->tree].levels[added->level], added->number);
+        struct table *table;
+        if (ref)
+            (void)table_ref_open(set, ref, false, &table);
+    }
+    version_unref(version);
+}

@@ -34,6 +34,8 @@ enum status version_from_content(struct version_set *set, struct manifest_conten
 /* `base` with the edit applied, with one reference; moves the properties of added tables out of it.
  * A table that is removed and added again keeps its reference. */
 struct version *version_with_edit(struct version *base, struct version_edit *edit);
+/* NULL: none has this number. */
+struct table_ref *version_level_find(const struct version_level *level, uint64_t number);
 /* Enters a version that is complete into the list of all; the set's lock is held. */
 void version_list(struct version *version);
 /* The current version's and one version's own invariants, without references. */

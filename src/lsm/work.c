@@ -202,6 +202,7 @@ static enum status install_compaction(struct lsm *db, struct compaction *compact
         return status;
     db_install_view(db, NULL, NULL);
     db_debug_install(db, "after a compaction");
+    version_set_open_added(db->versions, compaction_edit(compaction));
     struct compaction_counts counts;
     compaction_get_counts(compaction, &counts);
     atomic_fetch_add(&db->compaction_count, 1);

@@ -654,8 +654,10 @@ static bool repair_failing(struct vfs *damaged, enum vfs_call call, uint64_t n, 
     enum status status = store_repair(&env, "/data", say_nothing, lines);
     bool met = vfs_fault_failed_count(failing) > 0;
     vfs_fault_fail(failing, 0, 0, STATUS_OK, false);
-    assert_int_equal(status, met ? STATUS_IO : STATUS_OK);
-    assert_int_equal(store_repair(&env, "/data", say_nothing, lines), STATUS_OK);
+    /* A table that was written is opened for later reads; that needs not succeed. */
+    assert_true(status == STATUS_OK || (met && status == STATUS_IO));
+    if (status || !met)
+        assert_int_equal(store_repair(&env, "/data", say_nothing, lines), STATUS_OK);
     assert_int_equal(store_open(&env, "/data", &roomy, &report, &store), STATUS_OK);
     if (store_check(store, &report))
         fail_msg("repair, call %llu: %s", (unsigned long long)n, report.text);
