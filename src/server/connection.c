@@ -90,37 +90,6 @@ static bool may_talk(const struct connection *connection)
     return !connection->tls || tls_session_was_open(connection->tls);
 }
 
-/* ---- The end ---------------------------------------------------------------------------------- */
-
-static void free_if_done(struct connection *connection)
-{
-    if (connection->open_handles > 0 || connection->is_at_work)
-        return;
-    loop_cancel(connection->loop, &connection->task);
-    link_remove(&connection->all_link);
-    connection->loop->connection_count--;
-    atomic_fetch_sub(&server_of(connection)->client_count, 1);
-    buffer_release(&connection->sending);
-    tls_session_destroy(connection->tls);
-    memory_free(connection);
-}
-
-/* While the session exists, other threads may wake it; after it, nobody knows the connection. */
-static void destroy_session(struct connection *connection)
-{
-    if (connection->session && !connection->is_at_work) {
-        session_destroy(connection->session);
-        connection->session = NULL;
-    }
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct connection *connection = handle->data;
-    connection->open_handles--;
-    free_if_done(connection);
-}
-
 /* ---- Messages that other loops send ------------------------------------------------------------ */
 
 /* A subscriber that has nothing to do and was sent everything is offered to the other loops: one that has messages
@@ -169,6 +138,37 @@ static void take_back(struct connection *connection)
     connection->is_cut = false;
     session_deliver(connection->session); /* the rest, before any reply */
     link_append(&connection->loop->dirty, &connection->link);
+}
+
+/* ---- The end ---------------------------------------------------------------------------------- */
+
+static void free_if_done(struct connection *connection)
+{
+    if (connection->open_handles > 0 || connection->is_at_work)
+        return;
+    loop_cancel(connection->loop, &connection->task);
+    link_remove(&connection->all_link);
+    connection->loop->connection_count--;
+    atomic_fetch_sub(&server_of(connection)->client_count, 1);
+    buffer_release(&connection->sending);
+    tls_session_destroy(connection->tls);
+    memory_free(connection);
+}
+
+/* While the session exists, other threads may wake it; after it, nobody knows the connection. */
+static void destroy_session(struct connection *connection)
+{
+    if (connection->session && !connection->is_at_work) {
+        session_destroy(connection->session);
+        connection->session = NULL;
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct connection *connection = handle->data;
+    connection->open_handles--;
+    free_if_done(connection);
 }
 
 static void close_now(struct connection *connection)
