@@ -70,8 +70,10 @@ bool sim_watch_is_broken(struct sim *sim, struct client *client, struct slice re
                  (int)(client - sim->clients));
     for (size_t i = 0; i < client->watch_count; i++) {
         const struct sim_watch *watch = &client->watches[i];
-        /* EXEC looks at those that were there, until one is not as it was. */
-        if (model_slot(&sim->model, watch->database, watch->key)->value &&
+        /* EXEC looks at those that were there, or that a flush or a swap has met, until one is not as it was. What
+         * else is gone now was removed by a command of the transaction, not before them all. */
+        if ((watch->was_there || watch->is_unsure) &&
+            model_slot(&sim->model, watch->database, watch->key)->value &&
             !model_is_there(&sim->model, watch->database, watch->key))
             sim_remove_if_gone(sim, watch->database, watch->key);
     }
