@@ -80,6 +80,12 @@ struct lsm_reader {
     lsn_t newer_than;
 };
 
+/* A tree's records in the payload of the open batch. */
+struct logged {
+    bool has_puts, ends_with_put; /* the last of them is a put, which begins at: */
+    uint32_t last_put, key_size, value_size;
+};
+
 struct lsm_writer {
     struct lsm *db;
     struct lsm_reader reader;
@@ -89,7 +95,7 @@ struct lsm_writer {
     size_t bytes_ready; /* `payload` and `spare` suffice for a batch of so many */
     size_t bytes_max;   /* of the open batch, RECORD_OVERHEAD_BYTES included; they are reserved */
     bool may_use_reserve; /* the open batch */
-    uint64_t put_counts[LSM_TREES_MAX]; /* of this batch */
+    struct logged logged[LSM_TREES_MAX];
     uint64_t record_count;
     bool open;
 };

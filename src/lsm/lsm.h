@@ -115,6 +115,10 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
 /* `bytes` more than was asked for so far, when only what the batch has read says how large it will be. As
  * lsm_write_begin; on failure the batch is as before. */
 enum status lsm_write_reserve(struct lsm_writer *writer, size_t bytes);
+/* The open batch takes the writes of one more operation, of at most `bytes_max` as in lsm_write_begin; what its
+ * reader has shown so far ends to be valid. false: the batch is as before, and whoever wants to write more ends it
+ * and begins another, which may say why. */
+bool lsm_write_continue(struct lsm_writer *writer, size_t bytes_max, bool may_use_reserve);
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value);
 void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key);
 /* Hides every key in [from, to) written before, in this batch too. O(1), and the batch's records so far

@@ -4,6 +4,7 @@
  * undone; nobody but the batch's own reader sees it before its end. */
 #include "lsm/db.h"
 
+#include "base/coding.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -18,7 +19,8 @@ enum {
     READY_BYTES_KEPT = 1 << 20, /* ... and what is ready for more is given back */
     SMALL_RECORDS_BYTES_MAX = 256 << 20,
     BATCHES_PER_DELAY = 256,
-    BYTES_PER_BATCH_UNIT = 1024, /* a larger batch counts as several */
+    BYTES_PER_BATCH_UNIT = 1024,     /* a larger batch counts as several */
+    CONTINUED_BYTES_MAX = 64 * 1024, /* records of a batch that takes more */
 };
 
 void lsm_lock(struct lsm *db)
@@ -126,7 +128,7 @@ enum status lsm_write_begin(struct lsm *db, size_t bytes_max, bool may_use_reser
     writer->may_use_reserve = may_use_reserve;
     writer->lsn = wal_next_lsn(db->wal);
     writer->record_count = 0;
-    memset(writer->put_counts, 0, sizeof(writer->put_counts));
+    memset(writer->logged, 0, sizeof(writer->logged));
     writer->open = true;
     buffer_clear(&writer->payload);
     struct lsm_reader *reader = &writer->reader;
@@ -170,29 +172,70 @@ enum status lsm_write_reserve(struct lsm_writer *writer, size_t bytes)
     return STATUS_OK;
 }
 
-static struct memtable *writer_log(struct lsm_writer *writer, enum entry_kind kind, unsigned tree,
-                                   struct slice key, struct slice value)
+bool lsm_write_continue(struct lsm_writer *writer, size_t bytes_max, bool may_use_reserve)
+{
+    assert(writer->open);
+    size_t total = writer->payload.size + RECORD_OVERHEAD_BYTES;
+    if (writer->payload.size > CONTINUED_BYTES_MAX || writer->spare.used > 0 ||
+        total > writer->bytes_ready || bytes_max > writer->bytes_ready - total)
+        return false;
+    total += bytes_max;
+    if (wal_reserve_more(writer->db->wal, total, may_use_reserve) != STATUS_OK)
+        return false;
+    if (total > writer->bytes_max)
+        writer->bytes_max = total;
+    writer->may_use_reserve = may_use_reserve;
+    count_down_to_delay(writer->db, 1 + bytes_max / BYTES_PER_BATCH_UNIT);
+    lsm_reader_forget(&writer->reader);
+    return true;
+}
+
+static void writer_log(struct lsm_writer *writer, enum entry_kind kind, unsigned tree,
+                       struct slice key, struct slice value)
 {
     assert(writer->open);
     assert(tree < writer->db->options.tree_count);
     assert(key.size <= LSM_KEY_BYTES_MAX);
     wal_record_append(&writer->payload, kind, tree, key, value);
     writer->record_count++;
-    return writer->reader.view->active->trees[tree];
+}
+
+/* A put of the key that this tree's last record puts, with a value of the same size, takes its place: a log's
+ * header is written with each of its entries. */
+static bool replaces_last(struct lsm_writer *writer, unsigned tree, struct slice key,
+                          struct slice value)
+{
+    const struct logged *logged = &writer->logged[tree];
+    if (logged->key_size != key.size || logged->value_size != value.size || !logged->ends_with_put)
+        return false;
+    uint8_t *at = writer->payload.data + logged->last_put + 1 + varint_size(key.size);
+    if (memcmp(at, key.data, key.size) != 0)
+        return false;
+    if (value.size)
+        memcpy(at + key.size + varint_size(value.size), value.data, value.size);
+    return true;
 }
 
 void lsm_put(struct lsm_writer *writer, unsigned tree, struct slice key, struct slice value)
 {
-    struct memtable *table = writer_log(writer, ENTRY_PUT, tree, key, value);
-    writer->put_counts[tree]++;
+    struct memtable *table = writer->reader.view->active->trees[tree];
+    if (!replaces_last(writer, tree, key, value)) {
+        writer->logged[tree] = (struct logged){.has_puts = true,
+                                               .ends_with_put = true,
+                                               .last_put = (uint32_t)writer->payload.size,
+                                               .key_size = (uint32_t)key.size,
+                                               .value_size = (uint32_t)value.size};
+        writer_log(writer, ENTRY_PUT, tree, key, value);
+    }
     memtable_put(table, key, writer->lsn, ENTRY_PUT, value);
 }
 
 void lsm_delete(struct lsm_writer *writer, unsigned tree, struct slice key)
 {
     struct slice none = slice_make(NULL, 0);
-    struct memtable *table = writer_log(writer, ENTRY_DELETE, tree, key, none);
-    memtable_put(table, key, writer->lsn, ENTRY_DELETE, none);
+    writer->logged[tree].ends_with_put = false;
+    writer_log(writer, ENTRY_DELETE, tree, key, none);
+    memtable_put(writer->reader.view->active->trees[tree], key, writer->lsn, ENTRY_DELETE, none);
 }
 
 void db_apply_range_delete(struct memtable_set *set, unsigned tree, struct range_delete range,
@@ -214,11 +257,12 @@ void lsm_delete_range(struct lsm_writer *writer, unsigned tree, struct slice fro
     if (slice_compare(from, to) >= 0)
         return;
     struct slice earlier = slice_make(NULL, 0);
-    if (writer->put_counts[tree])
+    if (writer->logged[tree].has_puts)
         earlier = buffer_slice(&writer->payload);
+    writer->logged[tree].ends_with_put = false;
     db_apply_range_delete(writer->reader.view->active, tree,
                           (struct range_delete){from, to, writer->lsn}, earlier);
-    (void)writer_log(writer, ENTRY_DELETE_RANGE, tree, from, to);
+    writer_log(writer, ENTRY_DELETE_RANGE, tree, from, to);
 }
 
 struct lsm_reader *lsm_writer_reader(struct lsm_writer *writer)

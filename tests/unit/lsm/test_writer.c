@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/memory.h"
+#include "base/random.h"
+#include "lib/seed.h"
 #include "unit/lsm/db_fixture.h"
 
 static void a_large_batch_without_memory_is_refused_before_it_begins(void **state)
@@ -141,6 +143,153 @@ static void a_batch_that_cannot_grow_is_as_before(void **state)
     db_fixture_end(f, writer);
 }
 
+/* ---- A batch that goes on ------------------------------------------------------------------- */
+
+static void a_batch_goes_on_within_what_is_ready(void **state)
+{
+    struct db_fixture *f = *state;
+    static char line[1024];
+    memset(line, 'l', sizeof line);
+    struct lsm_writer *writer = db_fixture_begin(f);
+    lsn_t lsn = lsm_writer_lsn(writer);
+    lsm_put(writer, 0, slice_from("a"), slice_from("first"));
+    assert_true(lsm_write_continue(writer, 1024, false));
+    lsm_put(writer, 0, slice_from("b"), slice_from("second"));
+    assert_false(lsm_write_continue(writer, SIZE_MAX, false));
+    assert_false(lsm_write_continue(writer, 256 << 10, false));
+    assert_true(lsm_write_continue(writer, 64 << 10, true));
+    assert_int_equal(lsm_writer_lsn(writer), lsn);
+    size_t lines = 0;
+    for (; lsm_write_continue(writer, sizeof line, false); lines++) {
+        char key[16];
+        snprintf(key, sizeof key, "%zu", lines);
+        lsm_put(writer, 1, slice_from(key), slice_make(line, sizeof line));
+    }
+    assert_true(lines > 60 && lines < 70); /* 64 KiB */
+    db_fixture_end(f, writer);
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_OK);
+    db_fixture_crash(f, VFS_LOSE_UNSYNCED);
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 0, "a"), "first");
+    assert_string_equal(db_fixture_get_now(f, 0, "b"), "second");
+    assert_int_equal(db_fixture_get_now(f, 1, "59")[0], 'l');
+}
+
+/* The batch that was begun has its room; what more would need is for a batch that can be refused. */
+static void a_batch_does_not_go_on_without_room_in_the_log(void **state)
+{
+    struct db_fixture *f = *state;
+    struct lsm_writer *writer = NULL;
+    bool has_begun = false, has_ended = false;
+    db_fixture_put(f, 0, "k", "makes segments ready");
+    vfs_fault_set_free_bytes(f->fault, 0);
+    for (int i = 0; i < 5000 && !has_ended; i++) {
+        lsm_lock(f->db);
+        enum status status = lsm_write_begin(f->db, 16, false, &writer);
+        lsm_unlock(f->db);
+        if (status == STATUS_NO_SPACE)
+            break;
+        assert_int_equal(status, STATUS_OK);
+        has_begun = true;
+        lsm_put(writer, 0, slice_from("k"), slice_from("a value"));
+        has_ended = !lsm_write_continue(writer, 64, false);
+        (void)lsm_write_end(writer);
+    }
+    assert_true(has_begun && has_ended);
+    assert_string_equal(db_fixture_get_now(f, 0, "k"), "a value");
+    vfs_fault_set_free_bytes(f->fault, UINT64_MAX);
+    writer = db_fixture_begin(f);
+    lsm_put(writer, 0, slice_from("k"), slice_from("for nobody"));
+    vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, 1, STATUS_IO, false);
+    assert_int_equal(lsm_wal_sync(f->db), STATUS_READ_ONLY);
+    assert_false(lsm_write_continue(writer, 64, true));
+    db_fixture_end(f, writer);
+}
+
+/* A key that is written again and again within a batch, as a log's header is, is logged once. */
+static void the_last_put_of_a_tree_is_logged_once(void **state)
+{
+    struct db_fixture *f = *state;
+    lsn_t before = lsm_visible_lsn(f->db);
+    struct lsm_writer *writer = db_fixture_begin(f);
+    for (int i = 0; i < 8; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        lsm_put(writer, 1, slice_from(text), slice_from("entry"));
+        lsm_put(writer, 0, slice_from("header"), slice_from(text));
+    }
+    db_fixture_end(f, writer);
+    lsn_t bytes = lsm_visible_lsn(f->db) - before;
+    enum { FRAME_HEAD = 29, RECORD_HEAD = 3 };
+    assert_int_equal(bytes, FRAME_HEAD + 8 * (RECORD_HEAD + 1 + 5) + RECORD_HEAD + 6 + 1);
+    assert_string_equal(db_fixture_get_now(f, 0, "header"), "7");
+    assert_int_equal(lsm_wal_write(f->db), STATUS_OK);
+    db_fixture_crash(f, VFS_KEEP_ALL);
+    db_fixture_open(f);
+    assert_string_equal(db_fixture_get_now(f, 1, "6"), "entry");
+}
+
+enum { MODEL_KEYS = 4, MODEL_TREES = 2 };
+static const char *const model_keys[MODEL_KEYS + 1] = {"a", "b", "cc", "dd", "e"};
+
+static void expect_model(struct db_fixture *f, char model[MODEL_TREES][MODEL_KEYS][8])
+{
+    for (unsigned tree = 0; tree < MODEL_TREES; tree++)
+        for (size_t i = 0; i < MODEL_KEYS; i++) {
+            const char *expected = model[tree][i][0] ? model[tree][i] : "(not found)";
+            assert_string_equal(db_fixture_get_now(f, tree, model_keys[i]), expected);
+        }
+}
+
+static void write_at_random(struct lsm_writer *writer, struct random *random,
+                            char model[MODEL_TREES][MODEL_KEYS][8])
+{
+    unsigned tree = (unsigned)random_below(random, MODEL_TREES);
+    size_t i = random_below(random, MODEL_KEYS);
+    switch (random_below(random, 8)) {
+    case 0:
+        lsm_delete(writer, tree, slice_from(model_keys[i]));
+        model[tree][i][0] = '\0';
+        break;
+    case 1: {
+        size_t to = i + random_below(random, MODEL_KEYS + 1 - i);
+        lsm_delete_range(writer, tree, slice_from(model_keys[i]), slice_from(model_keys[to]));
+        for (; i < to; i++)
+            model[tree][i][0] = '\0';
+        break;
+    }
+    default:
+        snprintf(model[tree][i], sizeof model[tree][i], "%u",
+                 (unsigned)random_below(random, 110)); /* mostly of two digits */
+        lsm_put(writer, tree, slice_from(model_keys[i]), slice_from(model[tree][i]));
+    }
+}
+
+/* What is put, deleted and put again in one batch is the same for its readers and for a recovery. */
+static void a_batch_that_changes_a_key_often_is_recovered_as_it_was(void **state)
+{
+    struct db_fixture *f = *state;
+    char model[MODEL_TREES][MODEL_KEYS][8] = {0};
+    struct random random;
+    random_init(&random, test_seed());
+    for (int batch = 0; batch < 400; batch++) {
+        struct lsm_writer *writer = db_fixture_begin(f);
+        lsm_put(writer, 0, slice_from(model_keys[MODEL_KEYS]), slice_from("always there"));
+        for (size_t i = random_below(&random, 12); i > 0; i--) {
+            write_at_random(writer, &random, model);
+            (void)lsm_write_continue(writer, 16, false);
+        }
+        db_fixture_end(f, writer);
+        expect_model(f, model);
+        if (batch % 8 == 0) {
+            assert_int_equal(lsm_wal_write(f->db), STATUS_OK);
+            db_fixture_crash(f, VFS_KEEP_ALL);
+            db_fixture_open(f);
+            expect_model(f, model);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +303,14 @@ int main(void)
                                         db_fixture_teardown),
         cmocka_unit_test_setup_teardown(a_batch_that_cannot_grow_is_as_before, db_fixture_setup,
                                         db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_goes_on_within_what_is_ready, db_fixture_setup,
+                                        db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_does_not_go_on_without_room_in_the_log,
+                                        db_fixture_setup, db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_last_put_of_a_tree_is_logged_once, db_fixture_setup,
+                                        db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_that_changes_a_key_often_is_recovered_as_it_was,
+                                        db_fixture_setup, db_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
