@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "types/encoding.h"
 #include "types/store_state.h"
+#include "types/stream_hold.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -27,6 +28,7 @@ void access_init(struct access *access, struct store *store, struct lsm_reader *
 void access_release(struct access *access)
 {
     assert(!access->open);
+    stream_hold_release(access);
     memory_free(access->facts);
     buffer_release(&access->fact_bytes);
     buffer_release(&access->scratch_key);
@@ -36,15 +38,20 @@ void access_release(struct access *access)
     *access = (struct access){0};
 }
 
-static void begin(struct access *access, unsigned database, bool nowait)
+static void begin_operation(struct access *access, unsigned database, bool nowait)
 {
-    assert(!access->open);
     assert(database < access->store->database_count);
-    access->open = true;
     access->database = database;
     access->nowait = nowait;
     access->now_ms = access->told_ms ? access->told_ms : env_wall_ms(&access->store->env);
-    access->map_changed = false;
+}
+
+static void begin(struct access *access, unsigned database, bool nowait)
+{
+    assert(!access->open);
+    access->open = true;
+    begin_operation(access, database, nowait);
+    access->map_changed = access->may_hold = false;
     access->map_status = STATUS_OK;
     access->fact_count = 0;
     access->facts_are_lost = access->tells_new = false;
@@ -107,24 +114,57 @@ void access_begin_read_at(struct access *access, unsigned database, struct lsm_s
     access->map_lsn = 0;
 }
 
+/* `bytes_max` of a caller, and what is written beside it. */
+static size_t batch_bytes_max(const struct store *store, size_t bytes_max)
+{
+    return bytes_max + ACCESS_OVERHEAD_BYTES + store->database_count * DATABASE_RECORD_BYTES;
+}
+
+static void begin_writing(struct access *access)
+{
+    lsm_reader_set_nowait(access->reader, access->nowait);
+    lsm_reader_reset_revealed(access->reader);
+    access->generation = access->store->databases[access->database].generation;
+}
+
 enum status access_begin_write(struct access *access, unsigned database, bool nowait,
                                size_t bytes_max, bool may_use_reserve)
 {
     struct store *store = access->store;
-    enum status status = lsm_write_begin(store->engine,
-                                         bytes_max + ACCESS_OVERHEAD_BYTES +
-                                             store->database_count * DATABASE_RECORD_BYTES,
+    enum status status = lsm_write_begin(store->engine, batch_bytes_max(store, bytes_max),
                                          may_use_reserve, &access->writer);
     if (status)
         return status;
     begin(access, database, nowait);
     access->reader = lsm_writer_reader(access->writer);
     lsm_reader_ignore_range_deletes(access->reader, true);
-    lsm_reader_set_nowait(access->reader, nowait);
-    lsm_reader_reset_revealed(access->reader);
-    access->generation = store->databases[database].generation;
     access->map_lsn = atomic_load(&store->map_lsn);
+    begin_writing(access);
     return STATUS_OK;
+}
+
+bool access_continue_write(struct access *access, unsigned database, bool nowait, size_t bytes_max,
+                           bool may_use_reserve, bool is_append)
+{
+    assert(access->open && access->writer);
+    if (access->map_changed ||
+        !lsm_write_continue(access->writer, batch_bytes_max(access->store, bytes_max),
+                            may_use_reserve))
+        return false;
+    if (!is_append)
+        stream_hold_write(access);
+    begin_operation(access, database, nowait);
+    begin_writing(access);
+    access->may_hold = is_append;
+    return true;
+}
+
+lsn_t access_lsn(const struct access *access)
+{
+    assert(access->open && access->writer);
+    bool is_empty = lsm_writer_is_empty(access->writer) && !access->is_holding;
+    lsn_t lsn = is_empty ? lsm_reader_revealed(access->reader) : lsm_writer_lsn(access->writer);
+    return lsn > access->map_lsn ? lsn : access->map_lsn;
 }
 
 enum status access_reserve(struct access *access, size_t bytes)
@@ -151,11 +191,12 @@ static void write_counts(struct access *access)
 static lsn_t end_write(struct access *access)
 {
     lsn_t revealed = lsm_reader_revealed(access->reader);
+    stream_hold_write(access);
     if (access->store->changed_count)
         write_counts(access);
+    if (access->nowait) /* the last operation has written nothing, and may lack something */
+        lsm_reader_adopt_missing(access->own_reader, access->reader);
     if (lsm_writer_is_empty(access->writer)) {
-        if (access->nowait)
-            lsm_reader_adopt_missing(access->own_reader, access->reader);
         (void)lsm_write_end(access->writer); /* empty: 0 */
         return revealed;
     }

@@ -62,7 +62,7 @@ static void prefetch(const struct access *access, struct lsm_reader *reader, uin
 void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
                        const struct slice *keys, size_t count)
 {
-    assert(!access->open);
+    assert(is_locked || !access->open);
     prefetch(access, is_locked ? NULL : access->own_reader,
              atomic_load_explicit(&access->store->published[database], memory_order_relaxed), keys,
              count);
@@ -116,7 +116,7 @@ static inline enum status find_header(struct access *access, struct slice key,
                                       struct object *object)
 {
     struct slice record;
-    assert(access->open);
+    assert(access->open && !access->is_holding);
     if (key.size > KEY_BYTES_SURE) {
         enum status status = reserve_key(access, key);
         if (status)
@@ -455,6 +455,7 @@ static struct lsm_iter *headers_open(struct access *access, uint64_t position)
     be32_store(lower, access->generation);
     position_store(lower + 4, position);
     be32_store(upper, access->generation + 1);
+    assert(!access->is_holding);
     return lsm_iter_open(access->reader, TREE_KEYS,
                          &(struct lsm_iter_options){
                              .lower = slice_make(lower, sizeof lower),

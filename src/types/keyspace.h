@@ -23,8 +23,8 @@ struct object {
 };
 
 enum { KEYSPACE_PREFETCH_MAX = 16 };
-/* Up to KEYSPACE_PREFETCH_MAX keys that the next commands of `database` will probably find: only a hint. The access
- * is not open. `is_locked`: the caller holds the engine's write lock. */
+/* Up to KEYSPACE_PREFETCH_MAX keys that the next commands of `database` will probably find: only a hint. `is_locked`:
+ * the caller holds the engine's write lock, and may have a batch open; else the access is not open. */
 void keyspace_prefetch(struct access *access, unsigned database, bool is_locked,
                        const struct slice *keys, size_t count);
 /* The same of an open access, for keys that it will find itself. */

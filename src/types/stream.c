@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "types/stream_deletions.h"
+#include "types/stream_hold.h"
 #include "types/stream_late.h"
 #include "types/stream_trim.h"
 
@@ -15,6 +16,8 @@
 /* Straight into the stream, which is large: this is on the way of every XADD. */
 enum status stream_find(struct access *access, struct slice key, struct stream *stream)
 {
+    if (stream_hold_take(access, key, stream))
+        return STATUS_OK;
     enum status status = keyspace_find_type(access, key, OBJECT_STREAM, &stream->found);
     if (!status)
         status = stream_header_decode(stream->found.body, &stream->header);
@@ -45,13 +48,19 @@ static void stream_give_id(struct access *access, struct stream *stream)
     object_prefix_store(stream->prefix, access->generation, stream->object.id);
 }
 
-static void stream_save(struct access *access, struct stream *stream)
+void stream_header_write(struct access *access, struct stream *stream)
 {
     uint8_t body[STREAM_HEADER_BYTES_MAX];
-    assert(stream->object.id != 0);
     stream->object.body = slice_make(body, stream_header_encode(&stream->header, body));
     keyspace_put(access, stream->key, &stream->object, stream->exists ? &stream->found : NULL);
     stream->object.body = slice_make(NULL, 0);
+}
+
+static void stream_save(struct access *access, struct stream *stream)
+{
+    assert(stream->object.id != 0);
+    if (!stream_hold_keep(access, stream))
+        stream_header_write(access, stream);
 }
 
 /* ---- Adding --------------------------------------------------------------------------------- */

@@ -32,6 +32,9 @@ enum status stream_find(struct access *access, struct slice key, struct stream *
 /* The same, but a missing key gives an empty stream, which the first write makes real. */
 enum status stream_find_or_new(struct access *access, struct slice key, struct stream *stream);
 
+/* The header as the stream has it now, for types alone; verbs that write do it. */
+void stream_header_write(struct access *access, struct stream *stream);
+
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 /* Entries of [first, last], both inclusive, in the order of IDs. */
