@@ -15,6 +15,7 @@
 #include "commands/notify.h"
 #include "commands/service_state.h"
 #include "commands/serving.h"
+#include "commands/write_batch.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -107,49 +108,11 @@ static uint64_t request_began_us(const struct run *run)
 /* Takes the write lock unless a write before this one left it. */
 static bool take_lock(struct run *run)
 {
-    struct service_thread *thread = run->thread;
     if (run->nowait && is_held_back(run)) {
-        service_thread_unlock(thread);
+        service_thread_unlock(run->thread);
         return false;
     }
-    if (thread->has_lock)
-        return true;
-    struct lsm *engine = store_engine(run->service->store);
-    if (!run->nowait)
-        lsm_lock(engine);
-    else if (!lsm_try_lock(engine, LOCK_WAIT_US_MAX))
-        return false;
-    thread->has_lock = true;
-    thread->lock_commands = 0;
-    thread->lock_began_us = request_began_us(run);
-    return true;
-}
-
-/* The lock is kept for the next pipelined write, within bounds. */
-static void keep_lock(struct run *run)
-{
-    struct service_thread *thread = run->thread;
-    thread->lock_commands++;
-    if (!run->nowait || thread->lock_commands >= LOCK_COMMANDS_MAX ||
-        (thread->lock_commands % 8 == 0 &&
-         env_monotonic_us(run->service->env) - thread->lock_began_us > LOCK_TIME_US_MAX))
-        service_thread_unlock(thread);
-}
-
-/* What the batch did, to those who wait for it. */
-static void handle_facts(struct run *run, struct access *access, lsn_t lsn)
-{
-    struct service *service = run->service;
-    struct touched_databases touched = run->session->touched;
-    bool all = touched.extent != TOUCHED_NONE;
-    run->session->touched.extent = TOUCHED_NONE;
-    service_handle_facts(service, access, run->session, lsn);
-    if (all) {
-        waiters_signal_all(&service->waiters);
-        waiters_each(&service->watchers, transaction_flush, &touched);
-        tracking_invalidate_all(service, lsn);
-    }
-    serving_after_batch(run->thread, all);
+    return write_lock_take(run->thread, run->nowait, request_began_us(run));
 }
 
 /* Of a command that names any number of keys up to its end, all of them. */
@@ -189,10 +152,10 @@ static size_t transaction_bytes_max(const struct transaction *transaction)
 }
 
 /* They will be missed again. */
-static void forget_misses(struct access *access)
+static void forget_misses(struct access *access, size_t facts_before)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < access->fact_count; i++)
+    size_t kept = facts_before;
+    for (size_t i = kept; i < access->fact_count; i++)
         if (access->facts[i].class_letter != 'm')
             access->facts[kept++] = access->facts[i];
     access->fact_count = kept;
@@ -219,25 +182,44 @@ static enum status call_under_lock(struct run *run)
     return run->session->waiter_count > 0 ? call_waiting(run) : call(run);
 }
 
+/* Neither what runs many commands, nor what waits for others. */
+static bool may_share_batch(const struct run *run)
+{
+    const struct command *command = run->context.command;
+    bool is_simple =
+        !command || (command->run != exec_command && !(command->flags & COMMAND_BLOCKING));
+    return is_simple && run->session->waiter_count == 0;
+}
+
+/* JSON's writes append to a log. */
+static bool is_append(const struct run *run)
+{
+    const struct command *command = run->context.command;
+    return !command || (command->flags & COMMAND_APPENDS);
+}
+
 /* One try under the lock, which is held. */
 static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
 {
     struct access *access = service_thread_access(run->thread);
-    bool may_use_reserve = !(run->flags & COMMAND_DENYOOM);
-    enum status status =
-        access_begin_write(access, run->context.database, nowait, bytes_max, may_use_reserve);
+    const struct write_batch_wish wish = {.session = run->session,
+                                          .database = run->context.database,
+                                          .bytes_max = bytes_max,
+                                          .may_use_reserve = !(run->flags & COMMAND_DENYOOM),
+                                          .nowait = nowait,
+                                          .is_append = is_append(run),
+                                          .may_share = run->nowait && may_share_batch(run)};
+    enum status status = write_batch_begin(run->thread, &wish);
     run->log_refused = status != STATUS_OK;
     if (status)
         return status;
     begin_context(run, access);
     notify_choose_facts(run->service, access);
+    size_t facts_before = access->fact_count;
     status = call_under_lock(run);
     if (status == STATUS_WOULD_BLOCK)
-        forget_misses(access);
-    lsn_t lsn = access_end(access);
-    raise_lsn(run, lsn);
-    if (access->fact_count > 0 || run->session->touched.extent || access->facts_are_lost)
-        handle_facts(run, access, lsn);
+        forget_misses(access, facts_before);
+    raise_lsn(run, write_batch_leave(run->thread, &wish));
     return status;
 }
 
@@ -263,7 +245,7 @@ static enum status run_write(struct run *run, size_t bytes_max)
         enum status status =
             try_write(run, run->nowait || fetches < FETCHES_MAX, bytes_max + link_bytes);
         if (status != STATUS_WOULD_BLOCK) {
-            keep_lock(run);
+            write_lock_keep(run->thread, run->nowait);
             return status;
         }
         service_thread_unlock(run->thread);
@@ -287,6 +269,8 @@ static enum status run_command(struct run *run)
 {
     const struct command_context *c = &run->context;
     bool is_exec = c->command->run == exec_command;
+    if (is_exec)
+        write_batch_end(run->thread); /* it may break the transaction */
     uint32_t flags = is_exec ? transaction_flags(run->session) : c->command->flags;
     run->flags = flags;
     if (!(flags & (COMMAND_WRITE | COMMAND_READONLY | COMMAND_READS))) {

@@ -199,14 +199,6 @@ struct access *service_thread_access(struct service_thread *thread)
     return &thread->access;
 }
 
-void service_thread_unlock(struct service_thread *thread)
-{
-    if (!thread->has_lock)
-        return;
-    thread->has_lock = false;
-    lsm_unlock(store_engine(thread->service->store));
-}
-
 void service_thread_idle(struct service *service)
 {
     struct service_thread *thread = service_thread(service);

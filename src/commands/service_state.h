@@ -34,6 +34,7 @@ struct service_thread {
     struct json_request *json; /* NULL until the first JSON line */
 
     bool has_lock; /* the engine's write lock is held, for the pipelined writes of one feed */
+    struct session *batch_session; /* whose writes the open batch has, NULL: none is open (write_batch.h) */
     unsigned lock_commands;
     uint64_t lock_began_us;
     /* Both clocks when this feed began, and the monotonic one when its last request ended (0: there is no feed).
@@ -123,7 +124,8 @@ bool command_reply_fits(struct command_context *c, size_t bytes);
 struct service_thread *service_thread(struct service *service); /* the calling thread's */
 /* Its access, with a reader of the present store. */
 struct access *service_thread_access(struct service_thread *thread);
-void service_thread_unlock(struct service_thread *thread); /* no-op without the lock */
+/* Ends the batch that pipelined writes share, and lets the lock go; no-op without the lock (write_batch.h). */
+void service_thread_unlock(struct service_thread *thread);
 
 /* ---- monitor.c -------------------------------------------------------------------------------------- */
 
