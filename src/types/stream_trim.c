@@ -3,8 +3,8 @@
  *
  * Every entry carries its ordinal, so "keep the newest N" names an ordinal by arithmetic (and the
  * set of deletions). The entry that carries it is found by seeking to guessed IDs: a guess by
- * interpolation between two entries of known ordinals, a bisection whenever interpolation did not
- * halve the distance, and steps at the end:
+ * interpolation between two entries of known ordinals, one beyond the entry when that did not halve the
+ * distance, a bisection when neither did, and steps at the end:
  *
  *     first                lo          guess           hi                 last
  *     |--------------------|-----------|---------------|---------------------|
@@ -104,31 +104,63 @@ static enum status search_walk_down(struct search *search)
     }
 }
 
-static wide search_guess(const struct search *search, bool bisect)
+/* How the next ID is guessed. */
+enum guess {
+    GUESS_NEAR,   /* by interpolation; as long as that halves the distance */
+    GUESS_BEYOND, /* by interpolation, as far beyond the entry as the nearer end is before it: most often it then lies between
+                     two entries that are both near */
+    GUESS_HALF,
+};
+
+static wide search_guess(const struct search *search, enum guess how)
 {
     wide span = search->high - search->low;
-    if (bisect)
+    if (how == GUESS_HALF)
         return search->low + (span - span / 2);
-    /* A little below, so that the steps go forwards. */
+    uint64_t distance = search->high_ordinal - search->low_ordinal;
     uint64_t ahead = search->wanted - search->low_ordinal;
-    double part =
-        (double)(ahead - ahead / 64) / (double)(search->high_ordinal - search->low_ordinal);
+    if (how == GUESS_NEAR) /* a little below, so that the steps go forwards */
+        ahead -= ahead / 64;
+    else if (ahead < distance / 2)
+        ahead += ahead + STEPS_MAX;
+    else
+        ahead -= distance - ahead < ahead ? distance - ahead : ahead;
+    double part = ahead < distance ? (double)ahead / (double)distance : 1;
     wide offset = (wide)((double)span * part);
     if (offset < 1)
         offset = 1;
     return search->low + (offset < span ? offset : span);
 }
 
-/* One seek; *done when the entry is known. */
-static enum status search_probe(struct search *search, bool bisect, bool *done)
+/* The iterator is behind the guess, at an entry not below `wanted` or at the end. The entry before the guess is the
+ * new end of the search: a guess may lie in a gap as wide as all numbers of a millisecond. */
+static enum status search_lower_high(struct search *search, bool *done)
 {
-    wide guess = search_guess(search, bisect);
+    struct stream_entry entry;
+    enum status status = search_entry(search, &entry);
+    if (status == STATUS_NOT_FOUND || (!status && entry.ordinal < search->wanted)) {
+        *done = true; /* what is known is the first one */
+        return STATUS_OK;
+    }
+    if (status)
+        return status;
+    search_note(search, &entry);
+    search->high = id_to_wide(entry.id);
+    search->high_ordinal = entry.ordinal;
+    *done = entry.ordinal - search->wanted <= STEPS_MAX;
+    return *done ? search_walk_down(search) : STATUS_OK;
+}
+
+/* One seek; *done when the entry is known. */
+static enum status search_probe(struct search *search, enum guess how, bool *done)
+{
+    wide guess = search_guess(search, how);
     struct stream_entry entry;
     search_seek(search, guess);
     enum status status = search_entry(search, &entry);
     if (status == STATUS_NOT_FOUND) {
-        search->high = guess - 1;
-        return STATUS_OK;
+        lsm_iter_seek_last(search->iter);
+        return search_lower_high(search, done);
     }
     if (status)
         return status;
@@ -139,10 +171,8 @@ static enum status search_probe(struct search *search, bool bisect, bool *done)
         return *done ? search_walk_up(search) : STATUS_OK;
     }
     search_note(search, &entry);
-    search->high = guess - 1;
-    search->high_ordinal = entry.ordinal;
-    *done = entry.ordinal - search->wanted <= STEPS_MAX;
-    return *done ? search_walk_down(search) : STATUS_OK;
+    lsm_iter_prev(search->iter);
+    return search_lower_high(search, done);
 }
 
 static enum status search_run(struct search *search)
@@ -151,18 +181,22 @@ static enum status search_run(struct search *search)
         search_seek(search, search->low + 1);
         return search_walk_up(search);
     }
-    bool done = false, bisect = false;
+    enum guess how = GUESS_NEAR;
+    bool done = false;
     for (unsigned probe = 0; !done && search->low < search->high; probe++) {
         if (probe == PROBES_MAX)
             return STATUS_CORRUPT;
         uint64_t distance = search->high_ordinal - search->low_ordinal;
-        enum status status = search_probe(search, bisect, &done);
+        enum status status = search_probe(search, how, &done);
         if (status)
             return status;
         /* However the records contradict each other. */
         assert(search->low_ordinal < search->wanted);
         assert(search->wanted <= search->high_ordinal);
-        bisect = !bisect && search->high_ordinal - search->low_ordinal > distance / 2;
+        bool has_halved = search->high_ordinal - search->low_ordinal <= distance / 2;
+        how = has_halved || how == GUESS_HALF ? GUESS_NEAR
+              : how == GUESS_NEAR             ? GUESS_BEYOND
+                                              : GUESS_HALF;
     }
     return STATUS_OK;
 }
