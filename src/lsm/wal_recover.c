@@ -29,6 +29,9 @@
 
 enum {
     WINDOW_BYTES = 4 << 20,
+    FIRST_READ_BYTES =
+        64 *
+        1024, /* of a log that mostly ends here; each read is twice as long as the one before */
     ZEROS_BYTES = 4096, /* passed over at once */
 };
 
@@ -41,7 +44,8 @@ struct window {
     size_t size;
     uint64_t file_bytes; /* the file is known to have at least so many; 0: nothing is known */
     uint8_t *data;
-    size_t capacity; /* of data: a small file needs no more than it has */
+    size_t capacity;   /* of data: a small file needs no more than it has */
+    size_t read_bytes; /* of the last read; 0: there was none */
 };
 
 struct scan {
@@ -92,6 +96,17 @@ static void window_make_room(struct window *window)
     window->capacity = wanted;
 }
 
+static size_t next_read_bytes(struct window *window, size_t size)
+{
+    size_t wanted = window->read_bytes ? 2 * window->read_bytes : FIRST_READ_BYTES;
+    if (wanted < size)
+        wanted = size;
+    if (wanted > window->capacity)
+        wanted = window->capacity;
+    window->read_bytes = wanted;
+    return wanted;
+}
+
 /* At least `size` bytes at the file offset if the file has them; what there is, otherwise. */
 static enum status window_get(struct window *window, uint64_t file_offset, size_t size,
                               struct slice *bytes)
@@ -102,12 +117,13 @@ static enum status window_get(struct window *window, uint64_t file_offset, size_
         size_t got = 0;
         window->size = 0;
         window_make_room(window);
+        size_t wanted = next_read_bytes(window, size);
         enum status status = window->file->ops->read_at(window->file, file_offset, window->data,
-                                                        window->capacity, false, &got);
+                                                        wanted, false, &got);
         if (status != STATUS_OK)
             return status;
         /* A read that stops before the end of the file says nothing about the log. */
-        if (got < window->capacity && file_offset + got < window->file_bytes)
+        if (got < wanted && file_offset + got < window->file_bytes)
             return STATUS_IO;
         window->file_offset = file_offset;
         window->size = got;
