@@ -39,9 +39,7 @@ bool stream_hold_keep(struct access *access, const struct stream *stream)
     if (!access->may_hold || !stream->exists || stream->key.size > HELD_KEY_BYTES_MAX)
         return false;
     if (!hold)
-        hold = access->hold = memory_ask_allocate(sizeof *hold);
-    if (!hold)
-        return false;
+        hold = access->hold = memory_allocate(sizeof *hold);
     if (!access->is_holding) {
         memcpy(hold->key, stream->key.data, stream->key.size);
         hold->key_size = stream->key.size;

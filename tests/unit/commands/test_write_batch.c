@@ -67,6 +67,19 @@ static void other_writes_see_the_header_that_appends_have_left(void **state)
                  "[[\"0-1\", [\"f\", \"v\"]], [\"0-2\", [\"f\", \"v\"]]] :2 :0");
 }
 
+static void the_header_of_a_long_key_is_written_each_time(void **state)
+{
+    struct session_fixture *f = *state;
+    char key[301], pipeline[2000];
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    snprintf(pipeline, sizeof pipeline,
+             "XADD %s 1-1 f v\r\nXADD %s 1-2 f v\r\nXADD %s 1-3 f v\r\nXLEN %s\r\n", key, key, key,
+             key);
+    fixture_feed(f->a, pipeline);
+    assert_non_null(strstr(fixture_take(f, f->a), ":3\r\n"));
+}
+
 /* Its time comes between two appends of one pipeline. */
 static void a_stream_that_expires_while_it_is_held_begins_anew(void **state)
 {
@@ -377,6 +390,7 @@ int main(void)
         TEST(writes_of_a_pipeline_are_one_frame_with_one_header),
         TEST(a_read_between_writes_sees_those_before_it),
         TEST(other_writes_see_the_header_that_appends_have_left),
+        TEST(the_header_of_a_long_key_is_written_each_time),
         TEST(a_stream_that_expires_while_it_is_held_begins_anew),
         TEST(who_waits_in_line_is_served_between_two_commands),
         TEST(a_reader_that_waits_is_woken_by_the_pipeline),
