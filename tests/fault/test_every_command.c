@@ -24,7 +24,7 @@
 enum {
     SAMPLE = 1,
     ALLOCATION_SAMPLE = 3,
-    LARGE_BYTES = 150 << 10,
+    LARGE_BYTES = 129 << 10,
     MANY = 4500, /* words: their list, and what is made of it, is above MEMORY_SURE_BYTES */
     PENDING_MAX = 8,
     A_SECOND_MS = 1100,
@@ -283,10 +283,16 @@ static void append_bulk(struct buffer *into, struct slice bytes)
 
 static void append_large(struct buffer *into, const char *between)
 {
-    for (size_t i = 0; i < LARGE_BYTES; i++) {
-        buffer_append_byte(into, (uint8_t)('a' + i * i % 23));
-        if (i % 1000 == 0)
-            buffer_append_text(into, between);
+    enum { PIECE = 1000 };
+    uint8_t piece[PIECE];
+    buffer_reserve(into, LARGE_BYTES + (LARGE_BYTES / PIECE + 1) * strlen(between));
+    for (size_t at = 0; at < LARGE_BYTES; at += PIECE) {
+        size_t size = LARGE_BYTES - at < PIECE ? LARGE_BYTES - at : PIECE;
+        for (size_t i = 0; i < size; i++)
+            piece[i] = (uint8_t)('a' + (at + i) * (at + i) % 23);
+        buffer_append_byte(into, piece[0]);
+        buffer_append_text(into, between);
+        buffer_append(into, piece + 1, size - 1);
     }
 }
 

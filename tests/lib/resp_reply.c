@@ -151,21 +151,32 @@ void resp_reply_release(struct resp_reply *reply)
     *reply = (struct resp_reply){0};
 }
 
+static bool is_shown_plainly(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
 static void show_quoted(const struct buffer *text, struct buffer *out)
 {
+    buffer_reserve(out, text->size + 2); /* replies of many kilobytes, again and again */
     buffer_append_text(out, "\"");
-    for (size_t i = 0; i < text->size; i++) {
-        uint8_t byte = text->data[i];
+    for (size_t i = 0; i < text->size;) {
+        size_t plain = i;
+        while (plain < text->size && is_shown_plainly(text->data[plain]))
+            plain++;
+        buffer_append(out, text->data + i, plain - i);
+        if (plain == text->size)
+            break;
+        uint8_t byte = text->data[plain];
         if (byte == '"' || byte == '\\')
             buffer_printf(out, "\\%c", byte);
         else if (byte == '\n')
             buffer_append_text(out, "\\n");
         else if (byte == '\r')
             buffer_append_text(out, "\\r");
-        else if (byte < 0x20 || byte >= 0x7f)
-            buffer_printf(out, "\\x%02x", byte);
         else
-            buffer_append_byte(out, byte);
+            buffer_printf(out, "\\x%02x", byte);
+        i = plain + 1;
     }
     buffer_append_text(out, "\"");
 }

@@ -402,7 +402,7 @@ static void writers_are_slowed_down_and_never_stopped(void **state)
     space_release(&space);
 }
 
-enum { RATE = 1 << 20, STEP_BYTES = 16 << 10, SECONDS = 3 };
+enum { RATE = 256 << 10, STEP_BYTES = 4 << 10, SECONDS = 3 };
 
 static void limit_compactions(struct lsm_options *options)
 {
@@ -427,9 +427,9 @@ static void compactions_keep_to_their_limit_until_writers_wait(void **state)
     struct space space;
     struct lsm_stats stats;
     space_init(&space, limit_compactions);
-    /* The fourth flush makes a merge of 8 MB due: too much for a second. */
+    /* The fourth flush makes a merge of 2 MB due: too much for SECONDS. */
     for (unsigned i = 0; i < 4; i++) {
-        space_put_keys(&space, 0, 20000);
+        space_put_keys(&space, 0, 5000);
         lsm_request_flush(space.db);
         while (lsm_work(space.db, STEP_BYTES))
             continue;
