@@ -426,7 +426,7 @@ bench-server: ## the server beside redis-server (settings: utils/bench/README.md
 .PHONY: bench-smoke
 bench-smoke: $(B)/bench_server $(PROGRAMS) bench-engine-smoke
 	BENCH_SECONDS=0.02 BENCH_ROUNDS=1 BENCH_ENTRIES=5000 BENCH_RECORDS=500 BENCH_FILTER=ysec/16 \
-		BENCH_SUSTAINED_SECONDS=1 BENCH_GROWTH_MIB=20 BENCH_DELETED=10000 BENCH_WAL_MIB=2 \
+		BENCH_SUSTAINED_SECONDS=1 BENCH_GROWTH_MIB=40 BENCH_DELETED=10000 BENCH_WAL_MIB=2 \
 		$(B)/bench_server $(B)/bench-smoke.tsv
 BENCH_SERVER := $(patsubst %.c,$(B)/obj/%.o,$(wildcard utils/bench/server/*.c))
 $(B)/bench_server: $(BENCH_SERVER) $(B)/libbench.a $(B)/libtests.a $(B)/libbase.a
