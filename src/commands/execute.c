@@ -269,8 +269,6 @@ static enum status run_command(struct run *run)
 {
     const struct command_context *c = &run->context;
     bool is_exec = c->command->run == exec_command;
-    if (is_exec)
-        write_batch_end(run->thread); /* it may break the transaction */
     uint32_t flags = is_exec ? transaction_flags(run->session) : c->command->flags;
     run->flags = flags;
     if (!(flags & (COMMAND_WRITE | COMMAND_READONLY | COMMAND_READS))) {
