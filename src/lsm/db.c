@@ -300,6 +300,31 @@ static enum status replay_batch(void *context, lsn_t lsn, struct slice records, 
     return bad ? STATUS_CORRUPT : STATUS_OK;
 }
 
+/* Without it, a put into a memtable that no cache of the processor holds waits for memory a few times. */
+static void replay_foresee(void *context, const struct slice *batches, size_t count)
+{
+    struct lsm *db = context;
+    struct memtable_set *set = db->view->active;
+    struct slice keys[LSM_TREES_MAX][MEMTABLE_PREFETCH_MAX];
+    size_t key_counts[LSM_TREES_MAX] = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct slice records = batches[i];
+        struct wal_record record;
+        bool bad = false;
+        while (wal_record_next(&records, &record, &bad)) {
+            if (record.tree >= set->tree_count)
+                return;
+            keys[record.tree][key_counts[record.tree]++] = record.key;
+            if (key_counts[record.tree] < MEMTABLE_PREFETCH_MAX)
+                continue;
+            memtable_prefetch(set->trees[record.tree], keys[record.tree], MEMTABLE_PREFETCH_MAX);
+            key_counts[record.tree] = 0;
+        }
+    }
+    for (unsigned tree = 0; tree < set->tree_count; tree++)
+        memtable_prefetch(set->trees[tree], keys[tree], key_counts[tree]);
+}
+
 static enum status recover_wal(struct lsm *db, const struct version_state *state,
                                struct lsm_report *report)
 {
@@ -313,6 +338,7 @@ static enum status recover_wal(struct lsm *db, const struct version_state *state
         .clean = state->clean,
         .may_start = replay_from,
         .apply = replay_batch,
+        .foresee = replay_foresee,
         .context = db,
     };
     db_install_view(db, memtable_set_create(db, state->flushed_lsn), NULL);

@@ -564,7 +564,8 @@ void memtable_prefetch(const struct memtable *table, const struct slice *keys, s
     uint64_t hashes[MEMTABLE_PREFETCH_MAX];
     struct mem_node *nodes[MEMTABLE_PREFETCH_MAX];
     assert(count <= MEMTABLE_PREFETCH_MAX);
-    if (!table->buckets || memtable_node_count(table) < PREFETCH_NODES_MIN)
+    if (!table->buckets ||
+        memtable_node_count(table) + table->deferred_count < PREFETCH_NODES_MIN)
         return;
     for (size_t i = 0; i < count; i++) {
         hashes[i] = memtable_hash(table, keys[i]);

@@ -82,7 +82,7 @@ static void sort_by_word(struct sorted_node *nodes, struct sorted_node *room, si
         memcpy(nodes, from, count * sizeof(*nodes));
 }
 
-/* Nodes whose keys are the same up to `offset`. */
+/* Nodes whose keys are the same up to `offset`. The words at 0 are there already. */
 static void sort_nodes(struct sorted_node *nodes, struct sorted_node *room, size_t count,
                        size_t offset)
 {
@@ -90,7 +90,8 @@ static void sort_nodes(struct sorted_node *nodes, struct sorted_node *room, size
         qsort(nodes, count, sizeof(*nodes), compare_keys);
         return;
     }
-    take_words(nodes, count, offset);
+    if (offset > 0)
+        take_words(nodes, count, offset);
     sort_by_word(nodes, room, count);
     size_t end;
     for (size_t first = 0; first < count; first = end) {
@@ -158,7 +159,7 @@ void memtable_link_deferred(struct memtable *table)
         memory_prefer_huge_pages(nodes, room_bytes);
         struct mem_node *node = table->deferred;
         for (size_t i = count; i-- > 0; node = node_next(node, 0))
-            nodes[i].node = node;
+            nodes[i] = (struct sorted_node){.word = node->front, .node = node};
         assert(!node);
         sort_nodes(nodes, nodes + count, count, 0);
         link_sorted(table, nodes, count);

@@ -73,6 +73,9 @@ struct wal_recovery {
      * of frames. May be NULL. */
     void (*may_start)(void *context, lsn_t lsn);
     enum status (*apply)(void *context, lsn_t lsn, struct slice records, uint64_t count);
+    /* Of batches that are probably applied next, the records, which may be anything: they are not checked yet.
+     * May be NULL. */
+    void (*foresee)(void *context, const struct slice *batches, size_t count);
     void *context;
 };
 enum status wal_recover(const struct wal_recovery *recovery, struct wal_tail *tail,

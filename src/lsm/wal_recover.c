@@ -33,6 +33,9 @@ enum {
         64 *
         1024, /* of a log that mostly ends here; each read is twice as long as the one before */
     ZEROS_BYTES = 4096, /* passed over at once */
+    /* What is foreseen at a time: frames, and bytes of their records. */
+    FORESEEN_MAX = 16,
+    FORESEEN_BYTES = 4096,
 };
 
 _Static_assert(WINDOW_BYTES >= 2 * WAL_FRAME_BYTES_MAX, "a window holds any frame");
@@ -60,6 +63,7 @@ struct scan {
     lsn_t position;           /* of the next frame */
     uint32_t epoch;           /* frames below it do not count */
     lsn_t read_lsn;           /* of the frame, or the group, that was read last */
+    lsn_t foreseen_lsn;       /* frames below it have been foreseen */
     struct buffer unpacked;   /* the frames of a group */
     struct wal_tail tail;
     struct buffer chain; /* payload of a chain that has begun */
@@ -175,6 +179,41 @@ static enum status frame_bytes(struct scan *scan, lsn_t lsn, struct slice *bytes
 }
 
 /* ---- 1. Replay ----------------------------------------------------------------------------- */
+
+/* The frame at `lsn` as far as the window has it, unchecked, and no group. */
+static bool glance(const struct scan *scan, lsn_t lsn, struct slice *payload)
+{
+    const struct window *window = &scan->window;
+    uint64_t skip = wal_header_offset(&scan->header, lsn) - window->file_offset;
+    struct wal_frame frame;
+    if (skip >= window->size || window->size - skip < WAL_FRAME_HEAD_BYTES)
+        return false;
+    struct slice bytes = slice_make(window->data + skip, window->size - (size_t)skip);
+    if (!wal_frame_is_plausible(bytes.data, lsn, scan->epoch, &frame) ||
+        (frame.flags & WAL_FRAME_COMPRESSED) || frame.length > bytes.size - WAL_FRAME_HEAD_BYTES)
+        return false;
+    *payload = slice_make(bytes.data + WAL_FRAME_HEAD_BYTES, frame.length);
+    return true;
+}
+
+/* Shows the frames from scan->position on, of which the first has been read, to whom they are applied. */
+static void foresee(struct scan *scan)
+{
+    const struct wal_recovery *recovery = scan->recovery;
+    struct slice batches[FORESEEN_MAX];
+    size_t count = 0;
+    uint64_t bytes = 0;
+    if (!recovery->foresee || scan->position < scan->foreseen_lsn)
+        return;
+    lsn_t at = scan->position;
+    while (count < FORESEEN_MAX && bytes < FORESEEN_BYTES && glance(scan, at, &batches[count])) {
+        at += WAL_FRAME_HEAD_BYTES + batches[count].size;
+        bytes += batches[count++].size;
+    }
+    scan->foreseen_lsn = at;
+    if (count > 0)
+        recovery->foresee(recovery->context, batches, count);
+}
 
 static enum status apply_batch(struct scan *scan, lsn_t lsn, struct slice records, uint32_t count,
                                lsn_t end)
@@ -313,6 +352,7 @@ static enum status replay_segment(struct scan *scan, bool *ended)
             return result == WAL_FRAME_FOREIGN ? STATUS_UNSUPPORTED : STATUS_OK;
         }
         scan->read_lsn = scan->position;
+        foresee(scan);
         if (frame.flags & WAL_FRAME_COMPRESSED)
             status = take_group(scan, &frame, payload);
         else

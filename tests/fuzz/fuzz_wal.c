@@ -117,6 +117,7 @@ static void model_group(const struct wal_frame *group, struct slice frames, uint
 struct seen {
     uint64_t batches;
     uint64_t bytes;
+    uint64_t foreseen_bytes; /* read as records, whatever they are */
     lsn_t last;
 };
 
@@ -135,6 +136,19 @@ static enum status note_batch(void *context, lsn_t lsn, struct slice records, ui
     while (wal_record_next(&records, &record, &bad))
         seen->bytes += record.key.size + record.value.size;
     return STATUS_OK;
+}
+
+static void note_foreseen(void *context, const struct slice *batches, size_t count)
+{
+    struct seen *seen = context;
+    for (size_t i = 0; i < count; i++) {
+        struct slice records = batches[i];
+        struct wal_record record;
+        bool bad = false;
+        while (wal_record_next(&records, &record, &bad))
+            seen->foreseen_bytes += record.key.size + record.value.size;
+        fuzz_require(records.size <= batches[i].size);
+    }
 }
 
 /* A group whose frames are `content`, behind a byte that is how much its span is too large. Bytes that it
@@ -237,6 +251,7 @@ static enum status recover(const struct env *env, lsn_t durable, bool repair, st
                                           .store_id = STORE_ID,
                                           .repair = repair,
                                           .apply = note_batch,
+                                          .foresee = note_foreseen,
                                           .context = seen};
     *seen = (struct seen){0};
     buffer_clear(&applied);

@@ -58,6 +58,28 @@ static void recovery_begins_at_start_and_reads_no_older_segment(void **state)
     fixture_destroy(f);
 }
 
+/* Small frames many at a time, large ones one by one. */
+static void what_is_applied_has_been_foreseen(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t count;
+        size_t bytes;
+    } cases[] = {{5000, 20}, {300, 3000}, {40, 500000}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct wal_fixture *f = fixture_create(32 << 20);
+        fixture_start(f);
+        for (uint64_t n = 0; n < cases[i].count; n++)
+            fixture_append(f, n, cases[i].bytes);
+        assert_int_equal(wal_sync(f->wal), STATUS_OK);
+        fixture_crash(f, VFS_LOSE_UNSYNCED, 0);
+        assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
+        fixture_expect(f, 0, cases[i].count);
+        assert_int_equal(f->foreseen_count, cases[i].count);
+        fixture_destroy(f);
+    }
+}
+
 static void a_torn_record_is_the_end_of_the_log(void **state)
 {
     (void)state;
@@ -640,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_new_log_begins_at_the_first_lsn),
         cmocka_unit_test(synced_batches_survive_every_power_loss),
         cmocka_unit_test(recovery_begins_at_start_and_reads_no_older_segment),
+        cmocka_unit_test(what_is_applied_has_been_foreseen),
         cmocka_unit_test(a_torn_record_is_the_end_of_the_log),
         cmocka_unit_test(a_bad_frame_below_a_stated_durable_lsn_is_damage),
         cmocka_unit_test(the_manifest_can_state_what_was_durable),

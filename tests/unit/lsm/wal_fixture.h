@@ -36,6 +36,7 @@ struct wal_fixture {
     uint64_t numbers[BATCHES_MAX];
     lsn_t lsns[BATCHES_MAX];
     size_t count;
+    size_t foreseen_count; /* batches that it was shown before, in their order */
 };
 
 static inline uint64_t fixture_clock(void *context)
@@ -123,6 +124,22 @@ static inline enum status fixture_apply(void *context, lsn_t lsn, struct slice r
     return STATUS_OK;
 }
 
+/* What is foreseen is not checked: it counts if it is the next batch. */
+static inline void fixture_foresee(void *context, const struct slice *batches, size_t count)
+{
+    struct wal_fixture *fixture = context;
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        struct slice records = batches[i];
+        struct wal_record record;
+        bool bad = false;
+        uint64_t number;
+        if (wal_record_next(&records, &record, &bad) && slice_take_le64(&record.key, &number) &&
+            number == fixture->foreseen_count && number >= fixture->count)
+            fixture->foreseen_count++;
+    }
+}
+
 static inline enum status fixture_recover(struct wal_fixture *fixture, lsn_t start, lsn_t durable,
                                           bool clean, bool repair)
 {
@@ -134,8 +151,9 @@ static inline enum status fixture_recover(struct wal_fixture *fixture, lsn_t sta
                                     .clean = clean,
                                     .repair = repair,
                                     .apply = fixture_apply,
+                                    .foresee = fixture_foresee,
                                     .context = fixture};
-    fixture->count = 0;
+    fixture->count = fixture->foreseen_count = 0;
     fixture->report.text[0] = 0;
     fixture->log[0] = 0;
     return wal_recover(&recovery, &fixture->tail, &fixture->report);
