@@ -241,6 +241,9 @@ static inline bool reader_skips(const struct lsm_reader *reader, lsn_t newest)
 }
 /* Notes what a WOULD_BLOCK lacked; keeps the view. */
 void reader_note_miss(struct lsm_reader *reader);
+/* As table_ref_open; notes what is missing. */
+enum status reader_open_table(struct lsm_reader *reader, struct table_ref *ref,
+                              struct table **table);
 static inline void reader_reveal(struct lsm_reader *reader, lsn_t lsn)
 {
     if (lsn > reader->revealed)

@@ -106,18 +106,6 @@ static bool table_overlaps(const struct iter_sources *sources, const struct tabl
            (!sources->lower.size || slice_compare(buffer_slice(&p->largest), sources->lower) >= 0);
 }
 
-static enum status open_table(struct iter_sources *sources, struct table_ref *ref,
-                              struct table **table)
-{
-    struct lsm_reader *reader = sources->reader;
-    enum status status = table_ref_open(reader->db->versions, ref, reader->nowait, table);
-    if (status == STATUS_WOULD_BLOCK) {
-        reader->miss = (struct table_miss){.ref = ref};
-        reader_note_miss(reader);
-    }
-    return status;
-}
-
 /* true: all keys between the bounds share the prefix that the tree's filters hold. */
 static bool bounds_share_prefix(const struct iter_sources *sources)
 {
@@ -150,7 +138,7 @@ static enum status add_table(struct iter_sources *sources, struct table_ref *ref
 {
     if (bounds_share_prefix(sources)) {
         struct table *table;
-        enum status status = open_table(sources, ref, &table);
+        enum status status = reader_open_table(sources->reader, ref, &table);
         if (status != STATUS_OK)
             return status;
         if (!table_may_contain(table, sources->lower))
@@ -172,7 +160,7 @@ static enum status add_table_ranges(struct iter_sources *sources, const struct v
         if (!ref->properties.range_delete_count || !table_overlaps(sources, ref))
             continue;
         struct table *table;
-        enum status status = open_table(sources, ref, &table);
+        enum status status = reader_open_table(sources->reader, ref, &table);
         if (status != STATUS_OK)
             return status;
         const struct range_delete *ranges;
@@ -195,7 +183,7 @@ static enum status add_run(struct iter_sources *sources, struct table_ref **tabl
         return STATUS_OK;
     }
     struct table *table;
-    enum status status = open_table(sources, tables[0], &table);
+    enum status status = reader_open_table(reader, tables[0], &table);
     if (status == STATUS_OK)
         add_cursor(sources, table_cursor_create(table, &read));
     return status;

@@ -203,6 +203,17 @@ void reader_note_miss(struct lsm_reader *reader)
     atomic_fetch_add(&reader->view->references, 1);
 }
 
+enum status reader_open_table(struct lsm_reader *reader, struct table_ref *ref,
+                              struct table **table)
+{
+    enum status status = table_ref_open(reader->db->versions, ref, reader->nowait, table);
+    if (status == STATUS_WOULD_BLOCK) {
+        reader->miss = (struct table_miss){.ref = ref};
+        reader_note_miss(reader);
+    }
+    return status;
+}
+
 enum status lsm_reader_fetch_missing(struct lsm_reader *reader)
 {
     assert(!reader->active);
@@ -272,15 +283,10 @@ static void count_filter(struct lsm_reader *reader, bool is_negative)
 static enum status get_from_table(struct lsm_reader *reader, struct table_ref *ref, struct slice key,
                                   struct found *found)
 {
-    struct lsm *db = reader->db;
     struct table_read read = {.nowait = reader->nowait, .miss = &reader->miss};
     struct table *table;
     reader->miss = (struct table_miss){0};
-    enum status status = table_ref_open(db->versions, ref, reader->nowait, &table);
-    if (status == STATUS_WOULD_BLOCK) {
-        reader->miss.ref = ref;
-        reader_note_miss(reader);
-    }
+    enum status status = reader_open_table(reader, ref, &table);
     if (status != STATUS_OK)
         return status;
     bool may_contain = table_may_contain(table, key);
@@ -391,12 +397,7 @@ static enum status find_range_delete(struct lsm_reader *reader, unsigned tree, s
                 reader_skips(reader, ref->properties.lsn_max))
                 continue;
             struct table *table;
-            enum status status =
-                table_ref_open(reader->db->versions, ref, reader->nowait, &table);
-            if (status == STATUS_WOULD_BLOCK) {
-                reader->miss = (struct table_miss){.ref = ref};
-                reader_note_miss(reader);
-            }
+            enum status status = reader_open_table(reader, ref, &table);
             if (status != STATUS_OK)
                 return status;
             const struct range_delete *ranges;
