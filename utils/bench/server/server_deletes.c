@@ -122,6 +122,8 @@ void bench_deletes(const struct server_bench *bench)
     random_init(&deletes.random, REQUEST_SEED);
     fill_all(&deletes);
     test_server_connect(&deletes.pair.servers[SERVER_CORDWOOD], &deletes.client);
+    for (unsigned round = 1; round <= TRIMS; round++)
+        measure(&deletes, "PING, to compare with", round, (const char *const[]){"PING", NULL});
     trim(&deletes, "XTRIM, half in 5 steps", "stream:0", false);
     trim(&deletes, "LTRIM, half in 5 steps", "list", true);
     for (unsigned i = 1; i < STREAMS; i++) {
