@@ -58,7 +58,7 @@ enum command_flags {
         1 << 27, /* a write only with the option STORE (command_store_index), else a read */
     COMMAND_BUILDS =
         1 << 26, /* it may make a small object under the lock: OBJECT_BUILD_INLINE_BYTES */
-    COMMAND_APPENDS = 1 << 23, /* it looks for one stream by its key, and for nothing else */
+    COMMAND_HOLDS = 1 << 23, /* it looks for one object by its key, and for nothing else (header_hold.h) */
     COMMAND_EXPANDS = 1 << 25, /* its records may be 16 times the size of its arguments (NDJSON) */
 };
 

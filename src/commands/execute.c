@@ -191,11 +191,11 @@ static bool may_share_batch(const struct run *run)
     return is_simple && run->session->waiter_count == 0;
 }
 
-/* JSON's writes append to a log. */
-static bool is_append(const struct run *run)
+/* JSON's writes append to a log, and to nothing else. */
+static bool may_hold(const struct run *run)
 {
     const struct command *command = run->context.command;
-    return !command || (command->flags & COMMAND_APPENDS);
+    return !command || (command->flags & COMMAND_HOLDS);
 }
 
 /* One try under the lock, which is held. */
@@ -207,7 +207,7 @@ static enum status try_write(struct run *run, bool nowait, size_t bytes_max)
                                           .bytes_max = bytes_max,
                                           .may_use_reserve = !(run->flags & COMMAND_DENYOOM),
                                           .nowait = nowait,
-                                          .is_append = is_append(run),
+                                          .may_hold = may_hold(run),
                                           .may_share = run->nowait && may_share_batch(run)};
     enum status status = write_batch_begin(run->thread, &wish);
     run->log_refused = status != STATUS_OK;

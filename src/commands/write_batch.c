@@ -48,7 +48,7 @@ enum status write_batch_begin(struct service_thread *thread, const struct write_
     if (thread->batch_session &&
         !(wish->may_share &&
           access_continue_write(access, wish->database, wish->nowait, wish->bytes_max,
-                                wish->may_use_reserve, wish->is_append)))
+                                wish->may_use_reserve, wish->may_hold)))
         write_batch_end(thread);
     if (!thread->batch_session)
         status = access_begin_write(access, wish->database, wish->nowait, wish->bytes_max,

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "types/encoding.h"
 #include "types/store_state.h"
-#include "types/stream_hold.h"
+#include "types/header_hold.h"
 
 #include <assert.h>
 #include <sched.h>
@@ -28,7 +28,7 @@ void access_init(struct access *access, struct store *store, struct lsm_reader *
 void access_release(struct access *access)
 {
     assert(!access->open);
-    stream_hold_release(access);
+    header_hold_release(access);
     memory_free(access->facts);
     buffer_release(&access->fact_bytes);
     buffer_release(&access->scratch_key);
@@ -144,18 +144,18 @@ enum status access_begin_write(struct access *access, unsigned database, bool no
 }
 
 bool access_continue_write(struct access *access, unsigned database, bool nowait, size_t bytes_max,
-                           bool may_use_reserve, bool is_append)
+                           bool may_use_reserve, bool may_hold)
 {
     assert(access->open && access->writer);
     if (access->map_changed ||
         !lsm_write_continue(access->writer, batch_bytes_max(access->store, bytes_max),
                             may_use_reserve))
         return false;
-    if (!is_append)
-        stream_hold_write(access);
+    if (!may_hold)
+        header_hold_write(access);
     begin_operation(access, database, nowait);
     begin_writing(access);
-    access->may_hold = is_append;
+    access->may_hold = may_hold;
     return true;
 }
 
@@ -191,7 +191,7 @@ static void write_counts(struct access *access)
 static lsn_t end_write(struct access *access)
 {
     lsn_t revealed = lsm_reader_revealed(access->reader);
-    stream_hold_write(access);
+    header_hold_write(access);
     if (access->store->changed_count)
         write_counts(access);
     if (access->nowait) /* the last operation has written nothing, and may lack something */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs on lists. A small list is rewritten in its header as a whole, another one changes by position. */
+#include "types/header_hold.h"
 #include "types/list_state.h"
 
 #include <assert.h>
@@ -165,6 +166,7 @@ void list_put_cut(struct access *access, struct slice key, struct list *list,
                   const struct list_edit *edit)
 {
     if (list->count == 0) {
+        header_hold_drop(access);
         keyspace_remove(access, key, &list->object);
     } else if (list_is_inline(list)) {
         list_put_inline(access, key, list, list->elements, list->count);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The body of a list's header: all elements of a small list, the bounds of another (ENCODING.md). */
+#include "types/header_hold.h"
 #include "types/list_state.h"
 
 #include <assert.h>
@@ -107,8 +108,15 @@ enum status list_decode(struct list *list)
     return form <= FORM_SPARSE ? STATUS_CORRUPT : STATUS_UNSUPPORTED;
 }
 
+static void write_held(struct access *access, struct slice key, void *decoded);
+
+/* Of a dense one. */
+static const struct header_hold_kind hold_kind = {offsetof(struct list, elements), write_held};
+
 enum status list_find(struct access *access, struct slice key, struct list *list)
 {
+    if (header_hold_take(access, key, &hold_kind, list))
+        return STATUS_OK;
     enum status status = keyspace_find_type(access, key, OBJECT_LIST, &list->object);
     list->found = !status;
     if (!status)
@@ -191,9 +199,24 @@ void list_put_inline(struct access *access, struct slice key, const struct list 
     put_header(access, key, list, 0, encode_inline(body, elements, count));
 }
 
-void list_put_header(struct access *access, struct slice key, const struct list *list, uint64_t id)
+static void write_header(struct access *access, struct slice key, const struct list *list,
+                         uint64_t id)
 {
     uint8_t body[BODY_BYTES_MAX];
     put_header(access, key, list, id,
                list->is_sparse ? encode_sparse(body, list) : encode_dense(body, list));
+}
+
+void list_put_header(struct access *access, struct slice key, const struct list *list, uint64_t id)
+{
+    bool has_header = list->found && id == list->object.id && !list->is_sparse;
+    if (!has_header ||
+        !header_hold_keep(access, key, &hold_kind, list->object.expire_ms, list))
+        write_header(access, key, list, id);
+}
+
+static void write_held(struct access *access, struct slice key, void *decoded)
+{
+    const struct list *list = decoded;
+    write_header(access, key, list, list->object.id);
 }

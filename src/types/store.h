@@ -73,7 +73,7 @@ struct access {
     uint32_t generation;       /* of that database */
     bool nowait;               /* reads do not wait now; false from the first write on */
     bool open;                 /* between a begin and its end */
-    bool may_hold;             /* a stream's header need not be written yet */
+    bool may_hold;             /* an object's header need not be written yet */
     bool is_holding;           /* `hold` is one that is not written yet */
     bool map_changed;          /* this batch changed which generation a database has */
 
@@ -90,7 +90,7 @@ struct access {
     lsn_t map_lsn;                 /* of the newest change of the map that this access saw */
     uint64_t map_version;
     enum status map_status; /* the map could not be read: keyspace.c returns it */
-    struct stream_hold *hold; /* stream_hold.h; NULL: not used yet */
+    struct header_hold *hold; /* header_hold.h; NULL: not used yet */
     struct buffer tree_key; /* keyspace.c: the tree key that was made last */
 };
 
@@ -129,11 +129,11 @@ static inline size_t access_delete_bytes(size_t key_bytes, size_t key_count)
  * failure the batch stands as before. */
 enum status access_reserve(struct access *access, size_t bytes);
 /* Another operation's writes go into the open batch, as if they had a batch of their own behind it: its own reads
- * and writes see all, what was read before ends to be valid, facts stay. `is_append`: all that it looks for by a
- * key is one stream (stream_hold.h). false: there is no room at hand, or the batch
+ * and writes see all, what was read before ends to be valid, facts stay. `may_hold`: it looks for one
+ * object by its key, and for nothing else (header_hold.h). false: there is no room at hand, or the batch
  * has changed which databases there are (FLUSHALL, SWAPDB); it is as before, and to be ended. */
 bool access_continue_write(struct access *access, unsigned database, bool nowait, size_t bytes_max,
-                           bool may_use_reserve, bool is_append);
+                           bool may_use_reserve, bool may_hold);
 lsn_t access_lsn(const struct access *access); /* of an open batch, what access_end would return now */
 /* Ends it. Returns the LSN that a reply must wait for: the batch's if it wrote anything, else the
  * newest that was revealed by what was read (0: none). The facts stay until the next begin. */

@@ -3,8 +3,8 @@
 #include "types/stream.h"
 
 #include "base/memory.h"
+#include "types/header_hold.h"
 #include "types/stream_deletions.h"
-#include "types/stream_hold.h"
 #include "types/stream_late.h"
 #include "types/stream_trim.h"
 
@@ -13,11 +13,23 @@
 
 /* ---- Finding and saving --------------------------------------------------------------------- */
 
+static void write_held(struct access *access, struct slice key, void *decoded)
+{
+    struct stream *stream = decoded;
+    stream->key = key;
+    stream_header_write(access, stream);
+}
+
+static const struct header_hold_kind hold_kind = {sizeof(struct stream), write_held};
+_Static_assert(sizeof(struct stream) <= HEADER_HOLD_BYTES_MAX, "it can be held");
+
 /* Straight into the stream, which is large: this is on the way of every XADD. */
 enum status stream_find(struct access *access, struct slice key, struct stream *stream)
 {
-    if (stream_hold_take(access, key, stream))
+    if (header_hold_take(access, key, &hold_kind, stream)) {
+        stream->key = key;
         return STATUS_OK;
+    }
     enum status status = keyspace_find_type(access, key, OBJECT_STREAM, &stream->found);
     if (!status)
         status = stream_header_decode(stream->found.body, &stream->header);
@@ -59,7 +71,9 @@ void stream_header_write(struct access *access, struct stream *stream)
 static void stream_save(struct access *access, struct stream *stream)
 {
     assert(stream->object.id != 0);
-    if (!stream_hold_keep(access, stream))
+    stream->found.body = stream->object.body = slice_make(NULL, 0);
+    if (!stream->exists || !header_hold_keep(access, stream->key, &hold_kind,
+                                             stream->object.expire_ms, stream))
         stream_header_write(access, stream);
 }
 

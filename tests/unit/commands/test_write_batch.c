@@ -95,6 +95,50 @@ static void a_stream_that_expires_while_it_is_held_begins_anew(void **state)
     assert_reply(f, f->b, "XRANGE s 1-7 +", "[[\"1-7\", [\"f\", \"v\"]]]");
 }
 
+/* Elements of which a list is long enough to have records of its own. */
+#define A100                                                                                       \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "aaaaaaaa"
+#define LONG_ELEMENTS A100 A100 A100 A100 A100 A100 " b c"
+
+static void pushes_and_pops_of_a_list_write_its_header_once(void **state)
+{
+    struct session_fixture *f = *state;
+    enum { HEADER_BYTES = 15 };
+    fixture_ask(f, f->a, "RPUSH l " LONG_ELEMENTS);
+    lsn_t alone = log_bytes(f, "RPUSH l v\r\n");
+    lsn_t four = log_bytes(f, "LPUSH l v\r\nRPUSHX l v\r\nLPUSHX l v\r\nRPUSH l v\r\n");
+    assert_true(four + 3 * (FRAME_HEAD_BYTES + HEADER_BYTES) < 4 * alone);
+    lsn_t pops = log_bytes(f, "LPOP l\r\nRPOP l 2\r\nRPOP l\r\n");
+    lsn_t pop = log_bytes(f, "LPOP l\r\n");
+    assert_true(pops <= pop + 2); /* nothing but the header, whose numbers may be a byte longer */
+    assert_reply(f, f->a, "LLEN l", ":3");
+}
+
+static void a_held_list_that_is_popped_empty_is_gone(void **state)
+{
+    struct session_fixture *f = *state;
+    fixture_ask(f, f->a, "RPUSH l " LONG_ELEMENTS "\r\nLPOP l 2");
+    assert_reply(
+        f, f->a,
+        "RPUSH l x\r\nLPOP l 0\r\nRPUSH l y\r\nLPUSHX l z\r\nRPOP l 2\r\nLPOP l\r\nRPOP l\r\n"
+        "RPOP l\r\nLPUSHX l z\r\nRPUSH l new\r\nLPOP l\r\nEXISTS l\r\nDBSIZE",
+        ":2 [] :3 :4 [\"y\", \"x\"] \"z\" \"c\" nil :0 :1 \"new\" :0 :0");
+}
+
+static void what_is_held_is_of_its_own_type(void **state)
+{
+    struct session_fixture *f = *state;
+    fixture_ask(f, f->a, "RPUSH l " LONG_ELEMENTS "\r\nXADD s 1-1 f v");
+    assert_reply(
+        f, f->a,
+        "RPUSH l x\r\nRPUSH l y\r\nXADD l 1-1 f v\r\nRPUSH l z\r\nXADD s 1-2 f v\r\n"
+        "XADD s 1-3 f v\r\nLPUSH s x\r\nXADD s 1-4 f v\r\nLLEN l\r\nXLEN s",
+        ":4 :5 -WRONGTYPE Operation against a key holding the wrong kind of value :6 "
+        "\"1-2\" \"1-3\" -WRONGTYPE Operation against a key holding the wrong kind of value "
+        "\"1-4\" :6 :4");
+}
+
 static void who_waits_in_line_is_served_between_two_commands(void **state)
 {
     struct session_fixture *f = *state;
@@ -175,7 +219,7 @@ static unsigned below(struct pair *pair, unsigned bound)
 static void choose_command(struct pair *pair, struct buffer *line)
 {
     unsigned s = below(pair, 3), k = below(pair, 3), n = below(pair, 1000);
-    switch (below(pair, 34)) {
+    switch (below(pair, 40)) {
     case 0:
         buffer_printf(line, "XADD s%u MAXLEN %u * f value%u", s, below(pair, 6), n);
         break;
@@ -252,6 +296,27 @@ static void choose_command(struct pair *pair, struct buffer *line)
         break;
     case 24:
         buffer_append_text(line, below(pair, 6) ? "DBSIZE" : "FLUSHDB");
+        break;
+    case 25:
+        buffer_printf(line, "RPUSH l%u " LONG_ELEMENTS, k);
+        break;
+    case 26:
+        buffer_printf(line, "LPUSH l%u %0100u", k, n);
+        break;
+    case 27:
+        buffer_printf(line, "%cPOP l%u", below(pair, 2) ? 'L' : 'R', k);
+        break;
+    case 28:
+        buffer_printf(line, "%s l%u c", below(pair, 2) ? "LPUSHX" : "RPUSHX", k);
+        break;
+    case 29:
+        buffer_printf(line, "LINSERT l%u BEFORE b %u", k, n);
+        break;
+    case 30:
+        buffer_printf(line, below(pair, 2) ? "XADD l%u * f v" : "PEXPIRE l%u 20", k);
+        break;
+    case 31:
+        buffer_printf(line, "LPUSH s%u element", s);
         break;
     default: /* mostly to the same stream */
         buffer_printf(line, "XADD s%u * f value%u g %u", below(pair, 8) ? 0 : s, n, below(pair, 9));
@@ -387,6 +452,9 @@ int main(void)
         TEST(other_writes_see_the_header_that_appends_have_left),
         TEST(the_header_of_a_long_key_is_written_each_time),
         TEST(a_stream_that_expires_while_it_is_held_begins_anew),
+        TEST(pushes_and_pops_of_a_list_write_its_header_once),
+        TEST(a_held_list_that_is_popped_empty_is_gone),
+        TEST(what_is_held_is_of_its_own_type),
         TEST(who_waits_in_line_is_served_between_two_commands),
         TEST(a_reader_that_waits_is_woken_by_the_pipeline),
         TEST(a_watched_key_of_the_same_pipeline_breaks_the_transaction),
