@@ -492,7 +492,7 @@ coverage: ## which lines the tests reach, by file; what lsm, types and resp leav
 	@deps/install.sh coverage
 	@find build/coverage \( -name '*.gcda' -o -name '*.a' \) -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory VARIANT=coverage BIG_SOURCES="$(COVERAGE_BIG)" tests fuzz-programs
-	@SEED=$${SEED:-20261121} FUZZ_RUNS=0 TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage unit fuzz-short
+	@SEED=$${SEED:-20261121} FAULTS=all FUZZ_RUNS=0 TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage unit fuzz-short
 	@SEED=$${SEED:-20261121} COMMANDS=4000 SEEDS=2 FLIPS=10 STEPS=40 TEST_TIMEOUT=1200 $(MAKE) --no-print-directory VARIANT=coverage \
 		BIG_SOURCES="$(COVERAGE_BIG)" big
 	@utils/coverage build/coverage

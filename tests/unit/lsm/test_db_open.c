@@ -42,6 +42,28 @@ static void a_start_that_cannot_prepare_its_log_is_refused_and_may_be_done_again
     assert_string_equal(db_fixture_get_now(f, 0, "b"), "2");
 }
 
+/* After an unclean stop a start writes a seal, and the manifest. */
+static void a_start_that_cannot_sync_is_refused_and_may_be_done_again(void **state)
+{
+    struct db_fixture *f = *state;
+    uint64_t n = 1;
+    for (bool failed = true; failed; n++) {
+        db_fixture_put(f, 0, "a", "1");
+        assert_int_equal(lsm_wal_sync(f->db), STATUS_OK);
+        db_fixture_crash(f, VFS_KEEP_ALL);
+        uint64_t before = vfs_fault_failed_count(f->fault);
+        vfs_fault_fail(f->fault, 1u << VFS_CALL_SYNC, n, STATUS_IO, false);
+        enum status status = db_fixture_try_open(f);
+        failed = vfs_fault_failed_count(f->fault) > before;
+        vfs_fault_fail(f->fault, 0, 0, STATUS_OK, false);
+        assert_int_equal(status, failed ? STATUS_IO : STATUS_OK);
+        if (failed)
+            db_fixture_open(f);
+        assert_string_equal(db_fixture_get_now(f, 0, "a"), "1");
+    }
+    assert_true(n > 3);
+}
+
 enum { PUTS = 500 };
 
 /* Values that compress, all in one write of the log. */
@@ -171,6 +193,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_start_that_cannot_prepare_its_log_is_refused_and_may_be_done_again, db_fixture_setup,
             db_fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_start_that_cannot_sync_is_refused_and_may_be_done_again,
+                                        db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_flushed_of_a_compressed_log_ends_between_groups,
                                         db_fixture_setup, db_fixture_teardown),
         cmocka_unit_test_setup_teardown(what_was_written_in_no_order_is_recovered_in_order,
