@@ -23,7 +23,7 @@ struct write_batch_wish {
     size_t bytes_max;     /* as of access_begin_write */
     bool may_use_reserve; /* of the log */
     bool nowait;
-    bool may_hold; /* as of access_continue_write */
+    bool may_hold;  /* as of access_continue_write */
     bool may_share; /* with writes before it and behind it; nowait ones alone */
 };
 

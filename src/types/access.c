@@ -2,8 +2,8 @@
 /* What a command reads and writes through: a pinned moment, or a batch with its own reader. */
 #include "base/memory.h"
 #include "types/encoding.h"
-#include "types/store_state.h"
 #include "types/header_hold.h"
+#include "types/store_state.h"
 
 #include <assert.h>
 #include <sched.h>

@@ -110,7 +110,7 @@ enum status list_decode(struct list *list)
 
 static void write_held(struct access *access, struct slice key, void *decoded);
 
-/* Of a dense one. */
+/* Of a dense list: all that stands before the elements of an inline one. */
 static const struct header_hold_kind hold_kind = {offsetof(struct list, elements), write_held};
 
 enum status list_find(struct access *access, struct slice key, struct list *list)
