@@ -274,6 +274,24 @@ static enum status take_frame(struct scan *scan, const struct wal_frame *frame,
     return apply_batch(scan, lsn, buffer_slice(&scan->chain), frame->count, end);
 }
 
+/* As foresee, of the frames of a group from `lsn` on. */
+static void foresee_in_group(struct scan *scan, const struct wal_frame *group, struct slice frames,
+                             lsn_t lsn)
+{
+    const struct wal_recovery *recovery = scan->recovery;
+    struct slice batches[FORESEEN_MAX];
+    struct wal_frame frame;
+    size_t count = 0, bytes = 0;
+    if (!recovery->foresee || lsn < scan->foreseen_lsn)
+        return;
+    while (count < FORESEEN_MAX && bytes < FORESEEN_BYTES &&
+           wal_group_next(group, &frames, &lsn, &frame, &batches[count]))
+        bytes += batches[count++].size;
+    scan->foreseen_lsn = lsn;
+    if (count > 0)
+        recovery->foresee(recovery->context, batches, count);
+}
+
 /* Takes all of the frames that `group` was unpacked to. */
 static enum status take_group(struct scan *scan, const struct wal_frame *group, struct slice frames)
 {
@@ -281,8 +299,10 @@ static enum status take_group(struct scan *scan, const struct wal_frame *group, 
     lsn_t lsn = group->lsn;
     struct wal_frame frame;
     struct slice payload;
-    while (status == STATUS_OK && wal_group_next(group, &frames, &lsn, &frame, &payload))
-        status = take_frame(scan, &frame, payload);
+    do
+        foresee_in_group(scan, group, frames, lsn);
+    while (wal_group_next(group, &frames, &lsn, &frame, &payload) &&
+           (status = take_frame(scan, &frame, payload)) == STATUS_OK);
     return status;
 }
 
@@ -352,7 +372,7 @@ static enum status replay_segment(struct scan *scan, bool *ended)
             return result == WAL_FRAME_FOREIGN ? STATUS_UNSUPPORTED : STATUS_OK;
         }
         scan->read_lsn = scan->position;
-        foresee(scan);
+        foresee(scan); /* nothing, if it is a group */
         if (frame.flags & WAL_FRAME_COMPRESSED)
             status = take_group(scan, &frame, payload);
         else

@@ -95,6 +95,7 @@ static void a_compressed_log_has_the_lsns_of_a_plain_one_and_fewer_bytes(void **
     fixture_crash(f, VFS_KEEP_ALL, 0);
     assert_int_equal(fixture_recover(f, 0, 0, false, false), STATUS_OK);
     fixture_expect(f, 0, 600);
+    assert_int_equal(f->foreseen_count, 600);
     fixture_destroy(f);
 }
 
