@@ -356,6 +356,17 @@ bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t
     return block != NULL;
 }
 
+/* Whether the block was evicted lately; forgets it. Before the first eviction there are none, and their memory, of
+ * which each page would be a fault, is not looked at. */
+static bool take_ghost(struct shard *shard, uint32_t hash)
+{
+    uint32_t *ghost = shard_ghost(shard, hash);
+    if (shard->evictions == 0 || *ghost != hash || hash == 0)
+        return false;
+    *ghost = 0;
+    return true;
+}
+
 /* Puts a new block into its queue. The shard's lock is held. */
 static void shard_insert(struct shard *shard, struct cached_block *block)
 {
@@ -364,11 +375,7 @@ static void shard_insert(struct shard *shard, struct cached_block *block)
     struct cached_block **bucket = &shard->buckets[block->hash & (shard->bucket_count - 1)];
     block->bucket_next = *bucket;
     *bucket = block;
-    uint32_t *ghost = shard_ghost(shard, block->hash);
-    bool is_ghost = *ghost == block->hash && block->hash != 0;
-    if (is_ghost)
-        *ghost = 0;
-    queue_push(shard, is_ghost ? QUEUE_MAIN : QUEUE_PROBATION, block);
+    queue_push(shard, take_ghost(shard, block->hash) ? QUEUE_MAIN : QUEUE_PROBATION, block);
     shard->inserts++;
     shard_shrink(shard, block);
 }
