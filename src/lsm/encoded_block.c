@@ -168,10 +168,8 @@ static void add_row(struct decoding *decoding, struct slice key, lsn_t lsn, enum
                     struct slice value)
 {
     struct rows_builder *out = &decoding->out;
-    bool follows = rows_builder_is_empty(out) ||
-                   entry_compare(buffer_slice(&out->last_key), out->last_lsn, key, lsn) < 0;
-    if (!follows || key.size > LSM_KEY_BYTES_MAX || lsn > ROWS_LSN_MAX ||
-        key.size > decoding->raw_left || value.size > decoding->raw_left - key.size) {
+    if (key.size > LSM_KEY_BYTES_MAX || lsn > ROWS_LSN_MAX || key.size > decoding->raw_left ||
+        value.size > decoding->raw_left - key.size) {
         decoding->status = STATUS_CORRUPT;
         return;
     }
@@ -179,7 +177,8 @@ static void add_row(struct decoding *decoding, struct slice key, lsn_t lsn, enum
     if (decoding->status != STATUS_OK)
         return;
     decoding->raw_left -= key.size + value.size;
-    rows_builder_add(out, key, lsn, kind, value);
+    if (!rows_builder_try_add(out, key, lsn, kind, value))
+        decoding->status = STATUS_CORRUPT;
 }
 
 /* Adds the others that come before (key, lsn); NULL: all that are left. */

@@ -40,44 +40,64 @@ size_t rows_builder_size(const struct rows_builder *rows)
     return rows->bytes.size + rows->restarts.size + sizeof(uint32_t);
 }
 
-void rows_builder_add(struct rows_builder *rows, struct slice key, lsn_t lsn, enum entry_kind kind,
-                      struct slice value)
+/* In cursor order behind the last row, with whose key it has `shared` bytes in common. */
+static bool is_behind_last(const struct rows_builder *rows, struct slice key, lsn_t lsn,
+                           size_t shared)
+{
+    struct slice last = buffer_slice(&rows->last_key);
+    if (shared == key.size)
+        return shared == last.size && lsn < rows->last_lsn;
+    return shared == last.size || last.data[shared] < key.data[shared];
+}
+
+bool rows_builder_try_add(struct rows_builder *rows, struct slice key, lsn_t lsn,
+                          enum entry_kind kind, struct slice value)
 {
     assert(lsn <= ROWS_LSN_MAX);
     assert(kind <= ENTRY_DELETE_RANGE);
+    size_t shared = 0;
     if (rows_builder_is_empty(rows)) {
         rows->base_lsn = lsn;
         buffer_append_varint(&rows->bytes, lsn);
         rows->entries_at = rows->bytes.size;
     } else {
-        assert(entry_compare(buffer_slice(&rows->last_key), rows->last_lsn, key, lsn) < 0);
+        shared = shared_prefix(buffer_slice(&rows->last_key), key);
+        if (!is_behind_last(rows, key, lsn, shared))
+            return false;
     }
     bool restarts = rows->since_restart == 0;
     if (restarts)
         buffer_append_le32(&rows->restarts, (uint32_t)(rows->bytes.size - rows->entries_at));
-    size_t shared = restarts ? 0 : shared_prefix(buffer_slice(&rows->last_key), key);
+    struct slice tail = slice_skip(key, shared), stored = restarts ? key : tail;
     lsn_t reference = restarts ? rows->base_lsn : rows->last_lsn;
 
     if (!buffer_reserve(&rows->bytes, 4 * VARINT_BYTES_MAX + key.size + value.size))
-        return;
+        return true; /* the buffer knows that it has failed */
     uint8_t *at = rows->bytes.data + rows->bytes.size;
-    at += varint_store(at, shared);
-    at += varint_store(at, key.size - shared);
+    at += varint_store(at, key.size - stored.size);
+    at += varint_store(at, stored.size);
     at += varint_store(at, value.size);
     at += varint_store(at,
                        zigzag_encode((int64_t)(lsn - reference)) << ROW_KIND_BITS | (uint64_t)kind);
-    rows->bytes.size = (size_t)(at - rows->bytes.data);
-    buffer_append_slice(&rows->bytes, slice_skip(key, shared));
-    buffer_append_slice(&rows->bytes, value);
+    if (stored.size)
+        memcpy(at, stored.data, stored.size);
+    if (value.size)
+        memcpy(at + stored.size, value.data, value.size);
+    rows->bytes.size = (size_t)(at + stored.size + value.size - rows->bytes.data);
 
     rows->last_key.size = shared;
-    buffer_append_slice(&rows->last_key, slice_skip(key, shared));
-    if (restarts) {
-        buffer_clear(&rows->last_key);
-        buffer_append_slice(&rows->last_key, key);
-    }
+    buffer_append_slice(&rows->last_key, tail);
     rows->last_lsn = lsn;
     rows->since_restart = (rows->since_restart + 1) % rows->interval;
+    return true;
+}
+
+void rows_builder_add(struct rows_builder *rows, struct slice key, lsn_t lsn, enum entry_kind kind,
+                      struct slice value)
+{
+    bool is_added = rows_builder_try_add(rows, key, lsn, kind, value);
+    assert(is_added);
+    (void)is_added;
 }
 
 struct slice rows_builder_finish(struct rows_builder *rows)

@@ -33,7 +33,10 @@ struct rows_builder {
 void rows_builder_init(struct rows_builder *rows, unsigned restart_interval);
 void rows_builder_release(struct rows_builder *rows);
 void rows_builder_clear(struct rows_builder *rows);
-/* Rows come in order. lsn <= ROWS_LSN_MAX. */
+/* Rows come in order: false, and nothing is added, for one that does not. lsn <= ROWS_LSN_MAX. */
+bool rows_builder_try_add(struct rows_builder *rows, struct slice key, lsn_t lsn,
+                          enum entry_kind kind, struct slice value);
+/* The same for a caller who knows that it does. */
 void rows_builder_add(struct rows_builder *rows, struct slice key, lsn_t lsn, enum entry_kind kind,
                       struct slice value);
 bool rows_builder_is_empty(const struct rows_builder *rows);

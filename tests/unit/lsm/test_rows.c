@@ -174,6 +174,34 @@ static void cleared_builder_starts_anew(void **state)
     rows_builder_release(&rows);
 }
 
+static void a_row_that_is_not_behind_the_last_is_not_added(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        lsn_t lsn;
+        bool is_behind;
+    } rows[] = {
+        {"abc", 9, true},  {"abc", 9, false},  {"abc", 10, false}, {"ab", 3, false},
+        {"abb", 9, false}, {"", 1, false},     {"abc", 8, true},   {"abcd", 9, true},
+        {"abc", 1, false}, {"abcd", 9, false}, {"b", 1, true},     {"abz", 1, false},
+    };
+    for (unsigned interval = 1; interval <= 3; interval++) { /* the last row a restart, or not */
+        struct rows_builder builder;
+        rows_builder_init(&builder, interval);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            size_t before = rows_builder_size(&builder);
+            bool is_added = rows_builder_try_add(&builder, slice_from(rows[i].key), rows[i].lsn,
+                                                 ENTRY_PUT, slice_from("v"));
+            if (is_added != rows[i].is_behind)
+                fail_msg("row %zu, interval %u", i, interval);
+            assert_int_equal(rows_builder_size(&builder) > before, is_added);
+        }
+        assert_true(rows_check(rows_builder_finish(&builder)));
+        rows_builder_release(&builder);
+    }
+}
+
 /* Any bytes: no read outside (the sanitizers watch), no endless loop, and never a row whose slices
  * leave the content. */
 static void walk(struct slice content)
@@ -305,6 +333,7 @@ int main(void)
         cmocka_unit_test(rows_move_like_an_array),
         cmocka_unit_test(keys_too_long_for_one_window_take_several),
         cmocka_unit_test(cleared_builder_starts_anew),
+        cmocka_unit_test(a_row_that_is_not_behind_the_last_is_not_added),
         cmocka_unit_test(damaged_content_is_survived),
         cmocka_unit_test(malformed_frames_are_refused),
         cmocka_unit_test(a_step_back_to_where_no_row_ends_is_damage),
