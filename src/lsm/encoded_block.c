@@ -257,14 +257,14 @@ enum status encoded_block_decode(const struct encoded_block *block, uint8_t **ro
         decoding.status = buffer_try_reserve(
             &decoding.out.bytes, raw_bytes < START_BYTES_MAX ? raw_bytes : START_BYTES_MAX);
     if (decoding.status == STATUS_OK) {
-        enum status status =
-            block->codec->decode(block->dictionary, content, raw_bytes, decoded_put, &decoding);
+        enum status status = (block->heads ? block->codec->decode_heads : block->codec->decode)(
+            block->dictionary, content, raw_bytes, decoded_put, &decoding);
         if (decoding.status == STATUS_OK)
             decoding.status = status;
     }
     if (decoding.status == STATUS_OK)
         add_others(&decoding, NULL, 0);
-    bool is_complete = decoding.raw_left == 0 && decoding.runs.size == 0 &&
+    bool is_complete = (decoding.raw_left == 0 || block->heads) && decoding.runs.size == 0 &&
                        (decoding.run_left == 0 || decoding.run_left == UINT64_MAX) &&
                        !rows_builder_is_empty(&decoding.out);
     if (decoding.status == STATUS_OK && !is_complete)

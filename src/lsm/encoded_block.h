@@ -41,6 +41,7 @@ struct encoded_block {
     struct slice content;
     size_t raw_bytes; /* of keys and values, exactly */
     lsn_t base_lsn;
+    bool heads; /* of the codec's values the heads; it has decode_heads */
 };
 /* The same rows as the content of a block of rows; *rows comes from memory_allocate. STATUS_CORRUPT
  * for what encoded_block_append has not made, STATUS_NO_MEMORY. */

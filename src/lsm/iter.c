@@ -56,6 +56,7 @@ struct lsm_iter *lsm_iter_open(struct lsm_reader *reader, unsigned tree,
         .upper = buffer_slice(&iter->upper),
         .ignore_ranges = options->ignore_range_deletes || reader->ignore_range_deletes,
         .keep_cache = options->keep_cache,
+        .heads = options->heads,
     };
     iter->open_status = iter_sources_open(&iter->sources, &iter->cursor, &iter->keys_are_unique);
     iter->status = iter->open_status;

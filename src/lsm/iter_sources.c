@@ -176,8 +176,10 @@ static enum status add_table_ranges(struct iter_sources *sources, const struct v
 static enum status add_run(struct iter_sources *sources, struct table_ref **tables, size_t count)
 {
     struct lsm_reader *reader = sources->reader;
-    const struct table_read read = {
-        .nowait = reader->nowait, .keep_cache = sources->keep_cache, .miss = &reader->miss};
+    const struct table_read read = {.nowait = reader->nowait,
+                                    .keep_cache = sources->keep_cache,
+                                    .heads = sources->heads,
+                                    .miss = &reader->miss};
     if (count > 1) {
         add_cursor(sources, level_cursor_create(reader->db->versions, tables, count, &read));
         return STATUS_OK;

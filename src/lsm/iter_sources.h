@@ -11,7 +11,7 @@ struct iter_sources {
     struct lsm_reader *reader;
     unsigned tree;
     struct slice lower, upper; /* empty: none */
-    bool ignore_ranges, keep_cache;
+    bool ignore_ranges, keep_cache, heads;
 
     size_t table_sources; /* what is opened: how many of the sources are of tables */
 

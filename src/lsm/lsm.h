@@ -217,6 +217,7 @@ struct lsm_iter_options {
     struct slice upper; /* end, exclusive; empty: none. Copied. */
     bool ignore_range_deletes; /* for keys whose liveness the caller knows otherwise */
     bool keep_cache;    /* a long scan: blocks read do not displace the cache */
+    bool heads; /* values may be their heads alone (block_codec.decode_heads), or whole: what is at hand sooner */
 };
 
 /* An iterator lives inside lsm_read_begin..end, starts invalid, and must be closed before the end. */

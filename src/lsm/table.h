@@ -85,6 +85,7 @@ struct table_miss {
 struct table_read {
     bool nowait;             /* STATUS_WOULD_BLOCK when a block is not in memory */
     bool keep_cache;         /* do not insert what is read */
+    bool heads;              /* of values the heads are enough (block_codec.decode_heads) */
     struct table_miss *miss; /* filled on STATUS_WOULD_BLOCK; not NULL with nowait */
 };
 

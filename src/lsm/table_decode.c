@@ -101,7 +101,7 @@ enum status table_pin_dictionary(struct table *table, bool nowait, struct block_
 }
 
 enum status table_decode(const struct table *table, const void *dictionary, struct slice content,
-                         size_t raw_bytes, uint8_t **rows, size_t *rows_bytes)
+                         size_t raw_bytes, bool heads, uint8_t **rows, size_t *rows_bytes)
 {
     const struct encoded_block block = {
         .codec = table->codec,
@@ -109,6 +109,7 @@ enum status table_decode(const struct table *table, const void *dictionary, stru
         .content = content,
         .raw_bytes = raw_bytes,
         .base_lsn = table->base_lsn,
+        .heads = heads,
     };
     assert(table->codec);
     return encoded_block_decode(&block, rows, rows_bytes);

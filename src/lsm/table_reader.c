@@ -315,18 +315,27 @@ void table_range_deletes(const struct table *table, const struct range_delete **
 
 /* ---- Blocks -------------------------------------------------------------------------------- */
 
+/* A block of which only the heads are decoded is kept beside the whole one, under a name that no offset has. */
+static const uint64_t HEADS_NAME = UINT64_C(1) << 63;
+
+static bool takes_heads(const struct table *table, const struct table_read *read)
+{
+    return read->heads && table->codec && table->codec->decode_heads;
+}
+
 /* Puts decoded rows in the place of an encoded block's content. */
-static enum status load_decoded(struct table *table, uint64_t offset, size_t raw_bytes, bool nowait,
-                                uint8_t **content, size_t *content_bytes)
+static enum status load_decoded(struct table *table, uint64_t offset, size_t raw_bytes,
+                                const struct table_read *read, uint8_t **content,
+                                size_t *content_bytes)
 {
     struct block_pin pin = {NULL};
     const void *dictionary;
     uint8_t *rows = NULL;
-    enum status status = table_pin_dictionary(table, nowait, &pin, &dictionary);
+    enum status status = table_pin_dictionary(table, read->nowait, &pin, &dictionary);
     if (status != STATUS_OK)
         return status;
-    status = table_decode(table, dictionary, slice_make(*content, *content_bytes), raw_bytes, &rows,
-                          content_bytes);
+    status = table_decode(table, dictionary, slice_make(*content, *content_bytes), raw_bytes,
+                          takes_heads(table, read), &rows, content_bytes);
     block_unpin(&pin);
     if (status == STATUS_CORRUPT)
         return table_log_damage(table, offset, "an encoded block is malformed");
@@ -343,15 +352,16 @@ static void free_behind_head(void *content)
 }
 
 /* Checks, unfolds and decodes a block that was read and gives it to the cache, or only wraps it. Encoded
- * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with `nowait`: the dictionary is missing. `owned`
+ * blocks are of the kind of rows here. STATUS_WOULD_BLOCK with nowait: the dictionary is missing. `owned`
  * (NULL: it is somebody else's) is the memory that has `stored` at its front: a content that needs neither
  * stays there, and *owned is NULL then. */
 static enum status load_bytes(struct table *table, struct block_handle handle, enum block_kind kind,
-                              struct slice stored, uint8_t **owned, bool insert, bool nowait,
+                              struct slice stored, uint8_t **owned, const struct table_read *read,
                               struct block_pin *pin, struct slice *content)
 {
     struct block_head head;
     struct cached_object object = {.destroy = memory_free};
+    uint64_t name = handle.offset;
     uint8_t *raw = NULL;
     enum status status = block_check(stored, handle.offset, &head);
     bool is_ready =
@@ -367,19 +377,21 @@ static enum status load_bytes(struct table *table, struct block_handle handle, e
             (struct cached_object){*owned + BLOCK_HEAD_BYTES, head.raw_bytes, free_behind_head};
         *owned = NULL;
     } else {
-        if (head.kind == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec)
-            status =
-                load_decoded(table, handle.offset, head.raw_bytes, nowait, &raw, &object.bytes);
-        else if (head.kind != kind)
+        if (head.kind == BLOCK_ENCODED && kind == BLOCK_ROWS && table->codec) {
+            status = load_decoded(table, handle.offset, head.raw_bytes, read, &raw, &object.bytes);
+            if (takes_heads(table, read))
+                name |= HEADS_NAME;
+        } else if (head.kind != kind) {
             status = table_log_damage(table, handle.offset, "a block of another kind");
+        }
         object.data = raw;
     }
     if (status != STATUS_OK) {
         memory_free(raw);
         return status;
     }
-    block_cache_insert_object(table->cache, table->number, handle.offset, object,
-                              insert && table->cache, pin, content);
+    block_cache_insert_object(table->cache, table->number, name, object,
+                              !read->keep_cache && table->cache, pin, content);
     return STATUS_OK;
 }
 
@@ -400,7 +412,7 @@ static enum status load_single(struct table *table, struct block_handle handle,
         vfs_read_exactly(table->file, handle.offset, bytes, handle.stored_bytes, read->nowait);
     if (status == STATUS_OK)
         status = load_bytes(table, handle, kind, slice_make(bytes, handle.stored_bytes), &bytes,
-                            !read->keep_cache, read->nowait, pin, content);
+                            read, pin, content);
     if (status == STATUS_WOULD_BLOCK)
         *read->miss = (struct table_miss){
             .table = table, .offset = handle.offset, .stored_bytes = handle.stored_bytes};
@@ -474,7 +486,17 @@ static enum status load_ahead(struct table *table, struct block_handle handle, e
     }
     struct slice stored =
         slice_make(ahead->bytes + (handle.offset - ahead->offset), handle.stored_bytes);
-    return load_bytes(table, handle, kind, stored, NULL, !read->keep_cache, false, pin, content);
+    return load_bytes(table, handle, kind, stored, NULL, read, pin, content);
+}
+
+static bool find_cached(struct table *table, uint64_t offset, enum block_kind kind,
+                        const struct table_read *read, struct block_pin *pin, struct slice *content)
+{
+    if (!table->cache)
+        return false;
+    return block_cache_find(table->cache, table->number, offset, pin, content) ||
+           (kind == BLOCK_ROWS && takes_heads(table, read) &&
+            block_cache_find(table->cache, table->number, offset | HEADS_NAME, pin, content));
 }
 
 enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,
@@ -482,7 +504,7 @@ enum status table_load(struct table *table, struct block_handle handle, enum blo
                        struct block_pin *pin, struct slice *content)
 {
     assert(handle.offset + handle.stored_bytes <= table->data_bytes);
-    if (table->cache && block_cache_find(table->cache, table->number, handle.offset, pin, content))
+    if (find_cached(table, handle.offset, kind, read, pin, content))
         return STATUS_OK;
     if (ahead && !read->nowait)
         return load_ahead(table, handle, kind, read, ahead, pin, content);
@@ -500,6 +522,7 @@ enum status table_load(struct table *table, struct block_handle handle, enum blo
 static enum status fetch_blocks(struct table *table, uint64_t offset, struct slice bytes,
                                 struct block_pin *pin)
 {
+    static const struct table_read read = {0};
     struct block_head head;
     enum status status = STATUS_OK;
     for (bool is_first = true; block_head_parse(bytes, &head); is_first = false) {
@@ -508,10 +531,9 @@ static enum status fetch_blocks(struct table *table, uint64_t offset, struct sli
             break;
         struct block_pin loaded = {NULL};
         struct slice content;
-        enum status one =
-            load_bytes(table, (struct block_handle){offset, (uint32_t)size},
-                       head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
-                       slice_make(bytes.data, size), NULL, true, false, &loaded, &content);
+        enum status one = load_bytes(table, (struct block_handle){offset, (uint32_t)size},
+                                     head.kind == BLOCK_ENCODED ? BLOCK_ROWS : head.kind,
+                                     slice_make(bytes.data, size), NULL, &read, &loaded, &content);
         if (is_first && one == STATUS_OK) {
             block_unpin(pin);
             *pin = loaded;

@@ -58,9 +58,10 @@ enum status table_choose_codec(struct table *table, struct slice name,
  * with `nowait`. Damage is logged. */
 enum status table_pin_dictionary(struct table *table, bool nowait, struct block_pin *pin,
                                  const void **dictionary);
-/* The content of an encoded block as that of a block of rows; *rows comes from memory_allocate. */
+/* The content of an encoded block as that of a block of rows; *rows comes from memory_allocate. `heads`: of the
+ * codec's values the heads, if it can tell them. */
 enum status table_decode(const struct table *table, const void *dictionary, struct slice content,
-                         size_t raw_bytes, uint8_t **rows, size_t *rows_bytes);
+                         size_t raw_bytes, bool heads, uint8_t **rows, size_t *rows_bytes);
 
 /* Logs damage of this table at `offset`; returns STATUS_CORRUPT. */
 enum status table_log_damage(const struct table *table, uint64_t offset, const char *what);

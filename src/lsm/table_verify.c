@@ -192,7 +192,7 @@ static enum status decode_block(struct verify *verify, const struct block_head *
         return verify_fail(verify, "a block of another kind");
     enum status status =
         table_decode(verify->table, verify->dictionary, slice_make(*raw, *raw_bytes),
-                     head->raw_bytes, &rows, raw_bytes);
+                     head->raw_bytes, false, &rows, raw_bytes);
     if (status == STATUS_CORRUPT)
         return verify_fail(verify, "an encoded block is malformed");
     if (status != STATUS_OK)

@@ -55,7 +55,14 @@ static enum status decode(const void *dictionary, struct slice content, size_t r
                           void (*row)(void *context, struct slice key, struct slice value),
                           void *context)
 {
-    return entry_reader_decode(dictionary, content, raw_bytes_max, row, context);
+    return entry_reader_decode(dictionary, content, raw_bytes_max, false, row, context);
+}
+
+static enum status decode_heads(const void *dictionary, struct slice content, size_t raw_bytes_max,
+                                void (*row)(void *context, struct slice key, struct slice value),
+                                void *context)
+{
+    return entry_reader_decode(dictionary, content, raw_bytes_max, true, row, context);
 }
 
 const struct block_codec entry_codec = {
@@ -68,4 +75,5 @@ const struct block_codec entry_codec = {
     .dictionary_open = dictionary_open,
     .dictionary_close = dictionary_close,
     .decode = decode,
+    .decode_heads = decode_heads,
 };

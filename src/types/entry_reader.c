@@ -245,8 +245,8 @@ static enum status put_fields(struct reader *reader, const struct schema *schema
     return STATUS_OK;
 }
 
-static enum status put_row(struct reader *reader, const struct schema *schema,
-                           const struct entry_id *id, uint64_t late_ms)
+static enum status put_head(struct reader *reader, const struct schema *schema,
+                            const struct entry_id *id, uint64_t late_ms)
 {
     struct buffer *value = &reader->value;
     buffer_clear(value);
@@ -262,10 +262,10 @@ static enum status put_row(struct reader *reader, const struct schema *schema,
     if (schema->kinds.size)
         memcpy(at, schema->kinds.data, schema->kinds.size);
     value->size = (size_t)(at - value->data) + schema->kinds.size;
-    return put_fields(reader, schema);
+    return STATUS_OK;
 }
 
-static enum status tell_rows(struct reader *reader,
+static enum status tell_rows(struct reader *reader, bool heads,
                              void (*row)(void *context, struct slice key, struct slice value),
                              void *context)
 {
@@ -284,7 +284,9 @@ static enum status tell_rows(struct reader *reader,
                 return STATUS_CORRUPT;
             late_ms += (uint64_t)zigzag_decode(late_step);
         }
-        enum status status = put_row(reader, schema, &id, late_ms);
+        enum status status = put_head(reader, schema, &id, late_ms);
+        if (status == STATUS_OK && !heads)
+            status = put_fields(reader, schema);
         if (status != STATUS_OK)
             return status;
         reader->raw_bytes += sizeof(key) + reader->value.size;
@@ -297,7 +299,7 @@ static enum status tell_rows(struct reader *reader,
 }
 
 enum status entry_reader_decode(const struct template_dictionary *dictionary, struct slice content,
-                                size_t raw_bytes_max,
+                                size_t raw_bytes_max, bool heads,
                                 void (*row)(void *context, struct slice key, struct slice value),
                                 void *context)
 {
@@ -307,10 +309,10 @@ enum status entry_reader_decode(const struct template_dictionary *dictionary, st
     enum status status = take_head(&reader, content) ? STATUS_OK : STATUS_CORRUPT;
     if (status == STATUS_OK)
         status = take_shape(&reader);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !heads)
         status = read_columns(&reader);
     if (status == STATUS_OK)
-        status = tell_rows(&reader, row, context);
+        status = tell_rows(&reader, heads, row, context);
     reader_release(&reader);
     return status;
 }

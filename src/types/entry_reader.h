@@ -5,9 +5,9 @@
 
 #include "types/entry_templates.h"
 
-/* As block_codec.decode. */
+/* As block_codec.decode and, with `heads`, decode_heads: values without their fields. */
 enum status entry_reader_decode(const struct template_dictionary *dictionary, struct slice content,
-                                size_t raw_bytes_max,
+                                size_t raw_bytes_max, bool heads,
                                 void (*row)(void *context, struct slice key, struct slice value),
                                 void *context);
 

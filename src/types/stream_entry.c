@@ -69,18 +69,48 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
 /* Reading goes by two pointers, and results are stored member by member: a struct slice that is
  * copied as a whole right after its halves were written costs more than all the rest. */
 
+/* What stands before the count of fields; NULL: damaged. */
+static inline const uint8_t *load_head(struct slice key, struct slice value, uint8_t *flags,
+                                       struct stream_entry *entry)
+{
+    uint64_t ordinal, late_ms = 0;
+    const uint8_t *at = value.data, *end = at + value.size;
+    if (key.size != STREAM_ENTRY_KEY_BYTES || value.size == 0)
+        return NULL;
+    uint64_t ms = be64_load(key.data + OBJECT_PREFIX_BYTES);
+    *flags = *at++;
+    if ((*flags & ~RECORD_KNOWN) || !(at = varint_load(at, end, &ordinal)))
+        return NULL;
+    if ((*flags & RECORD_LATE) &&
+        (!(at = varint_load(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
+        return NULL;
+    entry->id.ms = ms;
+    entry->id.seq = be64_load(key.data + OBJECT_PREFIX_BYTES + 8);
+    entry->ordinal = ordinal;
+    entry->event_ms = ms - late_ms;
+    entry->is_late = late_ms > 0;
+    return at;
+}
+
+enum status stream_entry_decode_head(struct slice key, struct slice value,
+                                     struct stream_entry *entry)
+{
+    uint8_t flags;
+    if (!load_head(key, value, &flags, entry))
+        return STATUS_CORRUPT;
+    entry->field_count = 0;
+    entry->kinds = NULL;
+    entry->fields = entry->end = value.data + value.size;
+    return STATUS_OK;
+}
+
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry)
 {
-    uint64_t ordinal, late_ms = 0, field_count;
-    const uint8_t *at = value.data, *end = at + value.size, *kinds = NULL;
-    if (key.size != STREAM_ENTRY_KEY_BYTES || value.size == 0)
-        return STATUS_CORRUPT;
-    uint64_t ms = be64_load(key.data + OBJECT_PREFIX_BYTES);
-    uint8_t flags = *at++;
-    if ((flags & ~RECORD_KNOWN) || !(at = varint_load(at, end, &ordinal)))
-        return STATUS_CORRUPT;
-    if ((flags & RECORD_LATE) &&
-        (!(at = varint_load(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
+    uint64_t field_count;
+    uint8_t flags;
+    const uint8_t *at = load_head(key, value, &flags, entry), *end = value.data + value.size;
+    const uint8_t *kinds = NULL;
+    if (!at)
         return STATUS_CORRUPT;
     /* A field is two bytes at least, so the count is bounded by the record. */
     if (!(at = varint_load(at, end, &field_count)) || field_count == 0 ||
@@ -90,11 +120,6 @@ enum status stream_entry_decode(struct slice key, struct slice value, struct str
         kinds = at;
         at += field_count;
     }
-    entry->id.ms = ms;
-    entry->id.seq = be64_load(key.data + OBJECT_PREFIX_BYTES + 8);
-    entry->ordinal = ordinal;
-    entry->event_ms = ms - late_ms;
-    entry->is_late = late_ms > 0;
     entry->field_count = (size_t)field_count;
     entry->kinds = kinds;
     entry->fields = at;

@@ -58,6 +58,9 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
 
 /* STATUS_CORRUPT for damaged records, except inside the fields: see stream_fields_next. */
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry);
+/* Of a record, or of its head alone (lsm_iter_options.heads): an entry without fields. */
+enum status stream_entry_decode_head(struct slice key, struct slice value,
+                                     struct stream_entry *entry);
 
 struct stream_fields {
     const uint8_t *at, *end, *kinds;

@@ -36,6 +36,30 @@ struct search {
     struct stream_entry found;
 };
 
+/* From `first`, which lies within the bounds, to the last one. IDs and ordinals are all that is wanted of them. */
+static struct lsm_iter *open_entries(struct access *access, const struct stream *stream,
+                                     struct stream_id first)
+{
+    uint8_t lower[STREAM_ENTRY_KEY_BYTES], upper[STREAM_ENTRY_KEY_BYTES + 1] = {0};
+    stream_entry_key_store(lower, stream->prefix, first);
+    stream_entry_key_store(upper, stream->prefix, stream->header.last_id);
+    return lsm_iter_open(access->reader, TREE_ENTRIES,
+                         &(struct lsm_iter_options){.lower = slice_make(lower, sizeof lower),
+                                                    .upper = slice_make(upper, sizeof upper),
+                                                    .ignore_range_deletes = true,
+                                                    .heads = true});
+}
+
+/* The entry under the iterator; STATUS_NOT_FOUND at an end. */
+static enum status entry_under(struct lsm_iter *iter, struct stream_entry *entry)
+{
+    if (!lsm_iter_valid(iter)) {
+        enum status status = lsm_iter_status(iter);
+        return status ? status : STATUS_NOT_FOUND;
+    }
+    return stream_entry_decode_head(lsm_iter_key(iter), lsm_iter_value(iter), entry);
+}
+
 static wide id_to_wide(struct stream_id id)
 {
     return (wide)id.ms << 64 | id.seq;
@@ -53,16 +77,6 @@ static void search_seek(struct search *search, wide id)
     lsm_iter_seek(search->iter, slice_make(key, sizeof key));
 }
 
-/* The entry under the iterator; STATUS_NOT_FOUND at an end. */
-static enum status search_entry(struct search *search, struct stream_entry *entry)
-{
-    if (!lsm_iter_valid(search->iter)) {
-        enum status status = lsm_iter_status(search->iter);
-        return status ? status : STATUS_NOT_FOUND;
-    }
-    return stream_entry_decode(lsm_iter_key(search->iter), lsm_iter_value(search->iter), entry);
-}
-
 static void search_note(struct search *search, const struct stream_entry *entry)
 {
     search->has_found = true;
@@ -74,7 +88,7 @@ static enum status search_walk_up(struct search *search)
 {
     for (;;) {
         struct stream_entry entry;
-        enum status status = search_entry(search, &entry);
+        enum status status = entry_under(search->iter, &entry);
         if (status == STATUS_NOT_FOUND)
             return STATUS_OK;
         if (status)
@@ -93,7 +107,7 @@ static enum status search_walk_down(struct search *search)
     for (;;) {
         struct stream_entry entry;
         lsm_iter_prev(search->iter);
-        enum status status = search_entry(search, &entry);
+        enum status status = entry_under(search->iter, &entry);
         if (status == STATUS_NOT_FOUND)
             return STATUS_OK;
         if (status)
@@ -137,7 +151,7 @@ static wide search_guess(const struct search *search, enum guess how)
 static enum status search_lower_high(struct search *search, bool *done)
 {
     struct stream_entry entry;
-    enum status status = search_entry(search, &entry);
+    enum status status = entry_under(search->iter, &entry);
     if (status == STATUS_NOT_FOUND || (!status && entry.ordinal < search->wanted)) {
         *done = true; /* what is known is the first one */
         return STATUS_OK;
@@ -157,7 +171,7 @@ static enum status search_probe(struct search *search, enum guess how, bool *don
     wide guess = search_guess(search, how);
     struct stream_entry entry;
     search_seek(search, guess);
-    enum status status = search_entry(search, &entry);
+    enum status status = entry_under(search->iter, &entry);
     if (status == STATUS_NOT_FOUND) {
         lsm_iter_seek_last(search->iter);
         return search_lower_high(search, done);
@@ -208,9 +222,6 @@ static enum status find_by_ordinal(struct access *access, const struct stream *s
 {
     const struct stream_header *header = &stream->header;
     assert(wanted > header->first_ordinal);
-    uint8_t lower[STREAM_ENTRY_KEY_BYTES], upper[STREAM_ENTRY_KEY_BYTES + 1] = {0};
-    stream_entry_key_store(lower, stream->prefix, header->first_id);
-    stream_entry_key_store(upper, stream->prefix, header->last_id);
     struct search search = {
         .stream = stream,
         .wanted = wanted,
@@ -218,10 +229,7 @@ static enum status find_by_ordinal(struct access *access, const struct stream *s
         .high = id_to_wide(header->last_id),
         .low_ordinal = header->first_ordinal,
         .high_ordinal = header->next_ordinal,
-        .iter = lsm_iter_open(access->reader, TREE_ENTRIES,
-                              &(struct lsm_iter_options){.lower = slice_make(lower, sizeof lower),
-                                                         .upper = slice_make(upper, sizeof upper),
-                                                         .ignore_range_deletes = true}),
+        .iter = open_entries(access, stream, header->first_id),
     };
     enum status status = search_run(&search);
     if (!status && !search.has_found)
@@ -236,10 +244,10 @@ static enum status find_by_ordinal(struct access *access, const struct stream *s
 static enum status find_by_id(struct access *access, const struct stream *stream,
                               struct stream_id minid, struct stream_entry *entry)
 {
-    struct stream_range range;
-    stream_range_open(access, stream, minid, STREAM_ID_MAX, false, &range);
-    enum status status = stream_range_next(&range, entry);
-    stream_range_close(&range);
+    struct lsm_iter *iter = open_entries(access, stream, minid);
+    lsm_iter_seek_first(iter);
+    enum status status = entry_under(iter, entry);
+    lsm_iter_close(iter);
     return status;
 }
 

@@ -41,8 +41,12 @@ static void check_record(struct slice input)
     size_t count = 0;
     make_key(&input, key);
     struct slice key_slice = slice_make(key, sizeof key);
+    struct stream_entry head;
+    enum status of_head = stream_entry_decode_head(key_slice, input, &head);
     if (stream_entry_decode(key_slice, input, &entry) != STATUS_OK)
         return;
+    fuzz_require(of_head == STATUS_OK && head.ordinal == entry.ordinal);
+    fuzz_require(head.event_ms == entry.event_ms && head.is_late == entry.is_late);
     fuzz_require(entry.field_count > 0 && entry.field_count <= input.size / 2);
     fuzz_require(entry.event_ms <= entry.id.ms && entry.is_late == (entry.event_ms < entry.id.ms));
     struct stream_fields fields = stream_fields_begin(&entry);

@@ -71,9 +71,10 @@ static enum status prefix_open(struct slice bytes, void **dictionary, size_t *me
     return STATUS_OK;
 }
 
-static enum status prefix_decode(const void *dictionary, struct slice content, size_t raw_bytes_max,
-                                 void (*row)(void *context, struct slice key, struct slice value),
-                                 void *context)
+static enum status tell_rows(const void *dictionary, struct slice content, size_t raw_bytes_max,
+                             size_t value_bytes_max,
+                             void (*row)(void *context, struct slice key, struct slice value),
+                             void *context)
 {
     const struct prefixes *prefixes = dictionary;
     uint8_t key[PREFIX_BYTES + TAIL_BYTES_MAX];
@@ -90,9 +91,25 @@ static enum status prefix_decode(const void *dictionary, struct slice content, s
         raw_bytes_max -= key_size + value.size;
         memcpy(key, prefixes->bytes[head >> 4], PREFIX_BYTES);
         memcpy(key + PREFIX_BYTES, tail.data, tail.size);
+        if (value.size > value_bytes_max)
+            value.size = value_bytes_max;
         row(context, slice_make(key, key_size), value);
     }
     return STATUS_OK;
+}
+
+static enum status prefix_decode(const void *dictionary, struct slice content, size_t raw_bytes_max,
+                                 void (*row)(void *context, struct slice key, struct slice value),
+                                 void *context)
+{
+    return tell_rows(dictionary, content, raw_bytes_max, SIZE_MAX, row, context);
+}
+
+static enum status
+prefix_decode_heads(const void *dictionary, struct slice content, size_t raw_bytes_max,
+                    void (*row)(void *context, struct slice key, struct slice value), void *context)
+{
+    return tell_rows(dictionary, content, raw_bytes_max, PREFIX_HEAD_BYTES, row, context);
 }
 
 const struct block_codec prefix_codec = {
@@ -104,6 +121,7 @@ const struct block_codec prefix_codec = {
     .dictionary_open = prefix_open,
     .dictionary_close = memory_free,
     .decode = prefix_decode,
+    .decode_heads = prefix_decode_heads,
 };
 
 const struct block_codec *const prefix_codecs[] = {&prefix_codec, NULL};

@@ -60,8 +60,8 @@ static bool encode(struct fixture *f)
     return is_encoded;
 }
 
-static enum status decode(const struct fixture *f, struct slice content, size_t raw_bytes,
-                          uint8_t **rows, size_t *size)
+static enum status decode_as(const struct fixture *f, struct slice content, size_t raw_bytes,
+                             bool heads, uint8_t **rows, size_t *size)
 {
     const struct encoded_block block = {
         .codec = &prefix_codec,
@@ -69,8 +69,15 @@ static enum status decode(const struct fixture *f, struct slice content, size_t 
         .content = content,
         .raw_bytes = raw_bytes,
         .base_lsn = BASE,
+        .heads = heads,
     };
     return encoded_block_decode(&block, rows, size);
+}
+
+static enum status decode(const struct fixture *f, struct slice content, size_t raw_bytes,
+                          uint8_t **rows, size_t *size)
+{
+    return decode_as(f, content, raw_bytes, false, rows, size);
 }
 
 /* The collected rows come back, as a block of rows that is byte for byte what they would have made. */
@@ -269,6 +276,41 @@ static void content_that_nobody_made_is_refused(void **state)
     release(&f);
 }
 
+/* Keys, LSNs, kinds and order are those of the whole; of the codec's values there are the heads. */
+static void heads_come_with_all_that_stands_aside(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct rows_builder expected;
+    uint8_t *rows = NULL;
+    size_t size;
+    init(&f);
+    add(&f, "key:a", BASE + 9, ENTRY_DELETE, "");
+    add(&f, "key:a", BASE + 3, ENTRY_PUT, "first of its key to be a put");
+    add(&f, "key:a", BASE - 1, ENTRY_PUT, "older still, and so aside");
+    add_many(&f);
+    assert_true(encode(&f));
+    rows_builder_init(&expected, ROWS_RESTART_INTERVAL);
+    for (size_t i = 0; i < f.rows.count; i++) {
+        const struct collected_row *row = &f.rows.items[i];
+        const uint8_t *key = f.rows.bytes.data + row->at;
+        bool is_aside = i == 0 || i == 2;
+        rows_builder_add(
+            &expected, slice_make(key, row->key_size), row->lsn, row->kind,
+            slice_make(key + row->key_size, is_aside ? row->value_size : PREFIX_HEAD_BYTES));
+    }
+    assert_int_equal(decode_as(&f, buffer_slice(&f.encoded), f.rows.bytes.size, true, &rows, &size),
+                     STATUS_OK);
+    assert_true(slice_equal(slice_make(rows, size), rows_builder_finish(&expected)));
+    memory_free(rows);
+    /* What belongs to no row is refused as it is with the whole. */
+    buffer_append_byte(&f.encoded, 0);
+    assert_int_equal(decode_as(&f, buffer_slice(&f.encoded), f.rows.bytes.size, true, &rows, &size),
+                     STATUS_CORRUPT);
+    rows_builder_release(&expected);
+    release(&f);
+}
+
 /* Others of which the second is cut: the merge ends there. */
 static void damaged_others_are_refused(void **state)
 {
@@ -375,6 +417,7 @@ int main(void)
         cmocka_unit_test(what_the_codec_does_not_want_is_left_alone),
         cmocka_unit_test(random_rows_come_back),
         cmocka_unit_test(content_that_nobody_made_is_refused),
+        cmocka_unit_test(heads_come_with_all_that_stands_aside),
         cmocka_unit_test(damaged_others_are_refused),
         cmocka_unit_test(changed_bytes_are_refused_or_give_rows),
         cmocka_unit_test(missing_memory_is_told),

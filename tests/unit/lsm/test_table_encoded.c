@@ -95,6 +95,27 @@ static enum status get(struct table *table, unsigned i, const struct table_read 
     return status;
 }
 
+/* How many rows a cursor shows, all of whose values have this size. */
+static unsigned count_values(struct table *table, const struct table_read *read, size_t size)
+{
+    struct cursor *cursor = table_cursor_create(table, read);
+    unsigned count = 0;
+    for (cursor->ops->first(cursor); cursor->valid; cursor->ops->next(cursor)) {
+        count += cursor->value.size == size;
+        assert_memory_equal(cursor->value.data, "a value of a row", cursor->value.size);
+    }
+    assert_int_equal(cursor->status, STATUS_OK);
+    cursor->ops->destroy(cursor);
+    return count;
+}
+
+static uint64_t cache_bytes(struct fixture *f)
+{
+    struct block_cache_stats stats;
+    block_cache_get_stats(f->cache, &stats);
+    return stats.bytes;
+}
+
 static uint32_t file_version(struct fixture *f)
 {
     struct buffer bytes = {0};
@@ -102,6 +123,70 @@ static uint32_t file_version(struct fixture *f)
     uint32_t version = le32_load(bytes.data + bytes.size - 16);
     buffer_release(&bytes);
     return version;
+}
+
+/* ---- Heads ----------------------------------------------------------------------------------- */
+
+static const struct table_read whole = {0}, heads = {.heads = true};
+
+/* Heads are kept beside the whole blocks, and neither is taken for the other. */
+static void heads_are_decoded_alone_and_kept_apart(void **state)
+{
+    struct fixture *f = *state;
+    build(f, &prefix_codec);
+    struct table *table = open_table(f);
+    size_t size = strlen("a value of a row");
+    uint64_t before = cache_bytes(f);
+    assert_int_equal(count_values(table, &heads, PREFIX_HEAD_BYTES), ROWS);
+    uint64_t heads_bytes = cache_bytes(f) - before;
+    assert_int_equal(count_values(table, &whole, size), ROWS);
+    assert_true(cache_bytes(f) - before - heads_bytes > heads_bytes);
+    for (unsigned i = 0; i < ROWS; i += 11)
+        assert_int_equal(get(table, i, &whole), STATUS_OK);
+    /* What is whole and at hand is not decoded again. */
+    uint64_t both = cache_bytes(f);
+    assert_int_equal(count_values(table, &heads, size), ROWS);
+    assert_int_equal(cache_bytes(f), both);
+    table_close(table);
+    block_cache_erase_table(f->cache, 7);
+    table = open_table(f);
+    assert_int_equal(count_values(table, &heads, PREFIX_HEAD_BYTES), ROWS); /* all is gone */
+    table_close(table);
+}
+
+static void heads_that_are_at_hand_are_not_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct block_cache_stats before, after;
+    build(f, &prefix_codec);
+    struct table *table = open_table(f);
+    assert_int_equal(count_values(table, &heads, PREFIX_HEAD_BYTES), ROWS);
+    block_cache_get_stats(f->cache, &before);
+    assert_int_equal(count_values(table, &heads, PREFIX_HEAD_BYTES), ROWS);
+    block_cache_get_stats(f->cache, &after);
+    assert_int_equal(after.inserts, before.inserts);
+    table_close(table);
+}
+
+/* Rows have no heads, and a codec need not know any. */
+static void without_heads_the_whole_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct block_codec headless = prefix_codec;
+    const struct block_codec *const codecs[] = {&headless, NULL};
+    struct lsm_report report;
+    size_t size = strlen("a value of a row");
+    build(f, NULL);
+    struct table *table = open_table(f);
+    assert_int_equal(count_values(table, &heads, size), ROWS);
+    table_close(table);
+    block_cache_erase_table(f->cache, 7);
+    headless.decode_heads = NULL;
+    build(f, &headless);
+    assert_int_equal(table_open(&f->env, PATH, 7, f->cache, codecs, false, &report, &table),
+                     STATUS_OK);
+    assert_int_equal(count_values(table, &heads, size), ROWS);
+    table_close(table);
 }
 
 /* ---- Codecs -------------------------------------------------------------------------------- */
@@ -536,6 +621,9 @@ static void example_of_the_document_is_reproduced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        encoded_test(heads_are_decoded_alone_and_kept_apart),
+        encoded_test(heads_that_are_at_hand_are_not_read_again),
+        encoded_test(without_heads_the_whole_is_told),
         encoded_test(encoded_tables_are_of_version_two),
         encoded_test(a_table_of_rows_alone_names_no_codec),
         encoded_test(a_table_of_an_unknown_codec_is_refused_by_name),

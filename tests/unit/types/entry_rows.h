@@ -85,4 +85,40 @@ static inline enum status entry_rows_decode(const struct entry_rows *rows, const
     return status;
 }
 
+/* What the head of an entry says is what the whole says. A row may be no entry. */
+static inline bool entry_head_agrees(const struct block_codec_row *row, struct slice head_value)
+{
+    struct stream_entry whole = {.ordinal = 0}, head = {.ordinal = 1};
+    if (stream_entry_decode(row->key, row->value, &whole) != STATUS_OK)
+        return true;
+    return stream_entry_decode_head(row->key, head_value, &head) == STATUS_OK &&
+           stream_id_compare(whole.id, head.id) == 0 && whole.ordinal == head.ordinal &&
+           whole.event_ms == head.event_ms && whole.is_late == head.is_late &&
+           head.field_count == 0 && head_value.size < row->value.size;
+}
+
+/* The same rows, of whose values there is what stands before the fields. */
+static inline void entry_rows_check_head(void *context, struct slice key, struct slice value)
+{
+    struct entry_rows_check *check = context;
+    const struct block_codec_row *row = &check->rows->list[check->next];
+    check->matches = check->matches && check->next < check->rows->count &&
+                     slice_equal(row->key, key) && slice_starts_with(row->value, value) &&
+                     entry_head_agrees(row, value);
+    check->next++;
+}
+
+static inline enum status entry_rows_decode_heads(const struct entry_rows *rows,
+                                                  const void *dictionary, struct slice content,
+                                                  size_t raw_bytes_max, bool *matches)
+{
+    struct entry_rows_check check = {rows, 0, true};
+    uint8_t *exact = memory_copy(content.data, content.size);
+    enum status status = entry_codec.decode_heads(dictionary, slice_make(exact, content.size),
+                                                  raw_bytes_max, entry_rows_check_head, &check);
+    memory_free(exact);
+    *matches = check.matches && check.next == rows->count;
+    return status;
+}
+
 #endif

@@ -63,6 +63,10 @@ static void expect_same(void)
     assert_int_equal(
         entry_rows_decode(&rows, dictionary, buffer_slice(&content), rows.raw_bytes - 1, &matches),
         STATUS_CORRUPT);
+    assert_int_equal(entry_rows_decode_heads(&rows, dictionary, buffer_slice(&content),
+                                             rows.raw_bytes, &matches),
+                     STATUS_OK);
+    assert_true(matches);
 }
 
 /* Encodes the rows, and reads them again; the size of the block. */

@@ -303,6 +303,55 @@ static void a_limit_that_cannot_be_counted_is_said(void **state)
     assert_int_equal(removed, 300);
 }
 
+static uint64_t cache_bytes(void)
+{
+    struct lsm_stats stats;
+    lsm_get_stats(store_engine(ms.store), &stats);
+    return stats.cache_bytes;
+}
+
+/* Entries 1-0, 2-0 ... of long lines, in tables alone, and the dictionary of these in memory. */
+static void fill_tables(unsigned count)
+{
+    char line[301];
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 1] = 0;
+    for (unsigned i = 1; i <= count; i++) {
+        snprintf(line, 11, "%010u", i * 2654435761u);
+        line[10] = ' ';
+        write_line(line, 0);
+        ms.now_ms++;
+    }
+    memory_store_work(&ms, true);
+    memory_store_reopen(&ms);
+    (void)header_now();
+}
+
+/* Of the blocks that a search passes it wants IDs and ordinals: it decodes no more. */
+static void a_search_decodes_heads_alone(void **state)
+{
+    (void)state;
+    fill_tables(2000);
+    uint64_t first_ms = header_now().first_id.ms;
+    char id[32];
+    snprintf(id, sizeof id, "%llu", (unsigned long long)first_ms);
+    assert_string_not_equal(range(id, id, false), ""); /* the index and the dictionary, too */
+    uint64_t before = cache_bytes();
+    snprintf(id, sizeof id, "%llu", (unsigned long long)first_ms + 1500);
+    assert_string_not_equal(range(id, id, false), "");
+    uint64_t whole = cache_bytes() - before;
+    assert_in_range(whole, 8000, 100000);
+    before = cache_bytes();
+    assert_int_equal(maxlen(1000), 1000);
+    assert_in_range(cache_bytes() - before, 1, whole / 2);
+    before = cache_bytes();
+    snprintf(id, sizeof id, "%llu", (unsigned long long)first_ms + 1300);
+    assert_int_equal(minid(id), 300);
+    assert_in_range(cache_bytes() - before, 1, whole / 4);
+    assert_int_equal(header_now().first_id.ms, first_ms + 1300);
+    assert_int_equal(header_now().length, 700);
+}
+
 /* A header by hand that states more ordinals than there are IDs between its bounds. */
 static void a_search_among_too_few_ids_ends(void **state)
 {
@@ -336,6 +385,7 @@ int main(void)
         TEST(trimming_one_by_one_writes_few_range_deletions),
         TEST(entries_that_are_missing_or_out_of_order_are_reported),
         TEST(a_limit_that_cannot_be_counted_is_said),
+        TEST(a_search_decodes_heads_alone),
         TEST(a_search_among_too_few_ids_ends),
         TEST(any_distribution_of_ids_is_searched),
     };
