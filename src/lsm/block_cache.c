@@ -337,8 +337,8 @@ static void block_pin_new(struct cached_block *block, struct block_pin *pin, str
     *data = slice_make(block->data, block->size);
 }
 
-bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t offset,
-                      struct block_pin *pin, struct slice *data)
+static bool find(struct block_cache *cache, uint64_t table_number, uint64_t offset, bool may_miss,
+                 struct block_pin *pin, struct slice *data)
 {
     uint64_t hash = name_hash(table_number, offset);
     struct shard *shard = cache_shard(cache, hash);
@@ -349,11 +349,23 @@ bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t
             block->seen++;
         shard->hits++;
         block_pin_new(block, pin, data);
-    } else {
+    } else if (may_miss) {
         shard->misses++;
     }
     pthread_mutex_unlock(&shard->lock);
     return block != NULL;
+}
+
+bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                      struct block_pin *pin, struct slice *data)
+{
+    return find(cache, table_number, offset, true, pin, data);
+}
+
+bool block_cache_find_first(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                            struct block_pin *pin, struct slice *data)
+{
+    return find(cache, table_number, offset, false, pin, data);
 }
 
 /* Whether the block was evicted lately; forgets it. Before the first eviction there are none, and their memory, of

@@ -28,6 +28,9 @@ void block_cache_discharge(struct block_cache *cache, size_t bytes);
 /* true: found, pinned, *data is the block. */
 bool block_cache_find(struct block_cache *cache, uint64_t table_number, uint64_t offset,
                       struct block_pin *pin, struct slice *data);
+/* The same for the first of two names under which a block will do: that it is not there is no miss yet. */
+bool block_cache_find_first(struct block_cache *cache, uint64_t table_number, uint64_t offset,
+                            struct block_pin *pin, struct slice *data);
 /* Takes ownership of `data` (from memory_allocate). With `insert` false the block is only wrapped
  * and freed at block_unpin. If another thread inserted the same block first, that one is pinned. */
 void block_cache_insert(struct block_cache *cache, uint64_t table_number, uint64_t offset,

@@ -494,9 +494,10 @@ static bool find_cached(struct table *table, uint64_t offset, enum block_kind ki
 {
     if (!table->cache)
         return false;
-    return block_cache_find(table->cache, table->number, offset, pin, content) ||
-           (kind == BLOCK_ROWS && takes_heads(table, read) &&
-            block_cache_find(table->cache, table->number, offset | HEADS_NAME, pin, content));
+    if (kind != BLOCK_ROWS || !takes_heads(table, read))
+        return block_cache_find(table->cache, table->number, offset, pin, content);
+    return block_cache_find_first(table->cache, table->number, offset, pin, content) ||
+           block_cache_find(table->cache, table->number, offset | HEADS_NAME, pin, content);
 }
 
 enum status table_load(struct table *table, struct block_handle handle, enum block_kind kind,

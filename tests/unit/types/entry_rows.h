@@ -72,19 +72,6 @@ static inline void entry_rows_check_row(void *context, struct slice key, struct 
     check->next++;
 }
 
-static inline enum status entry_rows_decode(const struct entry_rows *rows, const void *dictionary,
-                                            struct slice content, size_t raw_bytes_max,
-                                            bool *matches)
-{
-    struct entry_rows_check check = {rows, 0, true};
-    uint8_t *exact = memory_copy(content.data, content.size);
-    enum status status = entry_codec.decode(dictionary, slice_make(exact, content.size),
-                                            raw_bytes_max, entry_rows_check_row, &check);
-    memory_free(exact);
-    *matches = check.matches && check.next == rows->count;
-    return status;
-}
-
 /* What the head of an entry says is what the whole says. A row may be no entry. */
 static inline bool entry_head_agrees(const struct block_codec_row *row, struct slice head_value)
 {
@@ -108,17 +95,35 @@ static inline void entry_rows_check_head(void *context, struct slice key, struct
     check->next++;
 }
 
+/* Whole, or the heads. */
+static inline enum status entry_rows_decode_as(const struct entry_rows *rows,
+                                               const void *dictionary, struct slice content,
+                                               size_t raw_bytes_max, bool heads, bool *matches)
+{
+    struct entry_rows_check check = {rows, 0, true};
+    uint8_t *exact = memory_copy(content.data, content.size);
+    struct slice input = slice_make(exact, content.size);
+    enum status status =
+        heads ? entry_codec.decode_heads(dictionary, input, raw_bytes_max, entry_rows_check_head,
+                                         &check)
+              : entry_codec.decode(dictionary, input, raw_bytes_max, entry_rows_check_row, &check);
+    memory_free(exact);
+    *matches = check.matches && check.next == rows->count;
+    return status;
+}
+
+static inline enum status entry_rows_decode(const struct entry_rows *rows, const void *dictionary,
+                                            struct slice content, size_t raw_bytes_max,
+                                            bool *matches)
+{
+    return entry_rows_decode_as(rows, dictionary, content, raw_bytes_max, false, matches);
+}
+
 static inline enum status entry_rows_decode_heads(const struct entry_rows *rows,
                                                   const void *dictionary, struct slice content,
                                                   size_t raw_bytes_max, bool *matches)
 {
-    struct entry_rows_check check = {rows, 0, true};
-    uint8_t *exact = memory_copy(content.data, content.size);
-    enum status status = entry_codec.decode_heads(dictionary, slice_make(exact, content.size),
-                                                  raw_bytes_max, entry_rows_check_head, &check);
-    memory_free(exact);
-    *matches = check.matches && check.next == rows->count;
-    return status;
+    return entry_rows_decode_as(rows, dictionary, content, raw_bytes_max, true, matches);
 }
 
 #endif
