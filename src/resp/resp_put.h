@@ -20,6 +20,15 @@ enum {
     RESP_BULK_EXTRA_BYTES = RESP_HEADER_BYTES_MAX + 2, /* of a bulk, besides its bytes */
 };
 
+/* A number and its line end, ready to be put: most numbers are lengths of a few digits, and a loop over digits
+ * whose count changes from one length to the next is mispredicted. */
+struct resp_line {
+    uint8_t text[7];
+    uint8_t size;
+};
+enum { RESP_LINES = 1000 };
+extern const struct resp_line resp_lines[RESP_LINES]; /* of 0 to 999 */
+
 /* Room for `more` bytes at the end; NULL: the buffer may fail, and has. */
 static inline uint8_t *resp_room(struct resp_writer *w, size_t more)
 {
@@ -43,17 +52,43 @@ static inline uint8_t *resp_put_line_end(uint8_t *at)
     return at + 2;
 }
 
+/* `at` has room for a header without its marker. */
+static inline uint8_t *resp_put_line(uint8_t *at, uint64_t value)
+{
+    if (value >= RESP_LINES)
+        return resp_put_line_end(decimal_put(at, value));
+    memcpy(at, &resp_lines[value], sizeof(struct resp_line));
+    return at + resp_lines[value].size;
+}
+
 static inline uint8_t *resp_put_header(uint8_t *at, char marker, uint64_t value)
 {
     *at++ = (uint8_t)marker;
-    return resp_put_line_end(decimal_put(at, value));
+    return resp_put_line(at, value);
+}
+
+/* Names and small values are copied where they are: a call costs more. */
+static inline void resp_copy(uint8_t *at, const uint8_t *bytes, size_t size)
+{
+    if (size > 16) {
+        memcpy(at, bytes, size);
+    } else if (size >= 8) {
+        memcpy(at, bytes, 8);
+        memcpy(at + size - 8, bytes + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(at, bytes, 4);
+        memcpy(at + size - 4, bytes + size - 4, 4);
+    } else if (size > 0) {
+        at[0] = bytes[0];
+        at[size / 2] = bytes[size / 2];
+        at[size - 1] = bytes[size - 1];
+    }
 }
 
 static inline uint8_t *resp_put_bulk(uint8_t *at, struct slice bytes)
 {
     at = resp_put_header(at, '$', bytes.size);
-    if (bytes.size)
-        memcpy(at, bytes.data, bytes.size);
+    resp_copy(at, bytes.data, bytes.size);
     return resp_put_line_end(at + bytes.size);
 }
 

@@ -76,7 +76,7 @@ void resp_integer(struct resp_writer *w, int64_t value)
     if (value < 0)
         *at++ = '-';
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    resp_finish(w, resp_put_line_end(decimal_put(at, magnitude)));
+    resp_finish(w, resp_put_line(at, magnitude));
 }
 
 void resp_bulk(struct resp_writer *w, struct slice bytes)
@@ -99,7 +99,7 @@ void resp_bulk_u64(struct resp_writer *w, uint64_t value)
     if (!at)
         return;
     at = resp_put_header(at, '$', decimal_size(value));
-    resp_finish(w, resp_put_line_end(decimal_put(at, value)));
+    resp_finish(w, resp_put_line(at, value));
 }
 
 void resp_null(struct resp_writer *w)

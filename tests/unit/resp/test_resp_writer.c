@@ -108,6 +108,31 @@ static void bulks_and_nulls(void **state)
     expect_both(pair, "*-1\r\n", "_\r\n");
 }
 
+/* Lengths that are ready made, and others; copies in place, and others. */
+static void bulks_of_every_size(void **state)
+{
+    enum { SIZE_MAX_TRIED = 1100 };
+    struct pair *pair = *state;
+    uint8_t bytes[SIZE_MAX_TRIED];
+    char header[16];
+
+    for (size_t size = 0; size <= SIZE_MAX_TRIED; size++) {
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (uint8_t)(i * 7 + size);
+        buffer_append_text(&pair->bytes2, "before");
+        resp_bulk(&pair->two, slice_make(bytes, size));
+        resp_array(&pair->two, size);
+        size_t digits = (size_t)snprintf(header, sizeof header, "$%zu\r\n", size);
+        struct slice written = slice_skip(buffer_slice(&pair->bytes2), sizeof "before" - 1);
+        assert_int_equal(written.size, 2 * digits + size + 2);
+        assert_memory_equal(written.data, header, digits);
+        assert_memory_equal(written.data + digits, bytes, size);
+        assert_memory_equal(written.data + digits + size, "\r\n*", 3);
+        assert_memory_equal(written.data + digits + size + 3, header + 1, digits - 1);
+        buffer_release(&pair->bytes2); /* room is exact again, for the sanitizer */
+    }
+}
+
 static void types_of_resp3_fall_back_in_resp2(void **state)
 {
     struct pair *pair = *state;
@@ -231,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(texts_and_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(integers_of_every_width, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bulks_and_nulls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bulks_of_every_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(types_of_resp3_fall_back_in_resp2, set_up, tear_down),
         cmocka_unit_test_setup_teardown(doubles_are_short_and_exact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_length_may_come_last, set_up, tear_down),
