@@ -25,35 +25,78 @@ enum status reply_stream_fields(struct resp_writer *reply, const struct stream_e
     return fields.is_corrupt ? STATUS_CORRUPT : STATUS_OK;
 }
 
-/* The whole entry with one look at the room; its fields are few. */
-static enum status reply_small_entry(struct resp_writer *reply, const struct stream_entry *entry)
+/* An ID's ms without the last four digits, as text: from one entry to the next they are mostly the same. */
+struct id_front {
+    uint64_t value; /* 0: none */
+    size_t size;
+    uint8_t text[DECIMAL_BYTES_MAX];
+};
+
+enum { ID_FRONT_BYTES_MAX = 16, ID_MS_TAIL = 10000 };
+
+static uint8_t *put_id(uint8_t *at, struct id_front *front, struct stream_id id)
 {
-    char text[STREAM_ID_TEXT_MAX];
-    struct stream_fields fields = stream_fields_begin(entry);
-    struct stream_field field;
-    size_t parts = 2 * entry->field_count + 1;
-    uint8_t *at = resp_room(reply, 2 * RESP_HEADER_BYTES_MAX + parts * RESP_BULK_EXTRA_BYTES +
-                                       sizeof text + (size_t)(entry->end - entry->fields));
+    uint64_t value = id.ms / ID_MS_TAIL, tail = id.ms % ID_MS_TAIL;
+    if (value == 0 || id.seq >= RESP_LINES) {
+        char text[STREAM_ID_TEXT_MAX];
+        return resp_put_bulk(at, slice_make(text, stream_id_format(id, text)));
+    }
+    if (value != front->value) {
+        front->value = value;
+        front->size = (size_t)(decimal_put(front->text, value) - front->text);
+    }
+    const struct resp_line *seq = &resp_lines[id.seq];
+    at = resp_put_header(at, '$', front->size + 5 + seq->size - 2); /* 5: the tail and '-' */
+    memcpy(at, front->text, ID_FRONT_BYTES_MAX);
+    at += front->size;
+    memcpy(at, decimal_pairs + tail / 100 * 2, 2);
+    memcpy(at + 2, decimal_pairs + tail % 100 * 2, 2);
+    at[4] = '-';
+    memcpy(at + 5, seq, sizeof(*seq));
+    return at + 5 + seq->size;
+}
+
+/* The whole entry with one look at the room; its fields are few. */
+static inline enum status put_entry(struct resp_writer *reply, struct id_front *front,
+                                    const struct stream_entry *entry)
+{
+    const uint8_t *part = entry->fields, *end = entry->end;
+    size_t parts = 2 * entry->field_count;
+    uint8_t *at = resp_room(reply, 2 * RESP_HEADER_BYTES_MAX + (parts + 1) * RESP_BULK_EXTRA_BYTES +
+                                       STREAM_ID_TEXT_MAX + (size_t)(end - part));
     if (!at)
         return STATUS_NO_MEMORY;
     at = resp_put_header(at, '*', 2);
-    at = resp_put_bulk(at, slice_make(text, stream_id_format(entry->id, text)));
-    at = resp_put_header(at, '*', 2 * entry->field_count);
-    while (stream_fields_next(&fields, &field)) {
-        at = resp_put_bulk(at, field.name);
-        at = resp_put_bulk(at, field.value);
+    at = put_id(at, front, entry->id);
+    at = resp_put_header(at, '*', parts);
+    for (; parts > 0; parts--) {
+        uint64_t size;
+        part = stream_part_load(part, end, &size);
+        if (!part)
+            return STATUS_CORRUPT;
+        at = resp_put_bulk(at, slice_make(part, (size_t)size));
+        part += size;
     }
+    if (part < end)
+        return STATUS_CORRUPT;
     resp_finish(reply, at);
-    return fields.is_corrupt ? STATUS_CORRUPT : STATUS_OK;
+    return STATUS_OK;
+}
+
+static inline enum status reply_entry(struct resp_writer *reply, struct id_front *front,
+                                      const struct stream_entry *entry)
+{
+    if (entry->field_count <= SMALL_ENTRY_FIELDS_MAX)
+        return put_entry(reply, front, entry);
+    resp_array(reply, 2);
+    reply_stream_id(reply, entry->id);
+    return reply_stream_fields(reply, entry);
 }
 
 enum status reply_stream_entry(struct resp_writer *reply, const struct stream_entry *entry)
 {
-    if (entry->field_count <= SMALL_ENTRY_FIELDS_MAX)
-        return reply_small_entry(reply, entry);
-    resp_array(reply, 2);
-    reply_stream_id(reply, entry->id);
-    return reply_stream_fields(reply, entry);
+    struct id_front front = {0};
+    return reply_entry(reply, &front, entry);
 }
 
 enum status reply_stream_range(struct command_context *c, const struct stream *stream,
@@ -62,13 +105,14 @@ enum status reply_stream_range(struct command_context *c, const struct stream *s
 {
     struct stream_range range;
     struct stream_entry entry;
+    struct id_front front = {0};
     size_t mark = resp_deferred_expecting(c->reply, count), shown = 0;
     enum status status = STATUS_OK;
     stream_range_open(c->access, stream, first, last, is_reverse, &range);
     while (!status && (count == 0 || shown < count)) {
         status = stream_range_next(&range, &entry);
         if (!status)
-            status = reply_stream_entry(c->reply, &entry);
+            status = reply_entry(c->reply, &front, &entry);
         if (!status)
             status = command_reply_check(c);
         shown += !status;

@@ -69,6 +69,14 @@ void stream_record_encode(const struct stream_record *record, struct buffer *val
 /* Reading goes by two pointers, and results are stored member by member: a struct slice that is
  * copied as a whole right after its halves were written costs more than all the rest. */
 
+/* Most have three bytes and more. */
+static inline const uint8_t *load_ordinal(const uint8_t *at, const uint8_t *end, uint64_t *ordinal)
+{
+    unsigned size =
+        end - at >= (ptrdiff_t)sizeof(uint64_t) ? varint_of_word(le64_load(at), ordinal) : 0;
+    return size > 0 ? at + size : varint_load_long(at, end, ordinal);
+}
+
 /* What stands before the count of fields; NULL: damaged. */
 static inline const uint8_t *load_head(struct slice key, struct slice value, uint8_t *flags,
                                        struct stream_entry *entry)
@@ -79,7 +87,7 @@ static inline const uint8_t *load_head(struct slice key, struct slice value, uin
         return NULL;
     uint64_t ms = be64_load(key.data + OBJECT_PREFIX_BYTES);
     *flags = *at++;
-    if ((*flags & ~RECORD_KNOWN) || !(at = varint_load(at, end, &ordinal)))
+    if ((*flags & ~RECORD_KNOWN) || !(at = load_ordinal(at, end, &ordinal)))
         return NULL;
     if ((*flags & RECORD_LATE) &&
         (!(at = varint_load(at, end, &late_ms)) || late_ms == 0 || late_ms > ms))
@@ -104,6 +112,14 @@ enum status stream_entry_decode_head(struct slice key, struct slice value,
     return STATUS_OK;
 }
 
+static bool kinds_are_known(const uint8_t *kinds, size_t count)
+{
+    uint8_t highest = 0;
+    for (size_t i = 0; i < count; i++)
+        highest = kinds[i] > highest ? kinds[i] : highest;
+    return highest <= STREAM_FIELD_JSON;
+}
+
 enum status stream_entry_decode(struct slice key, struct slice value, struct stream_entry *entry)
 {
     uint64_t field_count;
@@ -119,6 +135,8 @@ enum status stream_entry_decode(struct slice key, struct slice value, struct str
     if (flags & RECORD_KINDS) {
         kinds = at;
         at += field_count;
+        if (!kinds_are_known(kinds, (size_t)field_count))
+            return STATUS_CORRUPT;
     }
     entry->field_count = (size_t)field_count;
     entry->kinds = kinds;
@@ -142,19 +160,15 @@ bool stream_fields_next(struct stream_fields *fields, struct stream_field *field
         fields->is_corrupt |= at < end;
         return false;
     }
-    uint8_t kind = fields->kinds ? *fields->kinds++ : STREAM_FIELD_BYTES;
-    at = varint_load(at, end, &name_size);
-    if (!at || name_size > (uint64_t)(end - at) || kind > STREAM_FIELD_JSON)
-        return fields_fail(fields);
-    const uint8_t *name = at;
-    at = varint_load(at + name_size, end, &value_size);
-    if (!at || value_size > (uint64_t)(end - at))
+    const uint8_t *name = stream_part_load(at, end, &name_size);
+    at = name ? stream_part_load(name + name_size, end, &value_size) : NULL;
+    if (!at)
         return fields_fail(fields);
     field->name.data = name;
     field->name.size = (size_t)name_size;
     field->value.data = at;
     field->value.size = (size_t)value_size;
-    field->kind = (enum stream_field_kind)kind;
+    field->kind = fields->kinds ? (enum stream_field_kind) * fields->kinds++ : STREAM_FIELD_BYTES;
     fields->at = at + value_size;
     fields->left--;
     return true;

@@ -5,6 +5,7 @@
 #define TYPES_STREAM_ENTRY_H
 
 #include "base/buffer.h"
+#include "base/coding.h"
 #include "types/store.h"
 #include "types/stream_id.h"
 
@@ -61,6 +62,14 @@ enum status stream_entry_decode(struct slice key, struct slice value, struct str
 /* Of a record, or of its head alone (lsm_iter_options.heads): an entry without fields. */
 enum status stream_entry_decode_head(struct slice key, struct slice value,
                                      struct stream_entry *entry);
+
+/* The parts of the fields, names and values by turns, as they lie between `fields` and `end`: the size of the one
+ * whose encoding begins at `at`, and where its bytes are; NULL: damaged. */
+static inline const uint8_t *stream_part_load(const uint8_t *at, const uint8_t *end, uint64_t *size)
+{
+    at = varint_load(at, end, size);
+    return at && *size <= (uint64_t)(end - at) ? at : NULL;
+}
 
 struct stream_fields {
     const uint8_t *at, *end, *kinds;
