@@ -615,7 +615,8 @@ static struct mem_node *node_prev(const struct mem_node *node)
 }
 
 /* A walk that stands on `node` wants the version of the next one, which was asked for a step ago, and the
- * node behind that. */
+ * node behind that. Keys that were written one after the other lie so in memory, too: then what comes some
+ * steps later, values and all, is asked for by the distance of these two. */
 static inline void prefetch_ahead(const struct mem_node *node, bool backward)
 {
     const struct mem_node *next = backward ? node_prev(node) : node_next(node, 0);
@@ -623,6 +624,13 @@ static inline void prefetch_ahead(const struct mem_node *node, bool backward)
         return;
     __builtin_prefetch(atomic_load_explicit(&next->newest, memory_order_relaxed));
     __builtin_prefetch(backward ? node_prev(next) : node_next(next, 0));
+    uintptr_t stride = (uintptr_t)next - (uintptr_t)node;
+    uintptr_t size = stride < PREFETCH_STRIDE_MAX ? stride : 0 - stride;
+    if (size >= PREFETCH_STRIDE_MAX)
+        return;
+    uintptr_t ahead = (uintptr_t)next + PREFETCH_STEPS * stride;
+    for (uintptr_t at = ahead; at < ahead + size; at += CACHE_LINE_BYTES)
+        __builtin_prefetch((const void *)at, 0, 2);
 }
 
 static void cursor_show(struct memtable_cursor *cursor)

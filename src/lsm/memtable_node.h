@@ -23,6 +23,8 @@ enum {
     RETIRED_BEFORE_CHECK = 64, /* so many wait before readers are looked at again */
     CACHE_LINE_BYTES = 64,
     PREFETCH_LINES = 3,
+    PREFETCH_STEPS = 12, /* of a walk */
+    PREFETCH_STRIDE_MAX = 1024,
     PREFETCH_NODES_MIN = 2048, /* fewer are in the processor's caches anyway */
 };
 

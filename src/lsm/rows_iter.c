@@ -15,8 +15,8 @@
 
 enum {
     KIND_MASK = (1 << ROW_KIND_BITS) - 1,
-    FIRST_ROWS_MAX = 4,   /* decoded behind what a seek found, as often few are wanted */
-    PREFETCH_BYTES = 512, /* a scan asks for its rows so far ahead */
+    FIRST_ROWS_MAX = 4,    /* decoded behind what a seek found, as often few are wanted */
+    PREFETCH_BYTES = 1024, /* a scan asks for its rows so far ahead */
     PREFETCH_BACK_BYTES_MAX = 4096,
     CACHE_LINE_BYTES = 64,
     SHORT_COPY_BYTES = 16, /* what is shorter is copied with what lies behind it: one move */
@@ -174,8 +174,10 @@ static size_t window_read(struct rows_window *window, uint32_t row_max, const ui
     struct entry *row = window->rows, *row_end = row + row_max;
     uint64_t not_plain = 0;
     size_t bytes = 0;
+    const uint8_t *asked = in + PREFETCH_BYTES; /* for what lies before it */
     do {
-        __builtin_prefetch(in + PREFETCH_BYTES);
+        for (; asked < in + PREFETCH_BYTES; asked += CACHE_LINE_BYTES)
+            __builtin_prefetch(asked);
         if (!row_parse(in, end, &head) || head.shared > key_size)
             break;
         lsn = row_lsn(&head, lsn);
