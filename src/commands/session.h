@@ -47,7 +47,7 @@ void *session_owner(const struct session *session);
  * A client that sends and does not read must not fill the memory with replies: while more than
  * SESSION_OUTPUT_PAUSE_BYTES of output are not consumed, no further request is executed; the session
  * is READY and session_is_paused. When the host has sent some, it feeds it (no bytes) to go on. */
-enum { SESSION_OUTPUT_PAUSE_BYTES = 1 << 20 };
+enum { SESSION_OUTPUT_PAUSE_BYTES = 256 * 1024 };
 enum session_state session_feed(struct session *session, struct slice bytes);
 bool session_is_paused(
     const struct session *session); /* complete or partial input waits for that */

@@ -113,15 +113,29 @@ lsn_t session_output_awaits(const struct session *session)
     return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
 }
 
+/* How much the next large output will take: as the largest of late. Small ones in between, as the rest behind a
+ * pause, say nothing; many in a row do. */
+static void expect_output(struct session *session, size_t size)
+{
+    if (size > session->output_expected / 2) {
+        session->outputs_below = 0;
+        if (size > session->output_expected)
+            session->output_expected = size < OUTPUT_EXPECTED_MAX ? size : OUTPUT_EXPECTED_MAX;
+    } else if (++session->outputs_below == OUTPUTS_BELOW_MAX) {
+        session->outputs_below = 0;
+        session->output_expected /= 2;
+    }
+    if (session->output_expected <= OUTPUT_KEPT_BYTES)
+        session->output_expected = 0;
+}
+
 /* The output is empty. What it was used for is likely to be wanted again: the next reply begins with as
  * much instead of growing from nothing. */
 static void give_back(struct session *session)
 {
     struct buffer *output = &session->output;
     if (output->capacity > OUTPUT_KEPT_BYTES) {
-        session->output_expected = output->size > OUTPUT_KEPT_BYTES ? output->size : 0;
-        if (session->output_expected > SESSION_OUTPUT_PAUSE_BYTES)
-            session->output_expected = SESSION_OUTPUT_PAUSE_BYTES;
+        expect_output(session, output->size);
         service_release_buffer(session->service, output);
     }
     buffer_clear(output);

@@ -24,6 +24,8 @@
 enum {
     SESSION_NAME_BYTES_MAX = 1024,
     OUTPUT_KEPT_BYTES = 64 * 1024, /* an empty output buffer larger than this is given back */
+    OUTPUT_EXPECTED_MAX = SESSION_OUTPUT_PAUSE_BYTES + OUTPUT_KEPT_BYTES, /* the last reply ends behind the pause */
+    OUTPUTS_BELOW_MAX = 8,
     INPUT_KEPT_BYTES = 64 * 1024,
 };
 
@@ -131,6 +133,7 @@ struct session {
     struct buffer output;
     size_t output_offset;   /* bytes of `output` already consumed */
     size_t output_expected; /* what a large output took before it was given back; 0: none was */
+    unsigned outputs_below; /* in a row, of those, that took less than half of it */
     uint64_t output_base;   /* position of output.data[0], as marks count */
     uint64_t released_end;  /* position up to which marks were passed */
     struct gate_mark *marks;

@@ -350,6 +350,25 @@ static void take_records(struct connection *connection, struct slice records)
     update_reading(connection);
 }
 
+/* Large replies are sent as soon as they are made, while they are in the processor's caches and before those of
+ * others push them out, if nothing of them must wait. The session goes on where it was paused. */
+static void send_early(struct connection *connection)
+{
+    uint64_t end_ns = connection->loop->looked_ns + CONNECTION_EARLY_NS;
+    while (connection->phase == CONNECTION_OPEN && !connection->is_writing && !connection->tls) {
+        size_t size = session_output(connection->session).size;
+        if (size < CONNECTION_EARLY_BYTES)
+            return;
+        lsn_t acked = gate_acked(server_of(connection)->gate);
+        if (session_output_released(connection->session, acked) < size)
+            return;
+        link_remove(&connection->link);
+        connection_flush(connection, acked);
+        if (uv_hrtime() > end_ns)
+            return;
+    }
+}
+
 static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct connection *connection = stream->data;
@@ -361,6 +380,7 @@ static void on_readable(uv_stream_t *stream, ssize_t count, const uv_buf_t *buff
             take_records(connection, bytes);
         else
             advance(connection, session_feed(connection->session, bytes));
+        send_early(connection);
     } else if (count == UV_EOF && may_talk(connection)) {
         end_input(connection);
     } else if (count == UV_EOF) {

@@ -18,6 +18,8 @@ enum {
     CONNECTION_OUTPUT_HELD_MAX = 256 * 1024, /* the same for replies that were not sent */
     CONNECTION_SEND_BYTES_MAX =
         1 << 20, /* copied for one uv_write; put into TLS records in one flush */
+    CONNECTION_EARLY_BYTES = 64 * 1024, /* replies of so much do not wait for the iteration's end */
+    CONNECTION_EARLY_NS = 1000000,      /* then it is the others' turn, after a read and what it brought */
     CONNECTION_RECORDS_BYTES = 64 * 1024, /* of plaintext, put into TLS records at one time */
     CONNECTION_RECORDS_KEPT_MAX =
         4 * 1024, /* of memory for records that were sent, for the next ones */

@@ -4,7 +4,8 @@
  * what may be sent.
  *
  *      poll:     tasks, and connections that had given way: at most LOOP_TURN_NS, or one
- *                reads -> session_feed -> the connection joins `dirty`: the same
+ *                reads -> session_feed -> the connection joins `dirty`: the same; large replies that
+ *                wait for nothing are sent on the spot
  *      prepare:  tasks that its own connections have posted: the same
  *                gate_write, then connection_flush of each in `dirty`: the same; who holds back
  *                replies joins `held` until the gate moves

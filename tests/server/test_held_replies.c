@@ -175,6 +175,29 @@ static void always_sends_no_reply_before_its_sync(void **state)
     expect_reply(&f->a, "+PONG");
 }
 
+/* So long that it would be sent at once. */
+static void a_large_reply_waits_for_its_sync_too(void **state)
+{
+    enum { LARGE_BYTES = 100000 };
+    struct fixture *f = *state;
+    struct resp_reply reply = {0};
+    start(f, "always");
+    send_text(&f->a, "SETRANGE large 99999 x\r\n");
+    expect_reply(&f->a, ":100000");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k v\r\nGET large\r\n");
+    wait_for_held_call(f);
+    expect_nothing(&f->a);
+    send_text(&f->b, "GET large\r\n");
+    assert_true(resp_client_read(&f->b, &reply));
+    assert_int_equal(reply.text.size, LARGE_BYTES);
+    vfs_fault_release(f->fault);
+    expect_reply(&f->a, "+OK");
+    assert_true(resp_client_read(&f->a, &reply));
+    assert_int_equal(reply.text.size, LARGE_BYTES);
+    resp_reply_release(&reply);
+}
+
 static void always_reveals_to_nobody_what_is_not_synced(void **state)
 {
     struct fixture *f = *state;
@@ -337,6 +360,38 @@ static void a_message_reaches_a_subscriber_whose_loop_is_held(void **state)
     let_it_go_on(clients);
 }
 
+/* Of two clients whose requests one iteration reads, the second one's holds the loop: the first has its large
+ * reply all the same. */
+static void a_large_reply_does_not_wait_for_who_comes_after_it(void **state)
+{
+    enum { LARGE_BYTES = 100000, CLIENTS = 3 };
+    struct fixture *f = *state;
+    struct resp_client clients[CLIENTS]; /* the first and the last are on the loop of a */
+    struct resp_reply reply = {0};
+    start(f, "everysec");
+    for (int i = 0; i < CLIENTS; i++)
+        assert_true(resp_client_open_unix(&clients[i], f->path));
+    send_text(&f->a, "CONFIG SET client-output-buffer-limit \"normal 200000 0 0\"\r\n");
+    expect_reply(&f->a, "+OK");
+    send_text(&f->a, "SETRANGE large 99999 x\r\nSETRANGE huge 299999 x\r\n");
+    expect_reply(&f->a, ":100000");
+    expect_reply(&f->a, ":300000");
+    atomic_store(&held_log.is_wanted, true);
+    send_text(&clients[0], "GET huge\r\n");
+    assert_int_equal(sem_wait(&held_log.reached), 0);
+    atomic_store(&held_log.is_wanted, true);
+    send_text(&f->a, "GET large\r\n");
+    send_text(&clients[2], "GET huge\r\n");
+    sem_post(&held_log.go_on);
+    assert_int_equal(sem_wait(&held_log.reached), 0);
+    assert_true(resp_client_read(&f->a, &reply));
+    assert_int_equal(reply.text.size, LARGE_BYTES);
+    resp_reply_release(&reply);
+    sem_post(&held_log.go_on);
+    for (int i = 0; i < CLIENTS; i++)
+        resp_client_close(&clients[i]);
+}
+
 /* The socket takes a part of it. The subscriber's loop then sees its request before it hears of the rest. */
 static void a_message_that_is_cut_goes_on_before_a_reply(void **state)
 {
@@ -371,6 +426,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(always_sends_no_reply_before_its_sync),
+        TEST(a_large_reply_waits_for_its_sync_too),
+        TEST(a_large_reply_does_not_wait_for_who_comes_after_it),
         TEST(always_reveals_to_nobody_what_is_not_synced),
         TEST(everysec_replies_while_the_disk_syncs),
         TEST(a_change_to_everysec_lets_held_replies_go),
