@@ -7,6 +7,7 @@
 #include "commands/json_request.h"
 #include "commands/notify.h"
 #include "commands/session_state.h"
+#include "commands/stream_pages.h"
 #include "commands/timing.h"
 #include "commands/waiters.h"
 
@@ -48,6 +49,7 @@ struct service_thread {
     _Atomic(struct timing_histogram *) histograms[COMMANDS_MAX];
     _Atomic(struct iteration_times *) iterations; /* NULL: not a loop's thread */
     struct buffer ready; /* { varint database, sized key } whose line is to be served; may fail */
+    uint32_t pages_passed[STREAM_PAGES_PASSED]; /* stream_pages.c: hashes; 0: none */
     atomic_uint iteration_resets; /* up to which `iterations` was cleared; the service counts */
 };
 

@@ -2,6 +2,7 @@
 /* Entries of streams as replies. */
 #include "commands/stream_reply.h"
 
+#include "commands/stream_pages.h"
 #include "resp/resp_put.h"
 
 enum { SMALL_ENTRY_FIELDS_MAX = 32 }; /* room is made as if each size had 20 digits */
@@ -99,23 +100,58 @@ enum status reply_stream_entry(struct resp_writer *reply, const struct stream_en
     return reply_entry(reply, &front, entry);
 }
 
+/* An entry that was read, where no page has it. */
+static enum status reply_read_entry(struct stream_pages *pages, struct id_front *front,
+                                    const struct stream_entry *entry)
+{
+    size_t begin = pages->c->reply->out->size;
+    enum status status = reply_entry(pages->c->reply, front, entry);
+    if (!status)
+        stream_pages_pass(pages, entry, begin);
+    return status;
+}
+
 enum status reply_stream_range(struct command_context *c, const struct stream *stream,
                                struct stream_id first, struct stream_id last, bool is_reverse,
                                uint64_t count)
 {
     struct stream_range range;
+    struct stream_pages pages;
     struct stream_entry entry;
+    struct stream_id id; /* of the newest one that a page had */
     struct id_front front = {0};
     size_t mark = resp_deferred_expecting(c->reply, count), shown = 0;
+    uint64_t most = count > 0 ? count : UINT64_MAX, ordinal = 0;
+    bool is_behind = false, may_be_paged = true; /* the range is behind what was shown */
     enum status status = STATUS_OK;
     stream_range_open(c->access, stream, first, last, is_reverse, &range);
-    while (!status && (count == 0 || shown < count)) {
-        status = stream_range_next(&range, &entry);
-        if (!status)
-            status = reply_entry(c->reply, &front, &entry);
+    stream_pages_begin(&pages, c, stream, is_reverse);
+    while (!status && shown < most) {
+        if (!is_behind) {
+            status = stream_range_next(&range, &entry);
+            if (status)
+                break;
+            ordinal = entry.ordinal;
+            may_be_paged |= ordinal % STREAM_PAGE_ENTRIES == 0;
+        }
+        size_t paged = 0;
+        if (may_be_paged)
+            paged = stream_pages_put(&pages, ordinal, range.last, most - shown, &id);
+        if (paged > 0) {
+            shown += paged;
+            ordinal += paged;
+            is_behind = true;
+        } else if (is_behind) {
+            stream_range_skip(&range, stream, id);
+            is_behind = may_be_paged = false;
+            continue;
+        } else {
+            status = reply_read_entry(&pages, &front, &entry);
+            shown += !status;
+            may_be_paged = false;
+        }
         if (!status)
             status = command_reply_check(c);
-        shown += !status;
     }
     stream_range_close(&range);
     resp_deferred_array(c->reply, mark, shown);

@@ -309,6 +309,23 @@ void lsm_request_flush(struct lsm *db);
 void lsm_request_compact(struct lsm *db);
 bool lsm_is_idle(struct lsm *db); /* no flush or compaction is due or running */
 
+/* ---- What is derived --------------------------------------------------------------------------
+ * Bytes that the host has made of what it has read, kept in the block cache beside the blocks as long as they are
+ * worth their room. A name, two numbers of the host's, stands for the same bytes for ever; of two that were
+ * given the same one the first stays. Any thread. */
+
+/* Held until lsm_derived_release, which is before the database is closed. Zeroed: nothing is held. */
+struct lsm_derived {
+    struct slice bytes; /* as aligned as memory from the heap */
+    void *block;
+};
+
+bool lsm_derived_find(struct lsm *db, uint64_t group, uint64_t number,
+                      struct lsm_derived *derived);
+/* Takes `bytes` over, which come from memory.h. */
+void lsm_derived_keep(struct lsm *db, uint64_t group, uint64_t number, uint8_t *bytes, size_t size);
+void lsm_derived_release(struct lsm_derived *derived);
+
 struct lsm_tree_stats {
     const char *name;
     uint64_t table_count, table_bytes, l0_count, levels;
