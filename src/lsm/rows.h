@@ -50,6 +50,7 @@ struct rows_window {
     bool is_plain; /* puts of different keys */
     uint8_t *keys;
     size_t key_capacity;
+    size_t key_wanted; /* of it, by the last rows; 0: it was enough */
 };
 
 /* A place in the content. Not to be copied. The content outlives it. A decoding error makes it

@@ -20,7 +20,7 @@ enum {
     PREFETCH_BACK_BYTES_MAX = 4096,
     CACHE_LINE_BYTES = 64,
     SHORT_COPY_BYTES = 16, /* what is shorter is copied with what lies behind it: one move */
-    KEY_SLACK_BYTES = 3 * SHORT_COPY_BYTES,
+    KEY_SLACK_BYTES = 4 * SHORT_COPY_BYTES,
 };
 
 void rows_iter_init(struct rows_iter *iter)
@@ -109,8 +109,11 @@ __attribute__((always_inline)) static inline bool row_parse(const uint8_t *in, c
     head->unshared = word >> 8 & 0xff;
     head->value_size = (word >> 16 & 0x7f) | (word >> 17 & 0x3f80 & -has_two);
     bool is_short = !(word & (0x8080 | has_two << 31)) && head->value_size >> 7 >= has_two;
-    if (is_short && *at < 0x80) {
+    if (is_short && at[0] < 0x80) {
         head->tag = *at++;
+    } else if (is_short && (uint8_t)(at[1] - 1) < 0x7f) { /* neither 0 nor followed by another */
+        head->tag = (at[0] & 0x7fu) | (uint64_t)at[1] << 7;
+        at += 2;
     } else {
         unsigned used = is_short && at < end ? varint_of_word(le64_load(at), &head->tag) : 0;
         at += used;
@@ -163,76 +166,6 @@ static void rows_set_restart(struct rows_iter *iter, uint32_t index)
 
 /* ---- The window ---------------------------------------------------------------------------- */
 
-/* Reads the heads of rows from `in` to `stop`, `row_max` at most, up to a damaged one. Of a key it leaves
- * where its tail lies and how much it shares with the key before; *key_bytes grows by the sizes of all keys.
- * `key_size` and `lsn`: of the row before. Returns how many rows it has read. */
-static size_t window_read(struct rows_window *window, uint32_t row_max, const uint8_t *in,
-                          const uint8_t *stop, const uint8_t *end, size_t key_size, lsn_t lsn,
-                          size_t *key_bytes)
-{
-    struct row_head head;
-    struct entry *row = window->rows, *row_end = row + row_max;
-    uint64_t not_plain = 0;
-    size_t bytes = 0;
-    const uint8_t *asked = in + PREFETCH_BYTES; /* for what lies before it */
-    do {
-        for (; asked < in + PREFETCH_BYTES; asked += CACHE_LINE_BYTES)
-            __builtin_prefetch(asked);
-        if (!row_parse(in, end, &head) || head.shared > key_size)
-            break;
-        lsn = row_lsn(&head, lsn);
-        if (lsn > ROWS_LSN_MAX)
-            break;
-        not_plain |= (head.tag & KIND_MASK) ^ ENTRY_PUT;
-        not_plain |= head.unshared == 0; /* as keys ascend, it is that of the row before */
-        key_size = head.shared + head.unshared;
-        bytes += key_size;
-        row->key = slice_make(head.key_tail, head.shared);
-        row->value = slice_make(head.key_tail + head.unshared, head.value_size);
-        row->lsn = lsn;
-        row->kind = (enum entry_kind)(head.tag & KIND_MASK);
-        in = row->value.data + row->value.size;
-        row++;
-    } while (in < stop && row < row_end);
-    window->is_plain = !not_plain;
-    *key_bytes += bytes;
-    return (size_t)(row - window->rows);
-}
-
-/* For how many of the rows that were read there may be keys, one at least. *needed: their bytes, and those
- * of the key before. */
-static size_t window_fitting(const struct rows_window *window, size_t before, size_t count,
-                             size_t *needed)
-{
-    size_t fitting = 0, bytes = before + KEY_SLACK_BYTES;
-    while (fitting < count) {
-        const struct entry *row = &window->rows[fitting];
-        size_t more = row->key.size + (size_t)(row->value.data - row->key.data);
-        if (fitting > 0 && bytes + more > ROWS_WINDOW_KEY_BYTES_MAX)
-            break;
-        bytes += more;
-        fitting++;
-    }
-    *needed = bytes;
-    return fitting;
-}
-
-/* Room for keys behind the key `before`, which comes to the front; it may lie there already, somewhere. */
-static void window_make_room(struct rows_window *window, struct slice before, size_t needed)
-{
-    uint8_t *old = window->keys;
-    bool grows = window->key_capacity < needed;
-    if (grows) {
-        window->key_capacity =
-            needed < ROWS_WINDOW_KEY_BYTES_MIN ? ROWS_WINDOW_KEY_BYTES_MIN : needed + needed / 2;
-        window->keys = memory_allocate(window->key_capacity);
-    }
-    if (before.size > 0)
-        memmove(window->keys, before.data, before.size);
-    if (grows)
-        memory_free(old);
-}
-
 /* Read before it is written: the two may overlap, in bytes that do not matter. */
 static inline void copy_short(uint8_t *to, const uint8_t *from)
 {
@@ -243,29 +176,86 @@ static inline void copy_short(uint8_t *to, const uint8_t *from)
     memcpy(to, &piece, sizeof(piece));
 }
 
-/* Puts the keys together, one behind the other; there is room for them, and the key before the first row
- * stands in front. */
-static void window_join_keys(struct rows_window *window, const uint8_t *end, size_t key_size,
-                             size_t count)
+/* Puts the key of a row together behind the one before. May write KEY_SLACK_BYTES more than it has; `end` is that
+ * of the rows. */
+__attribute__((always_inline)) static inline void
+join_key(uint8_t *key, const uint8_t *before, const uint8_t *end, const struct row_head *head)
 {
-    uint8_t *before = window->keys;
-    for (struct entry *row = window->rows; row < window->rows + count; row++) {
-        uint8_t *key = before + key_size;
-        const uint8_t *tail = row->key.data;
-        size_t shared = row->key.size, unshared = (size_t)(row->value.data - tail);
-        if (shared <= 2 * SHORT_COPY_BYTES && unshared <= SHORT_COPY_BYTES &&
-            end - tail >= SHORT_COPY_BYTES) {
-            copy_short(key, before);
-            copy_short(key + SHORT_COPY_BYTES, before + SHORT_COPY_BYTES);
-            copy_short(key + shared, tail);
-        } else {
-            memcpy(key, before, shared);
-            memcpy(key + shared, tail, unshared);
-        }
-        key_size = shared + unshared;
-        row->key = slice_make(key, key_size);
-        before = key;
+    const uint8_t *tail = head->key_tail;
+    if (head->shared <= 2 * SHORT_COPY_BYTES && head->unshared <= 2 * SHORT_COPY_BYTES &&
+        end - tail >= 2 * SHORT_COPY_BYTES) {
+        copy_short(key, before);
+        copy_short(key + SHORT_COPY_BYTES, before + SHORT_COPY_BYTES);
+        copy_short(key + head->shared, tail);
+        if (head->unshared > SHORT_COPY_BYTES)
+            copy_short(key + head->shared + SHORT_COPY_BYTES, tail + SHORT_COPY_BYTES);
+    } else {
+        memcpy(key, before, head->shared);
+        memcpy(key + head->shared, tail, head->unshared);
     }
+}
+
+/* Decodes rows from `in` to `stop`, `row_max` at most, up to a damaged one and as long as there is room for their
+ * keys. `key_size` and `lsn`: of the row before, whose key stands in front. Returns how many; *lacking is what the
+ * keys take with the row that there was no room for, 0: there was. */
+static size_t window_read(struct rows_window *window, uint32_t row_max, const uint8_t *in,
+                          const uint8_t *stop, const uint8_t *end, size_t key_size, lsn_t lsn,
+                          size_t *lacking)
+{
+    struct row_head head;
+    struct entry *row = window->rows, *row_end = row + row_max;
+    const uint8_t *asked = in + PREFETCH_BYTES; /* for what lies before it */
+    uint8_t *key = window->keys, *keys_end = key + window->key_capacity - KEY_SLACK_BYTES;
+    uint64_t not_plain = 0;
+    *lacking = 0;
+    do {
+        for (; asked < in + PREFETCH_BYTES; asked += CACHE_LINE_BYTES)
+            __builtin_prefetch(asked);
+        if (!row_parse(in, end, &head) || head.shared > key_size)
+            break;
+        lsn = row_lsn(&head, lsn);
+        if (lsn > ROWS_LSN_MAX)
+            break;
+        uint8_t *before = key;
+        key += key_size;
+        key_size = head.shared + head.unshared;
+        if ((size_t)(keys_end - key) < key_size) {
+            *lacking = (size_t)(key - window->keys) + key_size + KEY_SLACK_BYTES;
+            break;
+        }
+        join_key(key, before, end, &head);
+        not_plain |= (head.tag & KIND_MASK) ^ ENTRY_PUT;
+        not_plain |= head.unshared == 0; /* as keys ascend, it is that of the row before */
+        row->key = slice_make(key, key_size);
+        row->value = slice_make(head.key_tail + head.unshared, head.value_size);
+        row->lsn = lsn;
+        row->kind = (enum entry_kind)(head.tag & KIND_MASK);
+        in = row->value.data + row->value.size;
+        row++;
+    } while (in < stop && row < row_end);
+    window->is_plain = !not_plain;
+    return (size_t)(row - window->rows);
+}
+
+/* Makes room for keys of `needed` bytes, or of more. The key `before` comes to the front; it may lie there already,
+ * somewhere. */
+static void window_make_room(struct rows_window *window, struct slice before, size_t needed)
+{
+    uint8_t *old = window->keys;
+    bool grows = window->key_capacity < needed;
+    if (grows) {
+        size_t capacity = 2 * window->key_capacity;
+        if (capacity < ROWS_WINDOW_KEY_BYTES_MIN)
+            capacity = ROWS_WINDOW_KEY_BYTES_MIN;
+        if (capacity > ROWS_WINDOW_KEY_BYTES_MAX)
+            capacity = ROWS_WINDOW_KEY_BYTES_MAX;
+        window->key_capacity = capacity < needed ? needed : capacity;
+        window->keys = memory_allocate(window->key_capacity);
+    }
+    if (before.size > 0)
+        memmove(window->keys, before.data, before.size);
+    if (grows)
+        memory_free(old);
 }
 
 /* Decodes rows from `at` to `stop`, or fewer, but one at least, and stands on the first. `before` and
@@ -275,18 +265,20 @@ static bool window_fill(struct rows_iter *iter, size_t at, size_t stop, uint32_t
 {
     struct rows_window *window = iter->window;
     const uint8_t *rows = iter->entries.data, *end = rows + iter->entries.size;
-    size_t needed = before.size + KEY_SLACK_BYTES, count = 0;
-    if (at < iter->entries.size)
+    size_t count = 0, needed = before.size + KEY_SLACK_BYTES, lacking = needed;
+    if (needed < window->key_wanted && window->key_wanted <= ROWS_WINDOW_KEY_BYTES_MAX)
+        needed = window->key_wanted;
+    while (at < iter->entries.size && count == 0 && lacking > 0) {
+        window_make_room(window, before, needed);
         count =
-            window_read(window, row_max, rows + at, rows + stop, end, before.size, lsn, &needed);
+            window_read(window, row_max, rows + at, rows + stop, end, before.size, lsn, &lacking);
+        window->key_wanted = needed = lacking;
+        before.data = window->keys;
+    }
     if (count == 0) {
         rows_iter_damaged(iter);
         return false;
     }
-    if (needed > window->key_capacity)
-        count = window_fitting(window, before.size, count, &needed);
-    window_make_room(window, before, needed);
-    window_join_keys(window, end, before.size, count);
     iter->first = iter->row = window->rows;
     iter->last = window->rows + count - 1;
     iter->first_at = at;
@@ -302,7 +294,7 @@ static void rows_need_window(struct rows_iter *iter)
         return;
     window = iter->window = memory_allocate(sizeof(*window));
     window->keys = NULL;
-    window->key_capacity = 0;
+    window->key_capacity = window->key_wanted = 0;
 }
 
 /* ---- Forward ------------------------------------------------------------------------------- */
