@@ -2,6 +2,7 @@
 /* The list family: LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LSET LRANGE LTRIM LPOS
  * LINSERT LREM. What takes from one list of many, or puts into another: list_move_commands.c. */
 #include "commands/command.h"
+#include "resp/resp_put.h"
 #include "types/list.h"
 
 static enum status push(struct command_context *c, enum list_end end, bool only_existing)
@@ -43,7 +44,9 @@ static void begin_array(void *context, uint64_t count)
 static void write_element(void *context, struct slice value)
 {
     struct command_context *c = context;
-    resp_bulk(c->reply, value);
+    uint8_t *at = resp_room(c->reply, RESP_BULK_EXTRA_BYTES + value.size);
+    if (at)
+        resp_finish(c->reply, resp_put_bulk(at, value));
 }
 
 static enum status check_reply(void *context)
