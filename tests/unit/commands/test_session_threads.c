@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 enum { THREADS = 4, ROUNDS = 300, PIPELINE = 20 };
 
@@ -121,6 +122,90 @@ static void no_wake_up_is_lost_between_threads(void **state)
     assert_reply(f, f->a, "XLEN s", ":300");
 }
 
+/* Adds entries in pipelines, so that some are not published yet, and trims behind. */
+static void *write_and_trim(void *context)
+{
+    struct loop *loop = context;
+    struct session *session = new_session(loop);
+    struct buffer requests = {0};
+    for (int entry = 1; entry <= ROUNDS * PIPELINE; entry++) {
+        buffer_printf(&requests, "XADD s %d-0 field value-%d\r\n", entry, entry);
+        if (entry % 500 == 0)
+            buffer_printf(&requests, "XTRIM s MINID %d\r\n", entry - 400);
+        if (entry % PIPELINE > 0)
+            continue;
+        session_feed(session, buffer_slice(&requests));
+        fixture_settle(session);
+        session_output_consume(session, session_output(session).size);
+        buffer_clear(&requests);
+    }
+    buffer_release(&requests);
+    session_destroy(session);
+    return NULL;
+}
+
+/* How many entries with IDs one behind the other the output is, each with its value; *last is the ID of the last. */
+static size_t check_entries(struct session *session, unsigned long *last)
+{
+    struct resp_reply reply = {0};
+    size_t consumed = 0, count;
+    char value[32];
+    assert_int_equal(resp_reply_read(session_output(session), &reply, &consumed), REPLY_COMPLETE);
+    count = reply.count;
+    for (size_t i = 0; i < count; i++) {
+        struct resp_reply *id = &reply.children[i].children[0];
+        struct resp_reply *fields = &reply.children[i].children[1];
+        buffer_append_byte(&id->text, 0);
+        unsigned long number = strtoul((const char *)id->text.data, NULL, 10);
+        if (i > 0)
+            assert_int_equal(number, *last + 1);
+        *last = number;
+        snprintf(value, sizeof value, "value-%lu", number);
+        assert_int_equal(fields->count, 2);
+        assert_true(slice_equal(buffer_slice(&fields->children[1].text), slice_from(value)));
+    }
+    session_output_consume(session, consumed);
+    resp_reply_release(&reply);
+    return count;
+}
+
+/* Reads the same hundreds of entries again and again, until it has seen the newest. */
+static void *read_pages(void *context)
+{
+    struct loop *loop = context;
+    struct session *session = new_session(loop);
+    unsigned long last = 0, newest = 0, first = 0;
+    char request[64];
+    for (unsigned turn = 0; newest < ROUNDS * PIPELINE; turn++) {
+        snprintf(request, sizeof request, "XRANGE s %lu + COUNT %d\r\n", first,
+                 turn % 8 ? 300 : 70);
+        fixture_feed(session, request);
+        fixture_settle(session);
+        if (check_entries(session, &last) > 0 && last > newest)
+            newest = last;
+        first = turn % 4 ? first : newest > 200 ? newest - 200 : 0;
+    }
+    session_destroy(session);
+    return NULL;
+}
+
+static void threads_share_the_pages_of_a_stream(void **state)
+{
+    struct session_fixture *f = *state;
+    struct loop loops[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        loops[i] = (struct loop){.f = f, .number = i};
+        assert_int_equal(
+            pthread_create(&loops[i].thread, NULL, i == 0 ? write_and_trim : read_pages, &loops[i]),
+            0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(loops[i].thread, NULL), 0);
+    struct lsm_stats stats;
+    lsm_get_stats(store_engine(f->ms.store), &stats);
+    assert_true(stats.cache_hits > 0);
+}
+
 /* Output of a session at work may be sent meanwhile. */
 static void *work(void *context)
 {
@@ -164,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(threads_share_the_store_and_lose_no_write),
         TEST(no_wake_up_is_lost_between_threads),
+        TEST(threads_share_the_pages_of_a_stream),
         TEST(a_loop_sends_while_a_worker_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
