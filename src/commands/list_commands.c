@@ -44,9 +44,7 @@ static void begin_array(void *context, uint64_t count)
 static void write_element(void *context, struct slice value)
 {
     struct command_context *c = context;
-    uint8_t *at = resp_room(c->reply, RESP_BULK_EXTRA_BYTES + value.size);
-    if (at)
-        resp_finish(c->reply, resp_put_bulk(at, value));
+    resp_append_bulk(c->reply, value);
 }
 
 static enum status check_reply(void *context)

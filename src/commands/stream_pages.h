@@ -8,7 +8,10 @@
  * An entry never changes, and its ordinal is never given again; so a page is right for ever, if all of its entries
  * are still there. They are in a stream without single deletions, from the first entry on, which is found without
  * pages. A page is made of a reply that passes through all of it, when one did so not long ago: who reads a
- * stream once leaves none behind. */
+ * stream once leaves none behind.
+ *
+ * A reply reveals no newer LSN by a page than by the stream's header, which was read for it: each entry was written in a
+ * batch that wrote the header, too. So it waits at the gate for all that it shows. */
 #ifndef COMMANDS_STREAM_PAGES_H
 #define COMMANDS_STREAM_PAGES_H
 

@@ -92,4 +92,12 @@ static inline uint8_t *resp_put_bulk(uint8_t *at, struct slice bytes)
     return resp_put_line_end(at + bytes.size);
 }
 
+/* resp_bulk without a call, for who writes many. */
+static inline void resp_append_bulk(struct resp_writer *w, struct slice bytes)
+{
+    uint8_t *at = resp_room(w, RESP_BULK_EXTRA_BYTES + bytes.size);
+    if (at)
+        resp_finish(w, resp_put_bulk(at, bytes));
+}
+
 #endif

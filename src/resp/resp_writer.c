@@ -81,10 +81,7 @@ void resp_integer(struct resp_writer *w, int64_t value)
 
 void resp_bulk(struct resp_writer *w, struct slice bytes)
 {
-    uint8_t *at = resp_room(w, RESP_BULK_EXTRA_BYTES + bytes.size);
-
-    if (at)
-        resp_finish(w, resp_put_bulk(at, bytes));
+    resp_append_bulk(w, bytes);
 }
 
 void resp_bulk_text(struct resp_writer *w, const char *text)
