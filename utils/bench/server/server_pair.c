@@ -87,18 +87,37 @@ void server_pair_release(struct server_pair *pair)
 
 /* ---- Turns ----------------------------------------------------------------------------------- */
 
+/* The server and the children it has: redis rewrites its AOF in one, which would go on in the other
+ * server's turn. Stopping, the parent comes first, so that no child is missed. */
+static void signal_server(const struct server_pair *pair, enum test_server_kind kind, int number)
+{
+    pid_t parent = pair->servers[kind].pid;
+    char path[64];
+    int child;
+
+    if (parent <= 0)
+        return;
+    kill(parent, number);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *children = fopen(path, "r");
+    if (!children)
+        bench_fail("no list of a server's children in /proc");
+    while (fscanf(children, "%d", &child) == 1)
+        kill(child, number);
+    fclose(children);
+}
+
 void server_pair_give_turn(struct server_pair *pair, enum test_server_kind kind)
 {
-    kill(pair->servers[kind].pid, SIGCONT);
+    signal_server(pair, kind, SIGCONT);
     if (!pair->is_alone)
-        kill(pair->servers[!kind].pid, SIGSTOP);
+        signal_server(pair, !kind, SIGSTOP);
 }
 
 static void signal_both(struct server_pair *pair, int number)
 {
     for (EACH_SERVER(kind))
-        if (pair->servers[kind].pid > 0)
-            kill(pair->servers[kind].pid, number);
+        signal_server(pair, kind, number);
 }
 
 void server_pair_let_both_run(struct server_pair *pair)
@@ -119,24 +138,6 @@ double server_pair_cpu_seconds(const struct server_pair *pair, enum test_server_
     if (pair->servers[kind].pid > 0 && clock_getcpuclockid(pair->servers[kind].pid, &clock) == 0)
         clock_gettime(clock, &time);
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-void server_pair_settle_one(struct server_pair *pair, enum test_server_kind kind)
-{
-    const struct timespec pause = {0, 100 * 1000000};
-
-    for (int tries = 0; tries < SETTLE_TRIES_MAX; tries++) {
-        double began = server_pair_cpu_seconds(pair, kind);
-        nanosleep(&pause, NULL);
-        if (server_pair_cpu_seconds(pair, kind) - began < 0.005)
-            return;
-    }
-}
-
-void server_pair_settle(struct server_pair *pair)
-{
-    for (EACH_SERVER(kind))
-        server_pair_settle_one(pair, kind);
 }
 
 /* ---- Commands -------------------------------------------------------------------------------- */
@@ -215,6 +216,26 @@ static void await_rewrite(struct server_pair *pair)
     while (!answer_contains(pair, SERVER_REDIS, info, "aof_rewrite_in_progress:0") ||
            !answer_contains(pair, SERVER_REDIS, info, "aof_rewrite_scheduled:0"))
         nanosleep(&pause, NULL);
+}
+
+void server_pair_settle_one(struct server_pair *pair, enum test_server_kind kind)
+{
+    const struct timespec pause = {0, 100 * 1000000};
+
+    if (kind == SERVER_REDIS && pair->servers[kind].pid > 0)
+        await_rewrite(pair);
+    for (int tries = 0; tries < SETTLE_TRIES_MAX; tries++) {
+        double began = server_pair_cpu_seconds(pair, kind);
+        nanosleep(&pause, NULL);
+        if (server_pair_cpu_seconds(pair, kind) - began < 0.005)
+            return;
+    }
+}
+
+void server_pair_settle(struct server_pair *pair)
+{
+    for (EACH_SERVER(kind))
+        server_pair_settle_one(pair, kind);
 }
 
 void server_pair_compact(struct server_pair *pair, enum test_server_kind kind)
