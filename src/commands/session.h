@@ -91,6 +91,7 @@ struct slice session_output(const struct session *session);
 size_t session_output_released(struct session *session, lsn_t acked);
 /* The acknowledgement that the next held byte waits for: it may go when acked > this. 0: none held. */
 lsn_t session_output_awaits(const struct session *session);
+lsn_t session_output_awaits_all(const struct session *session); /* ... the last held byte */
 /* The client has more released output, or sends more, than its limits allow
  * (client-output-buffer-limit, checked by session_output_released and while a reply is built;
  * client-query-buffer-limit): drop the

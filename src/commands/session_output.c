@@ -113,6 +113,11 @@ lsn_t session_output_awaits(const struct session *session)
     return session->mark_first < session->mark_count ? session->marks[session->mark_first].lsn : 0;
 }
 
+lsn_t session_output_awaits_all(const struct session *session)
+{
+    return session_output_awaits(session) ? session->marks[session->mark_count - 1].lsn : 0;
+}
+
 /* How much the next large output will take: as the largest of late. Small ones in between, as the rest behind a
  * pause, say nothing; many in a row do. */
 static void expect_output(struct session *session, size_t size)

@@ -4,7 +4,8 @@
  *
  * Sending: from the session's output, without a copy, by uv_try_write; when the socket takes no more,
  * the rest (at most CONNECTION_SEND_BYTES_MAX) is copied to `sending`, which lives until uv_write's
- * callback. Nothing else is sent meanwhile.
+ * callback. Nothing else is sent meanwhile. Small replies that wait for a sync go to the outbox, and the rest
+ * of a parcel that the socket did not take goes the same way.
  *
  * With TLS, records stand between the socket and the session: what comes is opened into the loop's buffer, and
  * fed from there; what the gate lets go is put into records when it is sent, in pieces, as long as the socket
@@ -28,7 +29,8 @@ enum event {
     EVENT_DISCONNECT = 2,
     EVENT_WORK_DONE = 4,
     EVENT_EVICT = 8,
-    EVENT_DELIVER = 16
+    EVENT_DELIVER = 16,
+    EVENT_PARCEL_LEFT = 32
 };
 
 struct connection {
@@ -46,6 +48,7 @@ struct connection {
     struct link all_link, link; /* in loop.connections; in loop.dirty or loop.held */
     struct link waiting_link;   /* in loop.waiting while its session has given way */
     struct buffer sending;      /* owned by uv_write while `is_writing`; with TLS, records */
+    struct parcel parcel;       /* while it is out nothing else is sent */
     enum connection_phase phase;
     bool is_reading, is_writing;
     bool is_at_work; /* a worker has, or will get, the session */
@@ -69,6 +72,11 @@ struct connection *connection_of_link(struct link *link)
     return LINK_OWNER(link, struct connection, link);
 }
 
+struct connection *connection_of_parcel(struct parcel *parcel)
+{
+    return LINK_OWNER(parcel, struct connection, parcel);
+}
+
 struct connection *connection_of_waiting_link(struct link *link)
 {
     return LINK_OWNER(link, struct connection, waiting_link);
@@ -82,6 +90,12 @@ struct connection *connection_of_all_link(struct link *link)
 static struct server *server_of(const struct connection *connection)
 {
     return connection->loop->server;
+}
+
+/* What was taken from the session's output is not with the client yet. */
+static bool is_sending(const struct connection *connection)
+{
+    return connection->is_writing || connection->parcel.is_out;
 }
 
 /* Not before the handshake of TLS is complete. */
@@ -151,6 +165,7 @@ static void free_if_done(struct connection *connection)
     connection->loop->connection_count--;
     atomic_fetch_sub(&server_of(connection)->client_count, 1);
     buffer_release(&connection->sending);
+    parcel_release(&connection->parcel);
     tls_session_destroy(connection->tls);
     memory_free(connection);
 }
@@ -176,6 +191,7 @@ static void close_now(struct connection *connection)
     if (connection->phase == CONNECTION_CLOSING)
         return;
     take_back(connection);
+    outbox_take_back(&connection->loop->outbox, &connection->parcel);
     connection->phase = CONNECTION_CLOSING;
     if (uv_is_active((uv_handle_t *)&connection->timer))
         connection->is_at_work = false; /* its delay was not over: no worker has it */
@@ -355,7 +371,7 @@ static void take_records(struct connection *connection, struct slice records)
 static void send_early(struct connection *connection)
 {
     uint64_t end_ns = connection->loop->looked_ns + CONNECTION_EARLY_NS;
-    while (connection->phase == CONNECTION_OPEN && !connection->is_writing && !connection->tls) {
+    while (connection->phase == CONNECTION_OPEN && !is_sending(connection) && !connection->tls) {
         size_t size = session_output(connection->session).size;
         if (size < CONNECTION_EARLY_BYTES)
             return;
@@ -501,7 +517,7 @@ static bool send_records(struct connection *connection, size_t count)
 /* Sends up to `count` bytes, what the gate lets go. false: the connection is broken. */
 static bool send_released(struct connection *connection, size_t count)
 {
-    if (connection->is_writing)
+    if (is_sending(connection))
         return true;
     if (connection->tls)
         return send_records(connection, may_talk(connection) ? count : 0);
@@ -517,30 +533,73 @@ static bool has_said_end(struct connection *connection)
     return !send_records(connection, 0) || !connection->is_writing;
 }
 
-/* Nothing of the output may go now, or it is the others' turn first. */
+/* ---- Parcels ----------------------------------------------------------------------------------- */
+
+static void on_parcel_left(struct parcel *parcel)
+{
+    struct connection *connection = connection_of_parcel(parcel);
+    loop_post(connection->loop, &connection->task, EVENT_PARCEL_LEFT);
+}
+
+/* Several loops share the work as it is. false: no, it is too large, or there is no memory. */
+static bool put_into_outbox(struct connection *connection)
+{
+    struct slice output = session_output(connection->session);
+    struct loop *loop = connection->loop;
+    if (loop->server->loop_count > 1 || connection->tls || connection->phase != CONNECTION_OPEN ||
+        output.size > PARCEL_BYTES_MAX ||
+        !outbox_put(&loop->outbox, &connection->parcel, output,
+                    session_output_awaits_all(connection->session)))
+        return false;
+    loop->has_parcels = true;
+    session_output_consume(connection->session, output.size);
+    session_set_unsent(connection->session, output.size);
+    return true;
+}
+
+/* What outbox_collect has said. false: the connection is broken. */
+static bool end_parcel(struct connection *connection, enum parcel_state state)
+{
+    const struct parcel *parcel = &connection->parcel;
+    ssize_t later = 0;
+    if (state == PARCEL_LEFT)
+        later = send_later(connection, slice_skip(buffer_slice(&parcel->bytes), parcel->sent));
+    if (state == PARCEL_LEFT || state == PARCEL_SENT)
+        session_set_unsent(connection->session, later > 0 ? (size_t)later : 0);
+    return later >= 0;
+}
+
+/* Nothing of the output may go now, or it is the others' turn first. Who has more to send, or to close, behind a
+ * parcel looks at it again when the gate has moved. */
 static void after_flush(struct connection *connection)
 {
     bool is_empty = session_output(connection->session).size == 0;
+    bool is_out = connection->parcel.is_out;
+    bool ends = connection->phase == CONNECTION_FINISHING && !connection->is_at_work &&
+                !session_has_given_way(connection->session);
     if (connection->is_writing || !link_is_alone(&connection->link) ||
         (!is_empty && !may_talk(connection)))
         return;
-    if (!is_empty && gate_has_failed(server_of(connection)->gate)) {
+    if (is_empty && !is_out) {
+        if (ends && has_said_end(connection))
+            close_now(connection);
+        else
+            offer(connection);
+    } else if (gate_has_failed(server_of(connection)->gate)) {
         close_now(connection);
-    } else if (!is_empty) {
+    } else if (is_out ? !is_empty || ends : !put_into_outbox(connection)) {
         link_append(&connection->loop->held, &connection->link);
-    } else if (connection->phase == CONNECTION_FINISHING && !connection->is_at_work &&
-               !session_has_given_way(connection->session) && has_said_end(connection)) {
-        close_now(connection);
-    } else {
-        offer(connection);
     }
 }
 
 void connection_flush(struct connection *connection, lsn_t acked)
 {
     assert(connection->phase != CONNECTION_CLOSING);
+    struct outbox *outbox = &connection->loop->outbox;
+    bool is_whole = end_parcel(connection, outbox_collect(outbox, &connection->parcel, false));
     size_t released = session_output_released(connection->session, acked);
-    if (session_is_over_limit(connection->session) || !send_released(connection, released)) {
+    if (!is_whole || session_is_over_limit(connection->session) ||
+        !send_released(connection, released)) {
         if (connection->tls && tls_session_state(connection->tls) == TLS_FAILED)
             give_up_tls(connection);
         else
@@ -592,7 +651,7 @@ void connection_tick(struct connection *connection, bool force)
         close_now(connection);
         return;
     }
-    if (connection->is_writing) /* the soft output limit goes by time */
+    if (is_sending(connection)) /* the soft output limit goes by time; a parcel may have gone */
         link_append(&connection->loop->dirty, &connection->link);
     uint64_t handshake_ms_max =
         (uint64_t)config_integer(server_of(connection)->config, CONFIG_tls_handshake_timeout);
@@ -612,6 +671,11 @@ void connection_tick(struct connection *connection, bool force)
         session_is_subscribed(connection->session))
         return;
     env_log(server_of(connection)->env, LOG_VERBOSE, "Closing idle client %s", connection->address);
+    close_now(connection);
+}
+
+void connection_drop(struct connection *connection)
+{
     close_now(connection);
 }
 
@@ -659,6 +723,12 @@ static void on_events(struct loop_task *task, unsigned events)
         connection_finish(connection);
         if (connection->phase == CONNECTION_CLOSING)
             return;
+    }
+    if ((events & EVENT_PARCEL_LEFT) &&
+        !end_parcel(connection,
+                    outbox_collect(&connection->loop->outbox, &connection->parcel, true))) {
+        close_now(connection);
+        return;
     }
     if (events & EVENT_DELIVER) {
         session_deliver(connection->session);
@@ -742,6 +812,7 @@ void connection_open(struct loop *loop, const struct connection_socket *socket)
     connection->open_handles = 2;
     int error = open_handle(connection, socket);
     uv_timer_init(&loop->uv, &connection->timer);
+    parcel_init(&connection->parcel, socket->file_descriptor, on_parcel_left);
     connection->handle.data = connection->timer.data = connection->write.data = connection;
     const struct session_options options = {
         .address = socket->address,

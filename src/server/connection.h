@@ -45,6 +45,8 @@ void connection_flush(struct connection *connection, lsn_t acked);
 void connection_go_on(struct connection *connection);
 /* Once a second: time limits. `force`: close it in any case (a stop that waited long enough). */
 void connection_tick(struct connection *connection, bool force);
+/* Closes it: a parcel of its waits for what never comes. */
+void connection_drop(struct connection *connection);
 /* A stop: no more input, send what is there, close. */
 void connection_finish(struct connection *connection);
 
@@ -54,6 +56,7 @@ void connection_deliver(struct connection *connection);    /* any thread: sessio
 void connection_evict(struct connection *connection);      /* any thread: close at once */
 
 struct connection *connection_of_link(struct link *link);     /* in loop.dirty and loop.held */
+struct connection *connection_of_parcel(struct parcel *parcel);
 struct connection *connection_of_waiting_link(struct link *link);
 struct connection *connection_of_all_link(struct link *link); /* in loop.connections */
 

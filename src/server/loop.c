@@ -8,7 +8,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { FLUSH_ROUNDS_MAX = 8, TASKS_AT_ONCE = 256, OWN_TASKS_AT_ONCE = 4, CPU_LOOK_NS = 1000000 };
+enum {
+    FLUSH_ROUNDS_MAX = 8,
+    TASKS_AT_ONCE = 256,
+    OWN_TASKS_AT_ONCE = 4,
+    PARCELS_AT_ONCE = 256,
+    CPU_LOOK_NS = 1000000
+};
 
 /* ---- How long an iteration takes --------------------------------------------------------------- */
 
@@ -188,12 +194,27 @@ static struct loop_task *take_task(struct loop *loop, unsigned *events)
     return task;
 }
 
+static void tell_of_gate(struct loop *loop)
+{
+    if (!atomic_exchange(&loop->gate_moved, true))
+        uv_async_send(&loop->async);
+}
+
+/* The loop is told first when there is much to send, so that it takes its part; and it is told behind the sends of
+ * who waits for them.
+ * Pairs with on_prepare(): there awaits_gate is stored before the gate is asked again, here it is read after the
+ * gate has moved; one of the two sees the other. */
 void loop_gate_moved(struct loop *loop)
 {
-    /* Pairs with flush(): there awaits_gate is stored before the gate is asked again, here it is read
-     * after the gate has moved; one of the two sees the other. */
-    if (atomic_load(&loop->awaits_gate) && !atomic_exchange(&loop->gate_moved, true))
-        uv_async_send(&loop->async);
+    const struct gate *gate = loop->server->gate;
+    lsn_t acked = gate_acked(gate);
+    if (atomic_load(&loop->awaits_gate) ||
+        outbox_has_more_than(&loop->outbox, acked, LOOP_SENDS_ALONE_MAX))
+        tell_of_gate(loop);
+    bool has_more = outbox_send(&loop->outbox, acked, LOOP_SENDS_MAX);
+    if (has_more || atomic_load(&loop->awaits_gate) || gate_has_failed(gate) ||
+        gate_has_unwritten(gate))
+        tell_of_gate(loop);
 }
 
 /* Not all: as long as workers finish more meanwhile, no socket would be looked at. true: there are more. */
@@ -237,6 +258,32 @@ static void come_again(struct loop *loop)
     uv_idle_start(&loop->idle, on_idle);
 }
 
+static void write_log(struct loop *loop)
+{
+    if (!gate_has_unwritten(loop->server->gate))
+        return;
+    uint64_t before_ns = loop->looked_ns; /* just now */
+    gate_write(loop->server->gate);
+    loop->log_ns += look(loop) - before_ns;
+}
+
+static void follow_gate(struct loop *loop)
+{
+    if (!atomic_exchange(&loop->gate_moved, false))
+        return;
+    struct gate *gate = loop->server->gate;
+    struct parcel *parcel;
+    while (gate_has_failed(gate) && (parcel = outbox_first(&loop->outbox)))
+        connection_drop(connection_of_parcel(parcel)); /* what it waits for never comes */
+    look(loop);
+    write_log(loop); /* if the policy has changed, parcels wait for a write now */
+    if (outbox_send(&loop->outbox, gate_acked(gate), PARCELS_AT_ONCE)) {
+        atomic_store(&loop->gate_moved, true);
+        come_again(loop);
+    }
+    link_append_all(&loop->dirty, &loop->held);
+}
+
 /* What others have posted, what was left over. */
 static void take_up(struct loop *loop)
 {
@@ -246,8 +293,7 @@ static void take_up(struct loop *loop)
     go_on_with_waiting(loop, end_ns);
     if (has_more)
         come_again(loop);
-    if (atomic_exchange(&loop->gate_moved, false))
-        link_append_all(&loop->dirty, &loop->held);
+    follow_gate(loop);
 }
 
 static void on_async(uv_async_t *handle)
@@ -262,15 +308,6 @@ static void on_idle(uv_idle_t *handle)
 }
 
 /* ---- Sending ---------------------------------------------------------------------------------- */
-
-static void write_log(struct loop *loop)
-{
-    if (!gate_has_unwritten(loop->server->gate))
-        return;
-    uint64_t before_ns = loop->looked_ns; /* just now */
-    gate_write(loop->server->gate);
-    loop->log_ns += look(loop) - before_ns;
-}
 
 /* Everybody in `dirty`, once. false: the time is over, the rest is first in `dirty` again. */
 static bool flush_round(struct loop *loop, uint64_t end_ns)
@@ -358,10 +395,13 @@ static void on_prepare(uv_prepare_t *handle)
     send_wakes(loop, true);
     bool awaits = !link_is_alone(&loop->held);
     atomic_store(&loop->awaits_gate, awaits);
-    if (awaits)
+    if (awaits || loop->has_parcels)
         gate_request(loop->server->gate);
+    awaits |= loop->has_parcels;
+    loop->has_parcels = false;
     if (!link_is_alone(&loop->dirty) || (awaits && gate_has_failed(loop->server->gate))) {
-        atomic_store(&loop->gate_moved, awaits);
+        if (awaits)
+            atomic_store(&loop->gate_moved, true);
         come_again(loop);
     } else if (!link_is_alone(&loop->waiting) || loop->own_tasks > 0) {
         come_again(loop);
@@ -432,6 +472,8 @@ int loop_init(struct loop *loop, struct server *server, unsigned index)
     link_init(&loop->dirty);
     link_init(&loop->held);
     link_init(&loop->waiting);
+    outbox_init(&loop->outbox);
+    loop->has_parcels = false;
     atomic_init(&loop->gate_moved, false);
     atomic_init(&loop->awaits_gate, false);
     int error = uv_loop_init(&loop->uv);
@@ -465,6 +507,7 @@ void loop_release(struct loop *loop)
     if (!uv_is_closing((uv_handle_t *)&loop->async))
         close_handles(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    outbox_release(&loop->outbox);
     int error = uv_loop_close(&loop->uv);
     assert(error == 0);
     (void)error; /* EBUSY would be a handle that was not closed: a mistake of ours */

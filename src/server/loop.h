@@ -8,7 +8,7 @@
  *                wait for nothing are sent on the spot
  *      prepare:  tasks that its own connections have posted: the same
  *                gate_write, then connection_flush of each in `dirty`: the same; who holds back
- *                replies joins `held` until the gate moves
+ *                replies gives them to the outbox, or joins `held` until the gate moves
  *
  * What does not find room is first in the next iteration. So an iteration is short however much there is to
  * do: new clients, timers and what workers have finished come in between. A connection's own piece (a read, a
@@ -20,6 +20,7 @@
 
 #include "base/buffer.h"
 #include "server/link.h"
+#include "server/outbox.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,6 +38,8 @@ enum {
     LOOP_SESSION_TURN_MS = 2,      /* service_host.turn_ms_max */
     LOOP_TICK_MS = 100,
     LOOPS_MAX = 128,
+    LOOP_SENDS_MAX = 24, /* of parcels by the log thread, for each sync */
+    LOOP_SENDS_ALONE_MAX = 8, /* of parcels without waking the loop */
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
 
@@ -70,6 +73,8 @@ struct loop {
 
     struct link connections, dirty, held; /* of struct connection */
     struct link waiting;                  /* the same: their sessions have given way */
+    struct outbox outbox;                 /* small replies that wait for a sync */
+    bool has_parcels;                     /* some were put there in this iteration */
     unsigned connection_count;
     uint64_t ticks;
     /* Rounds of reading: everybody reads once in each. One iteration, or as many as it takes. */

@@ -100,6 +100,14 @@ static int setup(void **state)
     return 0;
 }
 
+/* Then small replies that wait go by way of the outbox. */
+static int setup_one_loop(void **state)
+{
+    (void)setup(state);
+    set(*state, "io-threads", "1");
+    return 0;
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +256,25 @@ static void a_change_to_everysec_lets_held_replies_go(void **state)
     expect_reply(&f->a, "+OK");
 }
 
+/* The second one's write came while the disk was syncing, and was not written either. */
+static void such_a_change_writes_what_was_not_written(void **state)
+{
+    struct fixture *f = *state;
+    struct resp_client second;
+    start(f, "always");
+    assert_true(resp_client_open_unix(&second, f->path));
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "SET k v\r\n");
+    wait_for_held_call(f);
+    send_text(&second, "INCR other\r\n");
+    wait_for_executed(f, "cmdstat_incr:calls=1,");
+    send_text(&f->b, "CONFIG SET appendfsync everysec\r\n");
+    expect_reply(&f->b, "+OK");
+    expect_reply(&f->a, "+OK");
+    expect_reply(&second, ":1");
+    resp_client_close(&second);
+}
+
 static void a_failed_sync_closes_those_who_wait_and_refuses_writes(void **state)
 {
     struct fixture *f = *state;
@@ -265,6 +292,117 @@ static void a_failed_sync_closes_those_who_wait_and_refuses_writes(void **state)
     assert_int_equal(reply.type, '-');
     assert_true(slice_starts_with(buffer_slice(&reply.text), slice_from("MISCONF")));
     resp_reply_release(&reply);
+}
+
+/* ---- One loop ---------------------------------------------------------------------------------- */
+
+/* More than the log thread sends. */
+static void each_of_many_clients_gets_its_reply(void **state)
+{
+    enum { CLIENTS = 60, ROUNDS = 3 };
+    struct fixture *f = *state;
+    struct resp_client clients[CLIENTS];
+    start(f, "always");
+    for (int i = 0; i < CLIENTS; i++)
+        assert_true(resp_client_open_unix(&clients[i], f->path));
+    for (int round = 0; round < ROUNDS; round++) {
+        char calls[40];
+        vfs_fault_hold(f->fault, syncs, ".wal");
+        for (int i = 0; i < CLIENTS; i++)
+            send_text(&clients[i], "INCR k\r\n");
+        snprintf(calls, sizeof calls, "cmdstat_incr:calls=%d,", (round + 1) * CLIENTS);
+        wait_for_executed(f, calls);
+        vfs_fault_release(f->fault);
+        for (int i = 0; i < CLIENTS; i++) {
+            struct resp_reply reply = {0};
+            assert_true(resp_client_read(&clients[i], &reply));
+            assert_int_equal(reply.type, ':');
+            resp_reply_release(&reply);
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        resp_client_close(&clients[i]);
+}
+
+static void replies_behind_one_that_waits_keep_their_order(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "INCR k\r\n");
+    wait_for_executed(f, "cmdstat_incr:calls=1,");
+    send_text(&f->a, "ECHO first\r\nINCR k\r\n");
+    wait_for_executed(f, "cmdstat_incr:calls=2,");
+    send_text(&f->a, "ECHO second\r\nQUIT\r\n");
+    wait_for_executed(f, "cmdstat_echo:calls=2,");
+    expect_nothing(&f->a);
+    vfs_fault_release(f->fault);
+    expect_reply(&f->a, ":1");
+    expect_reply(&f->a, "\"first\"");
+    expect_reply(&f->a, ":2");
+    expect_reply(&f->a, "\"second\"");
+    expect_reply(&f->a, "+OK");
+    assert_true(resp_client_sees_close(&f->a));
+}
+
+static void a_client_that_sends_no_more_gets_what_waits(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "INCR k\r\n");
+    wait_for_executed(f, "cmdstat_incr:calls=1,");
+    assert_int_equal(shutdown(f->a.socket, SHUT_WR), 0); /* it ends behind it, too */
+    send_text(&f->b, "PING\r\n");
+    expect_reply(&f->b, "+PONG");
+    vfs_fault_release(f->fault);
+    expect_reply(&f->a, ":1");
+    assert_true(resp_client_sees_close(&f->a));
+}
+
+static void a_client_may_go_while_its_reply_waits(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    char kill[64];
+    snprintf(kill, sizeof kill, "CLIENT KILL ID %s\r\n",
+             resp_client_ask(&f->a, &f->shown, "CLIENT", "ID") + 1); /* :number */
+    vfs_fault_hold(f->fault, syncs, ".wal");
+    send_text(&f->a, "INCR k\r\n");
+    wait_for_executed(f, "cmdstat_incr:calls=1,");
+    send_text(&f->b, kill);
+    expect_reply(&f->b, ":1");
+    vfs_fault_release(f->fault);
+    (void)resp_client_sees_close(&f->a); /* before its reply, or behind it */
+    send_text(&f->b, "INCR k\r\n");
+    expect_reply(&f->b, ":2");
+}
+
+/* Its socket is full soon; what does not find room there is sent as it reads. */
+static void who_does_not_read_gets_all_later(void **state)
+{
+    enum { REQUESTS = 80, VALUE_BYTES = 4000 };
+    struct fixture *f = *state;
+    char text[64];
+    start(f, "always");
+    snprintf(text, sizeof text, "SETRANGE v %d x\r\n", VALUE_BYTES - 1);
+    send_text(&f->b, text);
+    expect_reply(&f->b, ":4000");
+    for (int i = 1; i <= REQUESTS; i++) {
+        send_text(&f->a, "INCR k\r\nGET v\r\n");
+        snprintf(text, sizeof text, "cmdstat_incr:calls=%d,", i);
+        wait_for_executed(f, text); /* one by one, so that each is small */
+        send_text(&f->b, "SET other v\r\n");
+        expect_reply(&f->b, "+OK");
+    }
+    for (int i = 1; i <= REQUESTS; i++) {
+        struct resp_reply reply = {0};
+        snprintf(text, sizeof text, ":%d", i);
+        expect_reply(&f->a, text);
+        assert_true(resp_client_read(&f->a, &reply));
+        assert_int_equal(reply.text.size, VALUE_BYTES);
+        resp_reply_release(&reply);
+    }
 }
 
 #ifdef CORDWOOD_TLS
@@ -424,6 +562,10 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ONE_LOOP(name)                                               \
+    {                                                                \
+#name "_with_one_loop", name, setup_one_loop, teardown, NULL \
+    }
     const struct CMUnitTest tests[] = {
         TEST(always_sends_no_reply_before_its_sync),
         TEST(a_large_reply_waits_for_its_sync_too),
@@ -431,9 +573,21 @@ int main(void)
         TEST(always_reveals_to_nobody_what_is_not_synced),
         TEST(everysec_replies_while_the_disk_syncs),
         TEST(a_change_to_everysec_lets_held_replies_go),
+        TEST(such_a_change_writes_what_was_not_written),
         TEST(a_message_reaches_a_subscriber_whose_loop_is_held),
         TEST(a_message_that_is_cut_goes_on_before_a_reply),
         TEST(a_failed_sync_closes_those_who_wait_and_refuses_writes),
+        ONE_LOOP(always_sends_no_reply_before_its_sync),
+        ONE_LOOP(a_large_reply_waits_for_its_sync_too),
+        ONE_LOOP(always_reveals_to_nobody_what_is_not_synced),
+        ONE_LOOP(a_change_to_everysec_lets_held_replies_go),
+        ONE_LOOP(such_a_change_writes_what_was_not_written),
+        ONE_LOOP(a_failed_sync_closes_those_who_wait_and_refuses_writes),
+        ONE_LOOP(each_of_many_clients_gets_its_reply),
+        ONE_LOOP(replies_behind_one_that_waits_keep_their_order),
+        ONE_LOOP(a_client_that_sends_no_more_gets_what_waits),
+        ONE_LOOP(a_client_may_go_while_its_reply_waits),
+        ONE_LOOP(who_does_not_read_gets_all_later),
 #ifdef CORDWOOD_TLS
         TEST(over_tls_always_sends_no_reply_before_its_sync),
         TEST(over_tls_a_failed_sync_closes_those_who_wait),
