@@ -10,6 +10,8 @@ enum {
     SEEK_BYTES = 4096, /* what is merged for one: between what it costs in memory and from a disk */
     SEEK_L0_TABLES = 2,    /* merged for seeks */
     SEEK_BELOW_FACTOR = 4, /* what joins below has so many times the bytes above at most */
+    /* More than so many times the bytes of level 0 are not written again for its sake. */
+    L0_BELOW_FACTOR = 8,
 };
 
 void compaction_memory_release(struct compaction_memory *memory)
@@ -139,6 +141,15 @@ static struct compaction_pick *pick_moves(const struct version_tree *tables, uns
     return pick;
 }
 
+static void sum_inputs(const struct compaction_pick *pick, unsigned depth, uint64_t *above,
+                       uint64_t *below)
+{
+    *above = *below = 0;
+    for (size_t i = 0; i < pick->input_count; i++)
+        *(pick->inputs[i].level == depth ? above : below) +=
+            pick->inputs[i].table->properties.file_bytes;
+}
+
 struct compaction_pick *leveled_pick(const struct version_tree *tables,
                                      const struct compaction_request *request, unsigned tree,
                                      unsigned depth)
@@ -184,11 +195,8 @@ static struct compaction_pick *pick_all_leveled(const struct version_tree *table
 /* Whether seeks have cost about as much as this merge will. */
 static bool is_paid(const struct compaction_pick *pick, unsigned depth, uint64_t extra_seeks)
 {
-    uint64_t above = 0, below = 0;
-    for (size_t i = 0; i < pick->input_count; i++) {
-        uint64_t bytes = pick->inputs[i].table->properties.file_bytes;
-        *(pick->inputs[i].level == depth ? &above : &below) += bytes;
-    }
+    uint64_t above, below;
+    sum_inputs(pick, depth, &above, &below);
     return above + below <= extra_seeks * SEEK_BYTES && below <= SEEK_BELOW_FACTOR * above;
 }
 
@@ -210,6 +218,22 @@ static struct compaction_pick *pick_for_seeks(const struct version_tree *tables,
         compaction_pick_destroy(pick);
     }
     return NULL;
+}
+
+/* Little over much, as the few headers that change beside many that do not: the tables of level 0 are merged with
+ * each other first, until it is worth to write what lies below again. */
+static struct compaction_pick *leveled_pick_due(const struct version_tree *tables,
+                                                const struct compaction_request *request,
+                                                unsigned tree, unsigned depth)
+{
+    struct compaction_pick *pick = leveled_pick(tables, request, tree, depth);
+    uint64_t above, below;
+    sum_inputs(pick, depth, &above, &below);
+    if (depth == 0 && pick->kind == COMPACTION_MERGE && below > L0_BELOW_FACTOR * above) {
+        pick->input_count = tables->levels[0].count;
+        pick->output_level = 0;
+    }
+    return pick;
 }
 
 /* ---- All trees ----------------------------------------------------------------------------- */
@@ -257,7 +281,7 @@ static struct compaction_pick *pick_most_urgent(const struct version *version,
         return NULL;
     const struct version_tree *tables = &version->trees[best_tree];
     return is_leveled(request, best_tree)
-               ? leveled_pick(tables, request, best_tree, best_depth)
+               ? leveled_pick_due(tables, request, best_tree, best_depth)
                : runs_pick(tables, request->options, best_tree, best_depth);
 }
 

@@ -2,7 +2,8 @@
 /* Which compaction to do next: a pure function of the tables' properties, the range deletions and
  * the options.
  *
- *   LSM_LEVELED   level 0: when it has L0_TABLES_MERGED tables all go to level 1. Level n: when it
+ *   LSM_LEVELED   level 0: when it has L0_TABLES_MERGED tables all go to level 1, or, where more
+ *                 than 8 times their bytes lie below, into one table of level 0. Level n: when it
  *                 holds more than its target (4 tables of full size, 10 times more a level deeper)
  *                 its next table, in turn, goes to level n + 1. What overlaps below joins. A table
  *                 without deletions that overlaps nothing, beside it or below, is moved without

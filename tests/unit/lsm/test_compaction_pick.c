@@ -135,9 +135,22 @@ static void overlapping_tables_below_join(void **state)
 {
     (void)state;
     assert_pick("tree 0 leveled\n"
-                "L0 9: d-f 1\nL0 8: e-g 1\nL0 7: d-d 1\nL0 6: f-k 1\n"
+                "L0 9: d-f 5\nL0 8: e-g 5\nL0 7: d-d 5\nL0 6: f-k 5\n"
                 "L1 1: a-c 64\nL1 2: c-d 64\nL1 3: h-i 64\nL1 4: l-z 64",
                 "tree 0: merge L0:9 L0:8 L0:7 L0:6 L1:2 L1:3 -> L1");
+}
+
+static void little_over_much_is_merged_with_itself_first(void **state)
+{
+    (void)state;
+    assert_pick("tree 0 leveled\n"
+                "L0 9: d-f 1\nL0 8: e-g 1\nL0 7: d-d 1\nL0 6: f-k 4\n"
+                "L1 1: a-f 64\nL1 2: g-z 1",
+                "tree 0: merge L0:9 L0:8 L0:7 L0:6 -> L0");
+    assert_pick("tree 0 leveled\n"
+                "L0 9: d-f 1\nL0 8: e-g 1\nL0 7: d-d 1\nL0 6: f-k 6\n"
+                "L1 1: a-f 64\nL1 2: g-z 1",
+                "tree 0: merge L0:9 L0:8 L0:7 L0:6 L1:1 L1:2 -> L1");
 }
 
 static void full_level_gives_its_tables_in_turn(void **state)
@@ -606,6 +619,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(level_0_waits_for_four_tables),
         cmocka_unit_test(overlapping_tables_below_join),
+        cmocka_unit_test(little_over_much_is_merged_with_itself_first),
         cmocka_unit_test(full_level_gives_its_tables_in_turn),
         cmocka_unit_test(a_turn_begins_anew_when_its_next_table_is_gone),
         cmocka_unit_test(lone_table_is_moved_unless_it_has_deletions),
