@@ -72,9 +72,10 @@ static void read_bits(void)
     struct object object;
     bool bit, wanted = below(2);
     uint64_t count, expected = 0, first = below(8 * model.size), position = any_position();
-    uint64_t last = first + below(8 * model.size - first), found, where = last + 1;
+    uint64_t last = first + below(8 * model.size - first), found;
     if (below(3) == 0 && first + 200 < 8 * model.size)
         last = first + below(200);
+    uint64_t where = last + 1;
     for (uint64_t i = last + 1; i-- > first;) {
         expected += model_bit(i);
         if (model_bit(i) == wanted)
