@@ -2,7 +2,7 @@
 /* Reading: into the loop's shared buffer, straight into session_feed. The socket is read as long as
  * the session executes what it gets; see may_read.
  *
- * Sending: from the session's output, without a copy, by uv_try_write; when the socket takes no more,
+ * Sending: from the session's output, without a copy, straight to the socket; when the socket takes no more,
  * the rest (at most CONNECTION_SEND_BYTES_MAX) is copied to `sending`, which lives until uv_write's
  * callback. Nothing else is sent meanwhile. Small replies that wait for a sync go to the outbox, and the rest
  * of a parcel that the socket did not take goes the same way.
@@ -18,6 +18,7 @@
 #include "server/worker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -98,6 +99,17 @@ static bool is_sending(const struct connection *connection)
     return connection->is_writing || connection->parcel.is_out;
 }
 
+/* Straight to the socket: libuv makes a request of it first, and calls write(2), which looks for a file position.
+ * Nothing is on its way already. 0: it takes nothing now, -1: it is broken. */
+static ssize_t send_now(const struct connection *connection, struct slice bytes)
+{
+    ssize_t sent =
+        send(connection->file_descriptor, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0)
+        return sent;
+    return errno == EAGAIN || errno == ENOBUFS || errno == EINTR ? 0 : -1;
+}
+
 /* Not before the handshake of TLS is complete. */
 static bool may_talk(const struct connection *connection)
 {
@@ -112,9 +124,7 @@ static bool may_talk(const struct connection *connection)
 
 static size_t send_message(void *context, struct slice bytes)
 {
-    const struct connection *connection = context;
-    ssize_t sent =
-        send(connection->file_descriptor, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = send_now(context, bytes);
     return sent > 0 ? (size_t)sent : 0; /* what has failed fails again on its own loop */
 }
 
@@ -330,8 +340,6 @@ static void end_input(struct connection *connection)
         advance(connection, session_end_input(connection->session));
 }
 
-static ssize_t send_now(struct connection *connection, struct slice bytes);
-
 static void give_up_tls(struct connection *connection)
 {
     env_log(server_of(connection)->env, LOG_VERBOSE, "TLS with the client %s has failed: %s",
@@ -436,14 +444,6 @@ static ssize_t send_later(struct connection *connection, struct slice rest)
         return -1;
     connection->is_writing = true;
     return (ssize_t)size;
-}
-
-static ssize_t send_now(struct connection *connection, struct slice bytes)
-{
-    size_t size = bytes.size < INT32_MAX ? bytes.size : INT32_MAX;
-    uv_buf_t buffer = uv_buf_init((char *)bytes.data, (unsigned)size);
-    int count = uv_try_write(&connection->stream, &buffer, 1);
-    return count == UV_EAGAIN ? 0 : count < 0 ? -1 : count;
 }
 
 /* Sends up to `count` bytes of the output. false: the connection is broken. */
