@@ -541,12 +541,12 @@ static void on_parcel_left(struct parcel *parcel)
     loop_post(connection->loop, &connection->task, EVENT_PARCEL_LEFT);
 }
 
-/* Several loops share the work as it is. false: no, it is too large, or there is no memory. */
+/* false: no, it is too large, or there is no memory. */
 static bool put_into_outbox(struct connection *connection)
 {
     struct slice output = session_output(connection->session);
     struct loop *loop = connection->loop;
-    if (loop->server->loop_count > 1 || connection->tls || connection->phase != CONNECTION_OPEN ||
+    if (connection->tls || connection->phase != CONNECTION_OPEN ||
         output.size > PARCEL_BYTES_MAX ||
         !outbox_put(&loop->outbox, &connection->parcel, output,
                     session_output_awaits_all(connection->session)))

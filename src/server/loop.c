@@ -208,10 +208,11 @@ void loop_gate_moved(struct loop *loop)
 {
     const struct gate *gate = loop->server->gate;
     lsn_t acked = gate_acked(gate);
-    if (atomic_load(&loop->awaits_gate) ||
-        outbox_has_more_than(&loop->outbox, acked, LOOP_SENDS_ALONE_MAX))
+    unsigned share = LOOP_SENDS_MAX / loop->server->loop_count;
+    unsigned alone = share < LOOP_SENDS_ALONE_MAX ? share : LOOP_SENDS_ALONE_MAX;
+    if (atomic_load(&loop->awaits_gate) || outbox_has_more_than(&loop->outbox, acked, alone))
         tell_of_gate(loop);
-    bool has_more = outbox_send(&loop->outbox, acked, LOOP_SENDS_MAX);
+    bool has_more = outbox_send(&loop->outbox, acked, share);
     if (has_more || atomic_load(&loop->awaits_gate) || gate_has_failed(gate) ||
         gate_has_unwritten(gate))
         tell_of_gate(loop);

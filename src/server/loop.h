@@ -38,8 +38,8 @@ enum {
     LOOP_SESSION_TURN_MS = 2,      /* service_host.turn_ms_max */
     LOOP_TICK_MS = 100,
     LOOPS_MAX = 128,
-    LOOP_SENDS_MAX = 24, /* of parcels by the log thread, for each sync */
-    LOOP_SENDS_ALONE_MAX = 8, /* of parcels without waking the loop */
+    LOOP_SENDS_MAX = 24,      /* of parcels by the log thread, for each sync, of all loops */
+    LOOP_SENDS_ALONE_MAX = 8, /* of them without waking their loop */
     LOOP_STOP_GRACE_MS = 3000, /* so long a stop waits for clients to take their replies */
 };
 

@@ -100,7 +100,6 @@ static int setup(void **state)
     return 0;
 }
 
-/* Then small replies that wait go by way of the outbox. */
 static int setup_one_loop(void **state)
 {
     (void)setup(state);
@@ -294,7 +293,7 @@ static void a_failed_sync_closes_those_who_wait_and_refuses_writes(void **state)
     resp_reply_release(&reply);
 }
 
-/* ---- One loop ---------------------------------------------------------------------------------- */
+/* ---- Parcels ----------------------------------------------------------------------------------- */
 
 /* More than the log thread sends. */
 static void each_of_many_clients_gets_its_reply(void **state)
@@ -583,10 +582,15 @@ int main(void)
         ONE_LOOP(a_change_to_everysec_lets_held_replies_go),
         ONE_LOOP(such_a_change_writes_what_was_not_written),
         ONE_LOOP(a_failed_sync_closes_those_who_wait_and_refuses_writes),
+        TEST(each_of_many_clients_gets_its_reply),
         ONE_LOOP(each_of_many_clients_gets_its_reply),
+        TEST(replies_behind_one_that_waits_keep_their_order),
         ONE_LOOP(replies_behind_one_that_waits_keep_their_order),
+        TEST(a_client_that_sends_no_more_gets_what_waits),
         ONE_LOOP(a_client_that_sends_no_more_gets_what_waits),
+        TEST(a_client_may_go_while_its_reply_waits),
         ONE_LOOP(a_client_may_go_while_its_reply_waits),
+        TEST(who_does_not_read_gets_all_later),
         ONE_LOOP(who_does_not_read_gets_all_later),
 #ifdef CORDWOOD_TLS
         TEST(over_tls_always_sends_no_reply_before_its_sync),
