@@ -7,6 +7,7 @@
  *   4. readers go, the store closes, opens, and back up      service_set_store ... */
 #include "server/server.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,11 +22,13 @@ static void hold_still(struct loop_task *task, unsigned events)
     while (server->releases == before)
         pthread_cond_wait(&server->changed, &server->lock);
     server->holding--;
+    pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
 }
 
 static void hold_loops(struct server *server)
 {
+    assert(server->holding == 0);
     for (unsigned i = 0; i < server->loop_count; i++) {
         server->loop_tasks[i].task.run = hold_still;
         loop_post(&server->loops[i], &server->loop_tasks[i].task, 0);
@@ -36,11 +39,14 @@ static void hold_loops(struct server *server)
     pthread_mutex_unlock(&server->lock);
 }
 
+/* Returns when all have gone on: the next reload must not count one that is about to. */
 static void release_loops(struct server *server)
 {
     pthread_mutex_lock(&server->lock);
     server->releases++;
     pthread_cond_broadcast(&server->changed);
+    while (server->holding > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
     pthread_mutex_unlock(&server->lock);
 }
 
